@@ -1,0 +1,92 @@
+# Everything a developer or CI does, from a machine with Python >= 3.11 and make and nothing else.
+# `make` alone prints this list. Nothing is installed outside .venv, node_modules and app/static/vendor.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VENDOR := app/static/vendor
+ARGS ?=
+
+# The lock decides what is installed; questions about newer versions of pip only cost time.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# npm's comments on itself and on funding are nobody's concern here.
+NPM_FLAGS := --ignore-scripts --no-audit --no-fund --loglevel=error
+
+# A PostgreSQL 15 of the machine (Debian: package `postgresql`), for test-all.
+PG15_BINDIR ?= $(shell for dir in /usr/lib/postgresql/15/bin "$$(pg_config --bindir 2>/dev/null)"; do \
+	if [ -x "$$dir/initdb" ] && "$$dir/postgres" --version | grep -q ' 15\.'; then echo "$$dir"; break; fi; done)
+
+.PHONY: help install assets run test test-all lint format bench openapi lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+install: $(VENV)/.installed ## Create .venv from the lock (the other targets do this themselves)
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Jobtrack needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Say which to use: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+assets: $(VENDOR)/.fetched ## Fetch the front-end libraries (htmx, uPlot, Swagger UI)
+
+# The files are the libraries' own builds, taken as they are. Their install scripts never run.
+$(VENDOR)/.fetched: package.json package-lock.json | $(VENV)/.installed
+	@echo "Fetching the front-end libraries ..."
+	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci $(NPM_FLAGS) >/dev/null
+	@rm -rf $(VENDOR) && mkdir -p $(VENDOR)/htmx $(VENDOR)/uplot $(VENDOR)/swagger-ui
+	@cp node_modules/htmx.org/dist/htmx.min.js node_modules/htmx.org/dist/ext/hx-sse.min.js node_modules/htmx.org/LICENSE $(VENDOR)/htmx/
+	@cp node_modules/uplot/dist/uPlot.iife.min.js node_modules/uplot/dist/uPlot.min.css node_modules/uplot/LICENSE $(VENDOR)/uplot/
+	@cd node_modules/swagger-ui-dist && cp swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css \
+		favicon-16x16.png favicon-32x32.png LICENSE NOTICE $(CURDIR)/$(VENDOR)/swagger-ui/
+	@touch $@
+
+run: install assets ## Start everything: database, service and a demo job, on 127.0.0.1:8000
+	@$(BIN)/jobtrack serve --demo $(ARGS)
+
+test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: test ## The same, on the embedded PostgreSQL 18 and on an installed 15
+	@test -n "$(PG15_BINDIR)" || { echo "No PostgreSQL 15 was found. Install one (Debian 12: apt-get install postgresql) or say where: make test-all PG15_BINDIR=..."; exit 1; }
+	@echo "Testing on PostgreSQL 15 from $(PG15_BINDIR) ..."
+	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(BIN)/python -m pytest $(ARGS)
+
+lint: install assets ## Check style, format, types and import boundaries
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo --quiet
+
+format: install ## Let ruff fix and format what it can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+bench: install ## Run the benchmarks
+	@test -f bench/__main__.py || { echo "There is no benchmark in this tree yet."; exit 1; }
+	@$(BIN)/python -m bench $(ARGS)
+
+openapi: install ## Write the OpenAPI documents in openapi/ anew
+	@$(BIN)/jobtrack openapi openapi
+
+# Resolved for Linux and macOS and every Python from 3.11 on. Versions that still fit stay (ARGS=--upgrade renews them
+# all, ARGS="--upgrade-package NAME" one). uv writes no index address, and npm is told not to.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
+lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--upgrade for newer versions)
+	$(UV_COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.lock $(ARGS)
+	$(UV_COMPILE) pyproject.toml --all-extras --constraints requirements/dev.lock --output-file requirements/server.lock $(ARGS)
+	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
+	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
+
+clean: ## Remove what the other targets made (not your data)
+	rm -rf $(VENV) node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
