@@ -1,0 +1,130 @@
+"""The database on disk: whether it is ours to open, and how a new one is made.
+
+A new one is made under a temporary name and renamed when it is complete, role, database and settings included. A crash
+or a full disk in between leaves nothing that a later start could mistake for a database.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from app.embedded.account import LOCALE, Account
+from app.embedded.binaries import Binaries
+from app.embedded.errors import DataDirError, VersionError, from_os_error, from_output
+
+SUPERUSER = "postgres"
+OWNER = "jobtrack"
+_UNFINISHED = ".creating-"
+# From this version on the server brings a locale of its own, which no upgrade of the C library changes under an index.
+_BUILTIN_LOCALE_SINCE = 17
+
+# For a small service on a shared machine. Stored in the database, so that ALTER SYSTEM can change them; what the
+# supervisor relies on is on the server's command line instead.
+_SETTINGS = {
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    # A page of a job table is read in random order and sits in memory or on an SSD.
+    "random_page_cost": "1.1",
+    # Job tables are small and change all the time: clean up early, in small steps.
+    "autovacuum_naptime": "15s",
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.05",
+    "autovacuum_vacuum_cost_limit": "1000",
+    # Compiling costs more than any statement of ours runs.
+    "jit": "off",
+    # Reserved by the operator for others, if at all.
+    "huge_pages": "off",
+    # Fewer checkpoints write fewer full pages; recovery from this much takes seconds.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "1GB",
+    # A query whose client was killed must not hold its locks until it ends.
+    "client_connection_check_interval": "5s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %u ",
+}
+
+
+def check(cluster: Path, binaries: Binaries) -> bool:
+    """Whether a database is there; refuses one that these programs cannot open."""
+    try:
+        version = (cluster / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        if cluster.is_dir() and any(cluster.iterdir()):
+            raise DataDirError(
+                f"{cluster} holds files but no database: move them away, or set another data directory."
+            ) from None
+        return False
+    except OSError as error:
+        raise from_os_error(error, cluster.parent) from error
+    if version != str(binaries.major):
+        raise VersionError(
+            f"The database in {cluster} was written by PostgreSQL {version}, and the programs here are "
+            f"{binaries.version}: start it once with PostgreSQL {version} and move the data with pg_dump, or set "
+            "another data directory."
+        )
+    return True
+
+
+def create(cluster: Path, binaries: Binaries, account: Account) -> None:
+    """Make a new database with its role and settings; all of it or nothing."""
+    parent = cluster.parent
+    for leftover in parent.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        building = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
+    except OSError as error:
+        raise from_os_error(error, parent) from error
+    try:
+        account.give(building)
+        _initialise(building, binaries, account)
+        _populate(building, binaries, account)
+        building.rename(cluster)
+        _sync_folder(parent)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _initialise(building: Path, binaries: Binaries, account: Account) -> None:
+    builtin = binaries.major >= _BUILTIN_LOCALE_SINCE
+    result = account.run(
+        [
+            binaries.program("initdb"),
+            f"--pgdata={building}",
+            f"--username={SUPERUSER}",
+            "--encoding=UTF8",
+            f"--locale={'C' if LOCALE != 'C.UTF-8' else LOCALE}",
+            *(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else []),
+            "--data-checksums",
+            # Only the socket is open, and its folder is closed to everyone but the server's user and root: whoever
+            # can reach it could as well read the files. A password would have to lie beside them.
+            "--auth-local=trust",
+            "--auth-host=reject",
+            "--no-instructions",
+        ]
+    )
+    if result.returncode:
+        raise from_output(result.stdout, building.parent, "initdb")
+
+
+def _populate(building: Path, binaries: Binaries, account: Account) -> None:
+    """Create role and database in single-user mode: no server has to run for it, and no client library either."""
+    statements = [f"ALTER SYSTEM SET {name} = '{value}';" for name, value in _SETTINGS.items()]
+    statements += [f"CREATE ROLE {OWNER} LOGIN;", f"CREATE DATABASE {OWNER} OWNER {OWNER};"]
+    result = account.run(
+        [binaries.program("postgres"), "--single", "-D", building, "-c", "exit_on_error=true", "postgres"],
+        stdin="\n".join(statements) + "\n",
+    )
+    if result.returncode or "ERROR:" in result.stdout:
+        raise from_output(result.stdout, building.parent, "Creating the database")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
