@@ -1,0 +1,121 @@
+"""From a file to its text: plain text, Markdown, HTML, PDF."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pypdf import PdfReader
+from pypdf.errors import DependencyError, FileNotDecryptedError
+from selectolax.lexbor import LexborHTMLParser
+
+# What a page is where a format has none.
+PAGE_CHARACTERS = 3000
+
+_NAMES = frozenset({"authors", "changelog", "changes", "copying", "license", "licence", "notice", "readme"})
+# Control characters that no text has; tab, line feed, form feed, carriage return and escape (colours) it may.
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_MARKDOWN = (
+    (re.compile(r"\A---\n.*?\n---\n", re.DOTALL), ""),
+    (re.compile(r"^(```|~~~).*$", re.MULTILINE), ""),
+    (re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>\n]*>", re.DOTALL), " "),
+    (re.compile(r"!?\[([^\]\n]*)\](\([^)\n]*\)|\[[^\]\n]*\])"), r"\1"),
+    (re.compile(r"^\s{0,3}(#{1,6}|>|[-*+]|\d+[.)])\s+", re.MULTILINE), ""),
+    (re.compile(r"(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}(?!\w)"), ""),
+)
+
+
+class BrokenFile(Exception):  # noqa: N818  says what is the case
+    """This one file has no text to give; `code` says why, for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of a file and the number of its pages."""
+
+    text: str
+    pages: int
+
+
+def is_supported(path: Path) -> bool:
+    """Tell by its name whether a file is of a kind that is read here."""
+    return path.suffix.lower() in _READERS or path.name.lower() in _NAMES
+
+
+def extract(path: Path, content: bytes) -> Extracted:
+    """Give the text of the file with that content, or raise `BrokenFile`."""
+    return _READERS.get(path.suffix.lower(), _plain)(content)
+
+
+def _plain(content: bytes) -> Extracted:
+    return _paged(_decode(content))
+
+
+def _markdown(content: bytes) -> Extracted:
+    text = _decode(content)
+    for pattern, replacement in _MARKDOWN:
+        text = pattern.sub(replacement, text)
+    return _paged(text)
+
+
+def _html(content: bytes) -> Extracted:
+    if b"\x00" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BrokenFile("not_text", "The file holds bytes that no HTML has")
+    tree = LexborHTMLParser(content, encoding=True)
+    for node in tree.css("script, style, noscript, template"):
+        node.decompose()
+    return _paged(tree.text(separator="\n", strip=True, skip_empty=True))
+
+
+def _pdf(content: bytes) -> Extracted:
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        pages = [page.extract_text() for page in reader.pages]
+    except (FileNotDecryptedError, DependencyError) as error:
+        raise BrokenFile("encrypted_pdf", str(error)) from error
+    # "Broken PDF files might cause other exceptions", says pypdf of its own; all mean the same here.
+    except Exception as error:
+        raise BrokenFile("broken_pdf", str(error) or type(error).__name__) from error
+    if not pages:
+        raise BrokenFile("broken_pdf", "The file has no pages")
+    # Lone surrogates come out of broken font tables, and can neither be stored nor sent.
+    text = "\n\n".join(pages).encode("utf-8", "replace").decode()
+    return Extracted(text, len(pages))
+
+
+def _decode(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif _BINARY.search(content):
+        raise BrokenFile("not_text", "The file holds bytes that no text has")
+    else:
+        encoding = "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        if encoding == "utf-16":
+            raise BrokenFile("not_text", "The file begins as UTF-16 and is not") from None
+        # Old Western text; it has a letter for nearly every byte, so there is nothing left to try.
+        text = content.decode("cp1252", "replace")
+    return text.replace("\r\n", "\n")
+
+
+def _paged(text: str) -> Extracted:
+    return Extracted(text, -(-len(text) // PAGE_CHARACTERS))
+
+
+_READERS: dict[str, Callable[[bytes], Extracted]] = {
+    **dict.fromkeys((".md", ".markdown"), _markdown),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _html),
+    ".pdf": _pdf,
+    **dict.fromkeys((".txt", ".text", ".rst", ".log", ".csv", ".tsv"), _plain),
+    **dict.fromkeys((".py", ".pyi", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json"), _plain),
+}

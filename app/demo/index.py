@@ -1,0 +1,101 @@
+"""The index: what has been embedded, in one SQLite file in the data directory, from run to run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+FILE_NAME = "index.sqlite"
+# Another demo may be writing its batch.
+_BUSY_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    pages INTEGER NOT NULL, tags TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS chunks (
+    path TEXT NOT NULL, ordinal INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (path, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS usage (job_id TEXT PRIMARY KEY, pages INTEGER NOT NULL);
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as it goes into the index: `vectors` and `spans` (offsets into its text) go together."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    pages: int
+    tags: Sequence[str]
+    spans: Sequence[tuple[int, int]]
+    vectors: Sequence[bytes]
+
+
+class Index:
+    """The files that are indexed, each by its absolute path."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, directory: Path) -> Iterator[Index]:
+        """Open the index in that directory, made where there is none, and close it in the end."""
+        directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(directory / FILE_NAME, timeout=_BUSY_SECONDS)) as connection:
+            connection.executescript(_SCHEMA)
+            yield cls(connection)
+
+    def is_unchanged(self, path: str, size: int, mtime_ns: int) -> bool:
+        """Tell whether the file is in the index and looks as it did then."""
+        known = "SELECT 1 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+        return self._db.execute(known, (path, size, mtime_ns)).fetchone() is not None
+
+    def is_same(self, path: str, sha256: str, mtime_ns: int) -> bool:
+        """Tell whether the file's content is what is indexed, and remember its new time if so."""
+        touched = "UPDATE files SET mtime_ns = ? WHERE path = ? AND sha256 = ?"
+        with self._db:
+            return self._db.execute(touched, (mtime_ns, path, sha256)).rowcount > 0
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Store files in place of what was known of them, all or none."""
+        with self._db:
+            for entry in entries:
+                self._db.execute("DELETE FROM chunks WHERE path = ?", (entry.path,))
+                self._db.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                    (entry.path, entry.size, entry.mtime_ns, entry.sha256, entry.pages, json.dumps(entry.tags)),
+                )
+                self._db.executemany(
+                    "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+                    (
+                        (entry.path, number, first, last, vector)
+                        for number, ((first, last), vector) in enumerate(zip(entry.spans, entry.vectors, strict=True))
+                    ),
+                )
+
+    def charge(self, job_id: str, pages: int) -> int:
+        """Note the pages of a job, once however often it is finished, and give those of all jobs so far."""
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO usage VALUES (?, ?)", (job_id, pages))
+        total: int = self._db.execute("SELECT sum(pages) FROM usage").fetchone()[0]
+        return total
+
+    def tags(self, path: str) -> list[str]:
+        """Give the keywords of a file; none for one that is not indexed."""
+        row = self._db.execute("SELECT tags FROM files WHERE path = ?", (path,)).fetchone()
+        return list(json.loads(row[0])) if row else []
+
+    def vectors(self, path: str) -> list[bytes]:
+        """Give the vectors of a file's chunks, in their order."""
+        rows = self._db.execute("SELECT vector FROM chunks WHERE path = ? ORDER BY ordinal", (path,))
+        return [vector for (vector,) in rows]
