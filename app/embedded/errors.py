@@ -66,10 +66,12 @@ def from_os_error(error: OSError, path: Path) -> EmbeddedError:
 
 def from_output(output: str, path: Path, what: str) -> EmbeddedError:
     """The sentence for a program of PostgreSQL that failed, made from what it printed."""
-    if "No space left on device" in output or "Disk quota exceeded" in output:
+    # The last one is the hint beside a write that fell short, where no error number says so.
+    if any(sign in output for sign in ("No space left on device", "Disk quota exceeded", "Check free disk space")):
         return disk_full(path)
     if "Read-only file system" in output:
         return not_writable(path)
     said = [line.strip() for line in output.splitlines() if "FATAL" in line or "PANIC" in line or "error:" in line]
     said = said or [line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"]
-    return StartError(f"{what} failed: {said[-1]} (more in {path / 'postgres.log'})")
+    # The first complaint is the cause; what follows is the fall.
+    return StartError(f"{what} failed: {said[0]}")

@@ -117,14 +117,16 @@ def stragglers(cluster: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _serves(process, cluster)]
 
 
-def discard_stale_pid_file(cluster: Path) -> None:
-    """Remove a note whose process id now belongs to another program.
+def discard_stale_notes(cluster: Path, socket_dir: Path) -> None:
+    """Remove notes whose process id now belongs to another program, or to remains that nobody reaps.
 
     PostgreSQL itself clears one whose process is gone, but takes any living process of the same user for a server.
     Never while processes of the old server live: the note is one of the two things that keep a second server out.
     """
     if not find(cluster) and not stragglers(cluster):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
+        # The folder is this server's alone, so nobody else can be listening there.
+        (socket_dir / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
 
 def launch(cluster: Path, binaries: Binaries, account: Account, socket_dir: Path, log: Path) -> Postmaster:

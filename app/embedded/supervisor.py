@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,8 @@ _WATCH_SECONDS = 0.25
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
 # A query of a killed server gets this long to notice; it cannot commit any more.
-_STRAGGLER_SECONDS = 3.0
+_STRAGGLER_SECONDS = 2.0
+_STRAGGLER_POLL_SECONDS = 0.2
 
 
 class EmbeddedPostgres:
@@ -134,28 +136,25 @@ class EmbeddedPostgres:
 
     def _launch(self, programs: binaries.Binaries, account: Account, socket_dir: Path) -> None:
         """Start a server and wait until it answers, outlasting what a killed one left behind."""
-        delay = _FIRST_RETRY_SECONDS
-        waited = 0.0
+        patience = time.monotonic() + _STRAGGLER_SECONDS
         while True:
             try:
                 self._launch_once(programs, account, socket_dir)
-            except StartError as error:
+            except StartError:
                 # The old server's processes keep its shared memory: a new server refuses until they are gone, and
                 # rightly so, for both writing at once would destroy the data.
                 left = postmaster.stragglers(self._cluster)
                 if not left or self._stopping.is_set():
                     raise
-                self._log(f"Waiting for {len(left)} processes of the killed PostgreSQL ({error})")
             else:
                 return
-            if waited >= _STRAGGLER_SECONDS:
+            if time.monotonic() > patience:
+                self._log(f"Ending {len(left)} processes that the killed PostgreSQL left busy")
                 _kill(left)
-            self._stopping.wait(delay)
-            waited += delay
-            delay = min(delay * 2, _LONGEST_RETRY_SECONDS)
+            self._stopping.wait(_STRAGGLER_POLL_SECONDS)
 
     def _launch_once(self, programs: binaries.Binaries, account: Account, socket_dir: Path) -> None:
-        postmaster.discard_stale_pid_file(self._cluster)
+        postmaster.discard_stale_notes(self._cluster, socket_dir)
         offset = log_file.size(self._log_path)
         self._server = postmaster.launch(self._cluster, programs, account, socket_dir, self._log_path)
         if self._server.wait_ready(_READY_SECONDS, self._stopping):
@@ -164,7 +163,9 @@ class EmbeddedPostgres:
         self._server.stop()
         self._server = None
         if died:
-            raise from_output(log_file.since(self._log_path, offset), self._data_dir, "PostgreSQL")
+            raise from_output(
+                log_file.since(self._log_path, offset), self._data_dir, f"PostgreSQL (its log is {self._log_path})"
+            )
         raise StartError(f"PostgreSQL did not get ready in {_READY_SECONDS:.0f} s: see {self._log_path}.")
 
     def _watch(self, programs: binaries.Binaries, account: Account, socket_dir: Path) -> None:
