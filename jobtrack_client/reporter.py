@@ -24,6 +24,9 @@ from jobtrack_client.worker_calls import report
 # Without a lease there is nothing to keep, but a cancel gives such a job one of 60 s: ask three times in it.
 _ASK_SECONDS = 20.0
 _SHORTEST_TIMEOUT_SECONDS = 1.0
+# The lease of a job that is being cancelled is not extended; a third of what is left would go to nothing, and the
+# heartbeats with it to a storm. The shortest lease is a second.
+_SHORTEST_INTERVAL_SECONDS = 0.25
 
 
 class Reporter:
@@ -137,4 +140,4 @@ class Reporter:
 
 
 def _interval(lease_seconds: float | None) -> float:
-    return _ASK_SECONDS if lease_seconds is None else lease_seconds / 3
+    return _ASK_SECONDS if lease_seconds is None else max(lease_seconds / 3, _SHORTEST_INTERVAL_SECONDS)

@@ -1,15 +1,16 @@
 """Clients of the running service, and what a test needs to watch them."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from jobtrack_client import AsyncJobtrackClient
+from jobtrack_client import AsyncJobtrackClient, Job, JobContext, Worker
 
 
 class Recording(httpx.AsyncHTTPTransport):
@@ -42,3 +43,31 @@ async def client(service: Any, recording: Recording) -> AsyncIterator[AsyncJobtr
 def queue() -> str:
     """A queue of the test's own, so that no other test's worker takes its jobs."""
     return f"test-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def working(client: AsyncJobtrackClient) -> Callable[..., contextlib.AbstractAsyncContextManager[Worker]]:
+    """A worker of one handler for the type `work`, stopped at the end of the block."""
+
+    @contextlib.asynccontextmanager
+    async def working(handler: Callable[[JobContext], Any], **options: Any) -> AsyncIterator[Worker]:
+        worker = Worker(client, types={"work": handler}, claim_wait_seconds=5, **options)
+        running = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await running
+
+    return working
+
+
+@pytest.fixture
+def ended(client: AsyncJobtrackClient) -> Callable[[str], Awaitable[Job]]:
+    """The job once it has ended, or as it stands after 20 s."""
+
+    async def ended(job_id: str) -> Job:
+        (job,) = (await client.wait_jobs([job_id], wait=20, include=["result", "billing"]))["jobs"]
+        return job
+
+    return ended

@@ -4,42 +4,20 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from jobtrack_client import AsyncJobtrackClient, Done, Fail, Job, JobCancelled, JobContext, LeaseLost, Worker
+from jobtrack_client import AsyncJobtrackClient, Done, Fail, Job, JobContext, Worker
 
-Handler = Callable[[JobContext], Any]
-
-
-@contextlib.asynccontextmanager
-async def working(client: AsyncJobtrackClient, handler: Handler, **options: Any) -> AsyncIterator[Worker]:
-    """A worker of one handler for the type `work`, stopped at the end."""
-    worker = Worker(client, types={"work": handler}, claim_wait_seconds=5, **options)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await running
+Working = Callable[..., contextlib.AbstractAsyncContextManager[Worker]]
+Ended = Callable[[str], Awaitable[Job]]
 
 
-async def ended(client: AsyncJobtrackClient, job_id: str) -> Job:
-    (job,) = (await client.wait_jobs([job_id], wait=20, include=["result", "billing"]))["jobs"]
-    return job
-
-
-async def changed_to(client: AsyncJobtrackClient, job_id: str, status: str) -> Job:
-    """The job once it has that status, which need not be its last one."""
-    job = await client.get_job(job_id)
-    while job["status"] != status:
-        job = await client.get_job(job_id, wait=20, if_none_match=job["version"]) or job
-    return job
-
-
-async def test_a_coroutine_completes_its_job(client: AsyncJobtrackClient, queue: str) -> None:
+async def test_a_coroutine_completes_its_job(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
+) -> None:
     async def handler(ctx: JobContext) -> Done:
         ctx.report(50, stage="reading", message="half", items_total=3)
         ctx.item(key="a", status="completed")
@@ -50,40 +28,42 @@ async def test_a_coroutine_completes_its_job(client: AsyncJobtrackClient, queue:
 
     seen: list[Job] = []
     job = await client.create_job("work", queue=queue, payload="hello")
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert (done["status"], done["result"], done["billing"]) == ("completed", {"echo": "hello"}, {"pages": 1})
     assert done["counts"] == {"total": 3, "processed": 2, "failed": 0, "skipped": 1}
     (midway,) = seen
     assert (midway["status"], midway["stage"], midway["progress"]) == ("running", "reading", 50)
 
 
-async def test_plain_code_runs_in_a_thread_and_its_value_is_the_result(client: AsyncJobtrackClient, queue: str) -> None:
+async def test_plain_code_runs_in_a_thread_and_its_value_is_the_result(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
+) -> None:
     def handler(ctx: JobContext) -> dict[str, bool]:
         ctx.report(10)
         ctx.flush_from_thread()
         return {"thread": threading.current_thread() is not threading.main_thread()}
 
     job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert (done["status"], done["result"]) == ("completed", {"thread": True})
 
 
-async def test_several_jobs_run_at_a_time(client: AsyncJobtrackClient, queue: str) -> None:
+async def test_several_jobs_run_at_a_time(client: AsyncJobtrackClient, queue: str, working: Working) -> None:
     together = asyncio.Barrier(3)
 
     async def handler(_: JobContext) -> None:
         await together.wait()
 
     jobs = [(await client.create_job("work", queue=queue))["id"] for _ in range(3)]
-    async with working(client, handler, queues=[queue], concurrency=3):
+    async with working(handler, queues=[queue], concurrency=3):
         states = await client.wait_jobs(jobs, wait=20)
     assert {job["status"] for job in states["jobs"]} == {"completed"}
 
 
 async def test_an_exception_fails_the_attempt_and_the_next_finds_the_checkpoint(
-    client: AsyncJobtrackClient, queue: str
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
 ) -> None:
     seen: list[object] = []
 
@@ -95,19 +75,21 @@ async def test_an_exception_fails_the_attempt_and_the_next_finds_the_checkpoint(
         return "resumed"
 
     job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert (done["status"], done["attempt"], done["result"]) == ("completed", 2, "resumed")
     assert seen == [None, {"done": 7}]
 
 
-async def test_the_last_exception_is_the_error_of_the_job(client: AsyncJobtrackClient, queue: str) -> None:
+async def test_the_last_exception_is_the_error_of_the_job(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
+) -> None:
     async def handler(_: JobContext) -> None:
         raise FileNotFoundError("no such thing")
 
     job = await client.create_job("work", queue=queue, max_attempts=1)
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert done["status"] == "failed"
     assert done["error"] == {"code": "file_not_found_error", "message": "no such thing"}
 
@@ -116,101 +98,33 @@ async def test_the_last_exception_is_the_error_of_the_job(client: AsyncJobtrackC
     ("result", "code"), [({1, 2}, "result_not_json"), (float("nan"), "result_not_json"), ("\x00", "result_refused")]
 )
 async def test_a_result_that_cannot_be_stored_fails_the_job(
-    client: AsyncJobtrackClient, queue: str, result: object, code: str
+    client: AsyncJobtrackClient, queue: str, result: object, code: str, working: Working, ended: Ended
 ) -> None:
     async def handler(_: JobContext) -> object:
         return result
 
     job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert done["error"] is not None
     assert (done["status"], done["error"]["code"]) == ("failed", code)
 
 
 async def test_a_type_without_handler_fails_the_job_that_was_claimed_by_id(
-    client: AsyncJobtrackClient, queue: str
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
 ) -> None:
     async def handler(_: JobContext) -> None:
         raise AssertionError
 
     job = await client.create_job("other", queue=queue)
-    async with working(client, handler, job_ids=[job["id"]]):
-        done = await ended(client, job["id"])
+    async with working(handler, job_ids=[job["id"]]):
+        done = await ended(job["id"])
     assert done["error"] is not None
     assert (done["status"], done["error"]["code"]) == ("failed", "no_handler")
 
 
-async def test_a_cancel_cancels_the_coroutine(client: AsyncJobtrackClient, queue: str) -> None:
-    started, cleaned = asyncio.Event(), asyncio.Event()
-
-    async def handler(_: JobContext) -> None:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cleaned.set()
-
-    job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue], lease_seconds=1):
-        await started.wait()
-        await client.cancel(job["id"])
-        done = await ended(client, job["id"])
-    assert done["status"] == "cancelled"
-    assert cleaned.is_set()
-
-
-async def test_a_cancel_reaches_plain_code(client: AsyncJobtrackClient, queue: str) -> None:
-    started = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    raised: list[BaseException] = []
-
-    def handler(ctx: JobContext) -> None:
-        loop.call_soon_threadsafe(started.set)
-        ctx.cancelled.wait(20)
-        try:
-            ctx.check_cancelled()
-        except JobCancelled as error:
-            raised.append(error)
-            raise
-
-    job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue], lease_seconds=1):
-        await started.wait()
-        await client.cancel(job["id"])
-        done = await ended(client, job["id"])
-    assert done["status"] == "cancelled"
-    assert len(raised) == 1
-
-
-async def test_a_lost_lease_stops_the_code_and_nothing_more_is_written(client: AsyncJobtrackClient, queue: str) -> None:
-    lost: list[BaseException] = []
-
-    async def handler(ctx: JobContext) -> str:
-        await client.release(ctx.job["id"], ctx.job["lease"]["token"])
-        (other,) = await client.claim(worker="other", job_ids=[ctx.job["id"]])
-        after.append(await client.get_job(other["id"]))
-        ctx.report(99, message="overwritten")
-        try:
-            await ctx.flush()
-        except LeaseLost as error:
-            lost.append(error)
-        except asyncio.CancelledError as error:
-            lost.append(error)
-        stopped.set()
-        return "overwritten"
-
-    after: list[Job] = []
-    stopped = asyncio.Event()
-    job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]):
-        await stopped.wait()
-    assert len(lost) == 1
-    assert await client.get_job(job["id"]) == after[0]
-
-
 async def test_a_heartbeat_keeps_the_lease_of_silent_code(
-    client: AsyncJobtrackClient, queue: str, recording: Any
+    client: AsyncJobtrackClient, queue: str, recording: Any, working: Working, ended: Ended
 ) -> None:
     async def handler(_ctx: JobContext) -> str:
         # Five signs of life a third of the lease apart: more than the whole lease without a word.
@@ -220,46 +134,13 @@ async def test_a_heartbeat_keeps_the_lease_of_silent_code(
         return "kept"
 
     job = await client.create_job("work", queue=queue, max_attempts=1)
-    async with working(client, handler, queues=[queue], lease_seconds=1):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue], lease_seconds=1):
+        done = await ended(job["id"])
     assert (done["status"], done["attempt"]) == ("completed", 1)
 
 
-async def test_a_stopped_worker_gives_back_what_it_did_not_finish(client: AsyncJobtrackClient, queue: str) -> None:
-    started = asyncio.Event()
-
-    async def handler(_: JobContext) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue], grace_seconds=0.1) as worker:
-        await started.wait()
-        worker.stop()
-        given_back = await changed_to(client, job["id"], "pending")
-    assert given_back["attempt"] == 0
-    await client.cancel(job["id"])
-
-
-async def test_a_stopping_worker_lets_handlers_finish(client: AsyncJobtrackClient, queue: str) -> None:
-    started, finish = asyncio.Event(), asyncio.Event()
-
-    async def handler(_: JobContext) -> str:
-        started.set()
-        await finish.wait()
-        return "finished"
-
-    job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]) as worker:
-        await started.wait()
-        worker.stop()
-        finish.set()
-    done = await client.get_job(job["id"])
-    assert (done["status"], done["result"]) == ("completed", "finished")
-
-
 async def test_thousands_of_item_updates_travel_in_few_reports(
-    client: AsyncJobtrackClient, queue: str, recording: Any
+    client: AsyncJobtrackClient, queue: str, recording: Any, working: Working, ended: Ended
 ) -> None:
     def handler(ctx: JobContext) -> None:
         for number in range(2500):
@@ -267,8 +148,8 @@ async def test_thousands_of_item_updates_travel_in_few_reports(
             ctx.item(key=f"{number:04}", status="completed")
 
     job = await client.create_job("work", queue=queue)
-    async with working(client, handler, queues=[queue]):
-        done = await ended(client, job["id"])
+    async with working(handler, queues=[queue]):
+        done = await ended(job["id"])
     assert done["counts"]["processed"] == 2500
     bodies = [json.loads(request.content) for request in recording.requests if request.url.path.endswith("/report")]
     sizes = [len(body.get("items", [])) for body in bodies]
@@ -276,11 +157,13 @@ async def test_thousands_of_item_updates_travel_in_few_reports(
     assert len(sizes) <= 10
 
 
-async def test_a_job_of_an_engine_needs_no_lease(client: AsyncJobtrackClient, queue: str) -> None:
+async def test_a_job_of_an_engine_needs_no_lease(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended
+) -> None:
     async def handler(ctx: JobContext) -> object:
         return ctx.job["lease"]["expires_in_seconds"]
 
     job = await client.create_job("work", queue=queue, engine="cron")
-    async with working(client, handler, job_ids=[job["id"]], lease_seconds=None):
-        done = await ended(client, job["id"])
+    async with working(handler, job_ids=[job["id"]], lease_seconds=None):
+        done = await ended(job["id"])
     assert (done["status"], done["result"]) == ("completed", None)
