@@ -38,16 +38,12 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 
 assets: $(VENDOR)/.fetched ## Fetch the front-end libraries (htmx, uPlot, Swagger UI)
 
-# The files are the libraries' own builds, taken as they are. Their install scripts never run.
-$(VENDOR)/.fetched: package.json package-lock.json | $(VENV)/.installed
+# Their install scripts never run. Where the machine has no npm, one comes as a Python package.
+$(VENDOR)/.fetched: package.json package-lock.json deploy/vendor-assets | $(VENV)/.installed
 	@echo "Fetching the front-end libraries ..."
 	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci $(NPM_FLAGS) >/dev/null
-	@rm -rf $(VENDOR) && mkdir -p $(VENDOR)/htmx $(VENDOR)/uplot $(VENDOR)/swagger-ui
-	@cp node_modules/htmx.org/dist/htmx.min.js node_modules/htmx.org/dist/ext/hx-sse.min.js node_modules/htmx.org/LICENSE $(VENDOR)/htmx/
-	@cp node_modules/uplot/dist/uPlot.iife.min.js node_modules/uplot/dist/uPlot.min.css node_modules/uplot/LICENSE $(VENDOR)/uplot/
-	@cd node_modules/swagger-ui-dist && cp swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css \
-		favicon-16x16.png favicon-32x32.png LICENSE NOTICE $(CURDIR)/$(VENDOR)/swagger-ui/
+	@deploy/vendor-assets node_modules $(VENDOR)
 	@touch $@
 
 run: install assets ## Start everything: database, service and a demo job, on 127.0.0.1:8000
@@ -84,6 +80,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --pytho
 lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--upgrade for newer versions)
 	$(UV_COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.lock $(ARGS)
 	$(UV_COMPILE) pyproject.toml --all-extras --constraints requirements/dev.lock --output-file requirements/server.lock $(ARGS)
+	$(UV_COMPILE) requirements/build.in --constraints requirements/dev.lock --output-file requirements/build.lock $(ARGS)
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
 	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
 
