@@ -4,10 +4,13 @@ A new one is made under a temporary name and renamed when it is complete, role, 
 or a full disk in between leaves nothing that a later start could mistake for a database.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+import psutil
 
 from app.embedded.account import LOCALE, Account
 from app.embedded.binaries import Binaries
@@ -71,8 +74,7 @@ def check(cluster: Path, binaries: Binaries) -> bool:
 def create(cluster: Path, binaries: Binaries, account: Account) -> None:
     """Make a new database with its role and settings; all of it or nothing."""
     parent = cluster.parent
-    for leftover in parent.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    _discard_unfinished(parent)
     try:
         building = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
     except OSError as error:
@@ -86,6 +88,25 @@ def create(cluster: Path, binaries: Binaries, account: Account) -> None:
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _discard_unfinished(parent: Path) -> None:
+    """Remove what a service that was killed while creating has left, programs that still write there included."""
+    for leftover in parent.glob(f"{_UNFINISHED}*"):
+        at_work = [process for process in psutil.process_iter() if _works_in(process, leftover)]
+        for process in at_work:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(at_work, timeout=5)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    """Whether it is the initdb of that folder, which names it, or the server that initdb runs, which stands in it."""
+    try:
+        return any(str(folder) in argument for argument in process.cmdline()) or process.cwd() == str(folder)
+    except psutil.Error:
+        return False
 
 
 def _initialise(building: Path, binaries: Binaries, account: Account) -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from app.embedded import AlreadyRunningError, EmbeddedPostgres
-from tests.embedded.conftest import Service, bindir, eventually, postmasters, sql
+from tests.embedded.conftest import DEADLINE_SECONDS, Service, bindir, eventually, postmasters, sql
 
 Start = Callable[..., Service]
 
@@ -88,6 +88,24 @@ def test_a_service_killed_at_any_moment_of_its_first_start_leaves_no_half(place:
     sql(service.url(), "SELECT 1")
     assert not list(data_dir.glob(".creating-*"))
     service.stop()
+
+
+def test_programs_that_go_on_creating_without_their_service_are_ended(place: Path) -> None:
+    leftover = place / "data" / ".creating-before"
+    leftover.mkdir(parents=True)
+    # initdb names the folder, and the server that it runs stands in it.
+    at_work = [psutil.Popen(["sh", "-c", "sleep 60; :", str(leftover)]), psutil.Popen(["sleep", "60"], cwd=leftover)]
+    bystander = psutil.Popen(["sleep", "60"], cwd=place)
+    try:
+        with EmbeddedPostgres(place / "data", bindir=bindir()) as server:
+            assert sql(server.url, "SELECT 1") == "1"
+        assert [process.wait(DEADLINE_SECONDS) for process in at_work] == [-signal.SIGKILL] * 2
+        assert bystander.is_running()
+        assert not leftover.exists()
+    finally:
+        for process in (*at_work, bystander):
+            process.kill()
+            process.wait()
 
 
 def test_a_killed_server_is_started_again(place: Path, start: Start) -> None:
