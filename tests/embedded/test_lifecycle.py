@@ -3,10 +3,10 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from app.embedded import AlreadyRunningError, EmbeddedPostgres
@@ -94,13 +94,16 @@ def test_programs_that_go_on_creating_without_their_service_are_ended(place: Pat
     leftover = place / "data" / ".creating-before"
     leftover.mkdir(parents=True)
     # initdb names the folder, and the server that it runs stands in it.
-    at_work = [psutil.Popen(["sh", "-c", "sleep 60; :", str(leftover)]), psutil.Popen(["sleep", "60"], cwd=leftover)]
-    bystander = psutil.Popen(["sleep", "60"], cwd=place)
+    at_work = [
+        subprocess.Popen(["sh", "-c", "sleep 60; :", str(leftover)]),
+        subprocess.Popen(["sleep", "60"], cwd=leftover),
+    ]
+    bystander = subprocess.Popen(["sleep", "60"], cwd=place)
     try:
         with EmbeddedPostgres(place / "data", bindir=bindir()) as server:
             assert sql(server.url, "SELECT 1") == "1"
         assert [process.wait(DEADLINE_SECONDS) for process in at_work] == [-signal.SIGKILL] * 2
-        assert bystander.is_running()
+        assert bystander.poll() is None
         assert not leftover.exists()
     finally:
         for process in (*at_work, bystander):
@@ -202,12 +205,12 @@ def test_a_pid_file_whose_number_belongs_to_another_program_is_no_server(seeded:
     eventually(lambda: not postmasters(data_dir), "the end of the server")
 
     # PostgreSQL takes a living process of its own user for a server, so the stranger has to be of that user.
-    stranger = psutil.Popen(["sleep", "60"], user=owner)
+    stranger = subprocess.Popen(["sleep", "60"], user=owner)
     try:
         (data_dir / "postgres" / "postmaster.pid").write_text(text.replace(str(server.pid), str(stranger.pid), 1))
         service = as_me(data_dir)
         assert sql(service.url(), "SELECT count(*) FROM t") == "0"
-        assert stranger.is_running()
+        assert stranger.poll() is None
         service.stop()
     finally:
         stranger.kill()
