@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.embedded import AlreadyRunningError, EmbeddedPostgres
-from tests.embedded.conftest import DEADLINE_SECONDS, Service, bindir, eventually, postmasters, sql
+from tests.embedded.conftest import Service, bindir, eventually, postmasters, sql
 
 Start = Callable[..., Service]
 
@@ -102,7 +102,7 @@ def test_programs_that_go_on_creating_without_their_service_are_ended(place: Pat
     try:
         with EmbeddedPostgres(place / "data", bindir=bindir()) as server:
             assert sql(server.url, "SELECT 1") == "1"
-        assert [process.wait(DEADLINE_SECONDS) for process in at_work] == [-signal.SIGKILL] * 2
+        assert all(process.poll() is not None for process in at_work)
         assert bystander.poll() is None
         assert not leftover.exists()
     finally:
