@@ -1,0 +1,1 @@
+"""Jobtrack: a self-hosted service that tracks background jobs."""

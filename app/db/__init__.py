@@ -1,0 +1,1 @@
+"""SQL, and nothing else: each function takes a connection, sends one statement and gives domain objects back."""

@@ -1,0 +1,156 @@
+"""Handing out jobs: one statement that finds, takes and leases them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import literals
+from app.db.transitions import Moved
+from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
+from app.domain.states import CLAIMABLE, JobState
+
+WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
+NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
+
+# Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
+# SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
+OFFERED_BY_QUEUE = f"""
+    SELECT c.* FROM queues q CROSS JOIN LATERAL (
+        SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at FROM jobs j
+        WHERE j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING} AND {NOT_OVERDUE}
+          AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+        ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
+    ) c
+    WHERE q.project_id = :project_id AND NOT q.paused
+      AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
+    ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
+"""
+
+# Only this way are the jobs of an engine handed out.
+OFFERED_BY_ID = f"""
+    SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at FROM jobs j
+    WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND {WAITING} AND {NOT_OVERDUE}
+      AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+      AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
+    ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+def _claim(offered: str) -> str:
+    return f"""
+        WITH offered AS ({offered}),
+        numbered AS (SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n FROM offered o),
+        claimed AS (
+            UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, worker = :worker, version = j.version + 1,
+                token = (CAST(:tokens AS uuid[]))[o.n], started_at = coalesce(j.started_at, statement_timestamp()),
+                status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
+            FROM numbered o
+            WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
+            RETURNING j.project_id, j.id, o.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
+                      j.scheduled_at, j.token, j.items_total, o.n,
+                      coalesce(CAST(:lease_seconds AS integer),
+                               CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
+        ), leased AS (
+            INSERT INTO runs AS r (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
+                                   items_processed, items_failed, items_skipped, samples, log_lines, updated_at)
+            SELECT c.project_id, c.id, c.lease_seconds, statement_timestamp() + c.lease_seconds * interval '1 second',
+                   0, 0, c.items_total, 0, 0, 0, '{{}}', 0, statement_timestamp()
+            FROM claimed c
+            ON CONFLICT (project_id, job_id) DO UPDATE
+                SET lease_seconds = excluded.lease_seconds, lease_ends_at = excluded.lease_ends_at
+        )
+        SELECT c.*, p.checkpoint, statement_timestamp() AS now
+        FROM claimed c LEFT JOIN checkpoints p ON p.project_id = c.project_id AND p.job_id = c.id
+        ORDER BY c.n
+    """
+
+
+CLAIM_BY_QUEUE = text(_claim(OFFERED_BY_QUEUE))
+CLAIM_BY_ID = text(_claim(OFFERED_BY_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One job a claim took."""
+
+    moved: Moved
+    token: UUID
+    lease_seconds: int | None
+    checkpoint: Any
+
+
+async def claim(
+    connection: AsyncConnection,
+    wanted: ClaimFilter,
+    *,
+    worker: str,
+    lease_seconds: int | None,
+    tokens: Sequence[UUID],
+) -> list[Taken]:
+    """Take up to `len(tokens)` jobs, the most urgent first, each under one of the tokens."""
+    parameters: dict[str, Any] = {
+        "project_id": wanted.project_id,
+        "queues": wanted.queues,
+        "types": wanted.types,
+        "max": len(tokens),
+        "worker": worker,
+        "tokens": tokens,
+        "lease_seconds": lease_seconds,
+    }
+    statement = CLAIM_BY_QUEUE
+    if wanted.job_ids is not None:
+        statement = CLAIM_BY_ID
+        parameters["job_ids"] = wanted.job_ids
+    return [
+        Taken(
+            Moved(
+                project_id=row.project_id,
+                job_id=row.id,
+                source=JobState(row.source),
+                target=JobState(row.state),
+                attempt=row.attempt,
+                worker=row.worker,
+                queue=row.queue,
+                type=row.type,
+                engine=row.engine,
+                scheduled_at=row.scheduled_at,
+                now=row.now,
+            ),
+            row.token,
+            row.lease_seconds,
+            None if row.checkpoint is None else json.loads(row.checkpoint),
+        )
+        for row in await connection.execute(statement, parameters)
+    ]
+
+
+OFFERS = text(f"""
+    SELECT w.n FROM json_to_recordset(CAST(:filters AS json)) AS w (n integer, project_id uuid, queues json, types json)
+    WHERE EXISTS (
+        SELECT FROM queues q
+        JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING}
+        WHERE q.project_id = w.project_id AND NOT q.paused
+          AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
+          AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
+    )
+""")
+
+
+async def select_offers(connection: AsyncConnection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
+    """Say which of these filters some waiting job fits: one statement for all idle claimers of a process."""
+    described = [
+        {
+            "n": n,
+            "project_id": str(wanted.project_id),
+            "queues": None if wanted.queues is None else list(wanted.queues),
+            "types": None if wanted.types is None else list(wanted.types),
+        }
+        for n, wanted in enumerate(filters)
+    ]
+    rows = await connection.execute(OFFERS, {"filters": json.dumps(described)})
+    return [filters[row.n] for row in rows]

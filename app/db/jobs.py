@@ -1,0 +1,268 @@
+"""Jobs: inserting and reading them. How they move is in `transitions`, how they are handed out in `claims`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import literals
+from app.domain.item import Counts
+from app.domain.job import Documents, Eta, Job, JobFailure, NewJob, Retry
+from app.domain.states import CLAIMABLE, LIVE, JobState
+
+COLUMNS = """
+    j.project_id, j.id, j.type, j.queue, j.engine, j.collection, j.state, j.priority, j.attempt, j.max_attempts,
+    j.retry_delay_seconds, j.retry_factor, j.retry_max_delay_seconds, j.original_job_id, j.labels, j.worker,
+    j.version + coalesce(r.version, 0) AS version, coalesce(r.stage, j.stage) AS stage,
+    coalesce(r.progress, j.progress) AS progress, coalesce(r.message, j.message) AS message,
+    coalesce(greatest(r.items_count, r.declared_total), j.items_total) AS items_total,
+    coalesce(r.items_processed, j.items_processed) AS items_processed,
+    coalesce(r.items_failed, j.items_failed) AS items_failed,
+    coalesce(r.items_skipped, j.items_skipped) AS items_skipped,
+    r.eta_seconds, r.eta_low_seconds, r.eta_high_seconds, j.error_code, j.error_message, j.created_at,
+    greatest(j.updated_at, r.updated_at) AS updated_at, j.status_changed_at, j.scheduled_at, j.expires_at, j.started_at,
+    j.completed_at, j.cancelled_at, j.cancelled_by
+"""
+
+ASKED = """
+    unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
+    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+"""
+
+SELECT = text(f"SELECT {COLUMNS} FROM {ASKED}")
+SELECT_WITH_DOCUMENTS = text(f"""
+    SELECT {COLUMNS}, p.payload, s.result, s.billing FROM {ASKED}
+    LEFT JOIN payloads p ON p.project_id = j.project_id AND p.job_id = j.id
+    LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
+""")
+SELECT_VERSIONS = text(f"SELECT j.project_id, j.id, j.version + coalesce(r.version, 0) AS version FROM {ASKED}")
+
+type JobKey = tuple[UUID, UUID]
+"""Project and job: every statement names both."""
+
+
+def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
+    return {"project_ids": [project_id for project_id, _ in keys], "job_ids": [job_id for _, job_id in keys]}
+
+
+def _json(value: str | None) -> Any:
+    return None if value is None else json.loads(value)
+
+
+def job_from_row(row: Row[Any], documents: Documents | None = None) -> Job:
+    """Build the job from a row of `COLUMNS`."""
+    eta = None
+    if row.eta_seconds is not None:
+        eta = Eta(row.eta_seconds, row.eta_low_seconds, row.eta_high_seconds)
+    error = None
+    if row.error_code is not None:
+        error = JobFailure(row.error_code, row.error_message or "")
+    return Job(
+        project_id=row.project_id,
+        id=row.id,
+        type=row.type,
+        queue=row.queue,
+        engine=row.engine,
+        collection=row.collection,
+        state=JobState(row.state),
+        stage=row.stage,
+        progress=row.progress,
+        counts=Counts(row.items_total, row.items_processed, row.items_failed, row.items_skipped),
+        message=row.message,
+        eta=eta,
+        error=error,
+        labels=json.loads(row.labels),
+        priority=row.priority,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        retry=Retry(row.retry_delay_seconds, row.retry_factor, row.retry_max_delay_seconds),
+        original_job_id=row.original_job_id,
+        worker=row.worker,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        status_changed_at=row.status_changed_at,
+        scheduled_at=row.scheduled_at,
+        expires_at=row.expires_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        cancelled_at=row.cancelled_at,
+        cancelled_by=row.cancelled_by,
+        documents=documents,
+    )
+
+
+async def select_by_ids(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
+    """Read jobs without their documents; unknown ones are left out."""
+    rows = await connection.execute(SELECT, _columns(keys))
+    return {(row.project_id, row.id): job_from_row(row) for row in rows}
+
+
+async def select_with_documents(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
+    """Read jobs with payload, result and billing, in one statement so that they fit the version."""
+    rows = await connection.execute(SELECT_WITH_DOCUMENTS, _columns(keys))
+    return {
+        (row.project_id, row.id): job_from_row(
+            row, Documents(_json(row.payload), _json(row.result), _json(row.billing))
+        )
+        for row in rows
+    }
+
+
+async def select_versions(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, int]:
+    """Read only the versions: what the sweep compares for everything that is watched."""
+    rows = await connection.execute(SELECT_VERSIONS, _columns(keys))
+    return {(row.project_id, row.id): row.version for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What decides how a refused call is answered."""
+
+    state: JobState
+    token: UUID | None
+    final_call: bytes | None
+
+
+SELECT_FENCES = text(f"SELECT j.project_id, j.id, j.state, j.token, j.final_call FROM {ASKED}")
+
+
+async def select_fences(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Fence]:
+    """Read what a refused worker's call is judged by."""
+    rows = await connection.execute(SELECT_FENCES, _columns(keys))
+    return {(row.project_id, row.id): Fence(JobState(row.state), row.token, row.final_call) for row in rows}
+
+
+SELECT_LIVE_RERUN = text(f"""
+    SELECT j.id FROM jobs j
+    WHERE j.project_id = :project_id AND j.original_job_id = :job_id AND j.state IN ({literals(LIVE)})
+    ORDER BY j.id LIMIT 1
+""")
+
+
+async def select_live_rerun(connection: AsyncConnection, key: JobKey) -> UUID | None:
+    """Find a rerun of this job that is still under way."""
+    found = await connection.execute(SELECT_LIVE_RERUN, {"project_id": key[0], "job_id": key[1]})
+    return found.scalar_one_or_none()
+
+
+INSERT = text("""
+    WITH input AS (
+        SELECT i.*, coalesce(i.scheduled_at, statement_timestamp()) AS due
+        FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:queues AS text[]),
+                    CAST(:engines AS text[]), CAST(:collections AS text[]), CAST(:priorities AS smallint[]),
+                    CAST(:max_attempts AS integer[]), CAST(:delays AS float8[]), CAST(:factors AS float8[]),
+                    CAST(:max_delays AS float8[]), CAST(:originals AS uuid[]), CAST(:labels AS text[]),
+                    CAST(:payloads AS text[]), CAST(:scheduled_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
+                    CAST(:items_totals AS bigint[]), CAST(:tokens AS uuid[]), CAST(:workers AS text[]),
+                    CAST(:lease_seconds AS integer[]))
+             AS i (project_id, id, type, queue, engine, collection, priority, max_attempts, delay, factor, max_delay,
+                   original_job_id, labels, payload, scheduled_at, expires_at, items_total, token, worker, lease_seconds)
+    ), new_queues AS (
+        INSERT INTO queues (project_id, name, created_at, updated_at)
+        SELECT DISTINCT i.project_id, i.queue, statement_timestamp(), statement_timestamp() FROM input i
+        WHERE NOT EXISTS (SELECT FROM queues q WHERE q.project_id = i.project_id AND q.name = i.queue)
+        ORDER BY 1, 2
+        ON CONFLICT DO NOTHING
+    ), new_payloads AS (
+        INSERT INTO payloads (project_id, job_id, payload)
+        SELECT project_id, id, CAST(payload AS json) FROM input WHERE payload IS NOT NULL
+    ), new_labels AS (
+        INSERT INTO job_labels (project_id, job_id, name, value)
+        SELECT i.project_id, i.id, l.key, l.value FROM input i, json_each_text(CAST(i.labels AS json)) l
+    ), new_runs AS (
+        INSERT INTO runs (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
+                          items_processed, items_failed, items_skipped, samples, log_lines, updated_at)
+        SELECT project_id, id, lease_seconds, statement_timestamp() + lease_seconds * interval '1 second', 0, 0,
+               items_total, 0, 0, 0, '{}', 0, statement_timestamp()
+        FROM input WHERE token IS NOT NULL
+    )
+    INSERT INTO jobs (project_id, id, type, queue, engine, collection, state, priority, attempt, max_attempts,
+                      retry_delay_seconds, retry_factor, retry_max_delay_seconds, original_job_id, labels, worker, token,
+                      version, progress, items_total, items_processed, items_failed, items_skipped, created_at,
+                      updated_at, status_changed_at, scheduled_at, expires_at, started_at)
+    SELECT i.project_id, i.id, i.type, i.queue, i.engine, i.collection,
+           CASE WHEN i.token IS NULL THEN 'pending' ELSE 'dispatched' END, i.priority,
+           CASE WHEN i.token IS NULL THEN 0 ELSE 1 END, i.max_attempts,
+           coalesce(i.delay, q.retry_delay_seconds, :default_delay), coalesce(i.factor, q.retry_factor, :default_factor),
+           coalesce(i.max_delay, q.retry_max_delay_seconds, :default_max_delay),
+           i.original_job_id, CAST(i.labels AS json), i.worker, i.token, 1, 0, i.items_total, 0, 0, 0,
+           statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due, i.expires_at,
+           CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
+    FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
+    RETURNING created_at AS now
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A job to insert, for whom, and what it is a rerun of. `token` is set for a job created already claimed."""
+
+    project_id: UUID
+    job: NewJob
+    original_job_id: UUID | None = None
+    token: UUID | None = None
+
+
+async def insert(connection: AsyncConnection, creations: Sequence[Creation]) -> None:
+    """Insert jobs with payloads, labels, leases and unknown queues; their items come with `items.insert_new`."""
+    jobs = [creation.job for creation in creations]
+    default = Retry()
+    await connection.execute(
+        INSERT,
+        {
+            "project_ids": [creation.project_id for creation in creations],
+            "ids": [job.id for job in jobs],
+            "types": [job.type for job in jobs],
+            "queues": [job.queue for job in jobs],
+            "engines": [job.engine for job in jobs],
+            "collections": [job.collection for job in jobs],
+            "priorities": [job.priority for job in jobs],
+            "max_attempts": [job.max_attempts for job in jobs],
+            "delays": [job.retry.delay_seconds if job.retry else None for job in jobs],
+            "factors": [job.retry.factor if job.retry else None for job in jobs],
+            "max_delays": [job.retry.max_delay_seconds if job.retry else None for job in jobs],
+            "originals": [creation.original_job_id for creation in creations],
+            "labels": [json.dumps(job.labels) for job in jobs],
+            "payloads": [None if job.payload is None else json.dumps(job.payload) for job in jobs],
+            "scheduled_at": [job.scheduled_at for job in jobs],
+            "expires_at": [job.expires_at for job in jobs],
+            "items_totals": [len(job.items) for job in jobs],
+            "tokens": [creation.token for creation in creations],
+            "workers": [job.claim.worker if job.claim else None for job in jobs],
+            "lease_seconds": [job.claim.lease_seconds if job.claim else None for job in jobs],
+            "default_delay": default.delay_seconds,
+            "default_factor": default.factor,
+            "default_max_delay": default.max_delay_seconds,
+        },
+    )
+
+
+SELECT_OVERDUE = text(f"""
+    SELECT j.project_id, j.id FROM jobs j
+    WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
+    ORDER BY j.expires_at LIMIT :limit
+""")
+
+SELECT_LAPSED = text("""
+    SELECT r.project_id, r.job_id FROM runs r WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit
+""")
+
+
+async def select_overdue(connection: AsyncConnection, limit: int) -> list[JobKey]:
+    """Find live jobs whose deadline has passed."""
+    rows = await connection.execute(SELECT_OVERDUE, {"limit": limit})
+    return [(row.project_id, row.id) for row in rows]
+
+
+async def select_lapsed(connection: AsyncConnection, limit: int) -> list[JobKey]:
+    """Find jobs whose lease ran out. Reads the whole narrow table: it is as long as the number of live jobs."""
+    rows = await connection.execute(SELECT_LAPSED, {"limit": limit})
+    return [(row.project_id, row.job_id) for row in rows]
+
+

@@ -1,0 +1,217 @@
+"""The lifecycle's table turned into SQL, and the one statement that moves jobs from state to state.
+
+Callers lock the jobs first (`lock_in_order`), in a statement of its own: the statements after it then see what is committed,
+which a join inside the locking statement would not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import literals
+from app.domain.job import CANCEL_GRACE_SECONDS
+from app.domain.states import LEASED, TERMINAL, Guard, JobEvent, JobState, rows_for, sources_of
+
+GUARD_SQL = {
+    Guard.DUE: "j.scheduled_at <= statement_timestamp()",
+    Guard.ITEM_FAILED: "coalesce(r.items_failed, j.items_failed) > 0",
+    Guard.MAY_RETRY: "i.retryable AND j.attempt < j.max_attempts",
+    Guard.ATTEMPTS_REMAIN: "j.attempt < j.max_attempts",
+}
+
+TOKEN_FENCE = "j.token = i.token"
+"""Every worker's write is fenced by the token alone: an attempt's number can repeat after a release."""
+
+FENCE_SQL = {
+    JobEvent.REPORT: TOKEN_FENCE,
+    JobEvent.COMPLETE: TOKEN_FENCE,
+    JobEvent.FAIL: TOKEN_FENCE,
+    JobEvent.RELEASE: TOKEN_FENCE,
+    JobEvent.LEASE_RAN_OUT: "r.lease_ends_at <= statement_timestamp()",
+    JobEvent.DEADLINE: "j.expires_at <= statement_timestamp()",
+    JobEvent.CANCEL: "true",
+}
+"""What must hold beside the state, checked where the row is locked and not only where it was found."""
+
+
+def accepted(event: JobEvent) -> str:
+    """Write the WHERE of an event: the fence, and a state from which the lifecycle has a step."""
+    return f"{FENCE_SQL[event]} AND j.state IN ({literals(sources_of(event))})"
+
+
+def target(event: JobEvent) -> str:
+    """Write the state that an event leads to, as a CASE over the rows of the table in their order."""
+    arms = (
+        f"WHEN j.state IN ({literals(row.sources)})"
+        + (f" AND {GUARD_SQL[row.guard]}" if row.guard else "")
+        + f" THEN '{row.target}'"
+        for row in rows_for(event)
+    )
+    return f"CASE {' '.join(arms)} END"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One job that an event happens to, with what the event brings along."""
+
+    project_id: UUID
+    job_id: UUID
+    token: UUID | None = None
+    retryable: bool = True
+    jitter: float = 0.0
+    """A random part of one; drawn by the caller, because volatile functions in writes are refused by Citus."""
+    retry_after_seconds: float | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    cancelled_by: str | None = None
+    final_call: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A job that did change its state."""
+
+    project_id: UUID
+    job_id: UUID
+    source: JobState
+    target: JobState
+    attempt: int
+    worker: str | None
+    queue: str
+    type: str
+    engine: str | None
+    scheduled_at: datetime
+    now: datetime
+
+    @property
+    def claimable_now(self) -> bool:
+        """Whether an idle worker could take it at once."""
+        return self.target in (JobState.PENDING, JobState.RETRYING) and self.engine is None
+
+
+LOCK = text("""
+    SELECT j.id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
+    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+    ORDER BY j.id FOR NO KEY UPDATE OF j
+""")
+
+
+async def lock_in_order(connection: AsyncConnection, jobs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Lock jobs, given as (project, job), in the order of their ids: overlapping batches would otherwise deadlock."""
+    await connection.execute(LOCK, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
+
+
+@cache
+def _statement(event: JobEvent) -> TextClause:
+    terminal = f"d.target IN ({literals(TERMINAL)})"
+    # A token is spent when its holder gives the job back alive, and stays for a job that ended (a repeated call gets
+    # the recorded answer) or whose lease merely ran out (a late call still counts).
+    spent = "d.target IN ('pending', 'retrying')" if event in (JobEvent.FAIL, JobEvent.RELEASE) else "false"
+    blameless = "d.target IN ('completed', 'completed_with_failures', 'cancelled')"
+    attempt = "j.attempt - 1" if event is JobEvent.RELEASE else "j.attempt"
+    backoff = """coalesce(d.retry_after_seconds, d.jitter * CASE
+            WHEN (j.attempt - 1) * ln(j.retry_factor) > 40 THEN j.retry_max_delay_seconds
+            ELSE least(j.retry_max_delay_seconds, j.retry_delay_seconds * power(j.retry_factor, j.attempt - 1)) END)"""
+    scheduled = {
+        JobEvent.FAIL: f"CASE WHEN d.target = 'retrying' THEN statement_timestamp() + {backoff} * interval '1 second' "
+        "ELSE j.scheduled_at END",
+        JobEvent.RELEASE: "CASE WHEN d.target = 'pending' THEN statement_timestamp() ELSE j.scheduled_at END",
+        JobEvent.LEASE_RAN_OUT: "CASE WHEN d.target = 'retrying' THEN statement_timestamp() ELSE j.scheduled_at END",
+    }.get(event, "j.scheduled_at")
+    asked = "statement_timestamp()" if event is JobEvent.CANCEL else "j.cancelled_at"
+    by = "d.cancelled_by" if event is JobEvent.CANCEL else "j.cancelled_by"
+    grace = f"statement_timestamp() + interval '{CANCEL_GRACE_SECONDS} seconds'"
+    lease_end = f"coalesce(r.lease_ends_at, {grace})" if event is JobEvent.CANCEL else "r.lease_ends_at"
+    return text(f"""
+        WITH decided AS (
+            SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version, r.stage, r.progress,
+                   r.message, r.items_processed, r.items_failed, r.items_skipped, r.updated_at AS reported_at,
+                   greatest(r.items_count, r.declared_total) AS items_total
+            FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]),
+                        CAST(:retryable AS boolean[]), CAST(:jitter AS float8[]), CAST(:retry_after AS float8[]),
+                        CAST(:error_codes AS text[]), CAST(:error_messages AS text[]), CAST(:cancelled_by AS text[]),
+                        CAST(:final_calls AS bytea[]))
+                 AS i (project_id, job_id, token, retryable, jitter, retry_after_seconds, error_code, error_message,
+                       cancelled_by, final_call)
+            JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+            LEFT JOIN runs r ON r.project_id = i.project_id AND r.job_id = i.job_id
+            WHERE {accepted(event)}
+        ), moved AS (
+            UPDATE jobs j SET
+                state = d.target,
+                version = j.version + 1 + CASE WHEN {terminal} THEN coalesce(d.run_version, 0) ELSE 0 END,
+                token = CASE WHEN {spent} THEN NULL ELSE j.token END,
+                final_call = CASE WHEN {terminal} THEN d.final_call END,
+                attempt = CASE WHEN d.target = 'pending' THEN {attempt} ELSE j.attempt END,
+                worker = CASE WHEN {spent} THEN NULL ELSE j.worker END,
+                scheduled_at = {scheduled},
+                error_code = CASE WHEN {blameless} THEN NULL ELSE coalesce(d.error_code, j.error_code) END,
+                error_message = CASE WHEN {blameless} THEN NULL ELSE coalesce(d.error_message, j.error_message) END,
+                stage = CASE WHEN {terminal} THEN coalesce(d.stage, j.stage) ELSE j.stage END,
+                message = CASE WHEN {terminal} THEN coalesce(d.message, j.message) ELSE j.message END,
+                progress = CASE WHEN d.target IN ('completed', 'completed_with_failures') THEN 100
+                                WHEN {terminal} THEN coalesce(d.progress, j.progress) ELSE j.progress END,
+                items_total = CASE WHEN {terminal} THEN coalesce(d.items_total, j.items_total) ELSE j.items_total END,
+                items_processed = CASE WHEN {terminal} THEN coalesce(d.items_processed, 0) ELSE j.items_processed END,
+                items_failed = CASE WHEN {terminal} THEN coalesce(d.items_failed, 0) ELSE j.items_failed END,
+                items_skipped = CASE WHEN {terminal} THEN coalesce(d.items_skipped, 0) ELSE j.items_skipped END,
+                cancelled_at = {asked},
+                cancelled_by = {by},
+                completed_at = CASE WHEN {terminal} THEN statement_timestamp() END,
+                status_changed_at = statement_timestamp(),
+                updated_at = statement_timestamp()
+            FROM decided d
+            WHERE j.project_id = d.project_id AND j.id = d.job_id AND d.target <> d.source
+            RETURNING j.project_id, j.id, d.source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine, j.scheduled_at
+        ), ended AS (
+            DELETE FROM runs r USING moved d
+            WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state IN ({literals(TERMINAL)})
+        ), cleared AS (
+            DELETE FROM checkpoints c USING moved d
+            WHERE c.project_id = d.project_id AND c.job_id = d.id AND d.state IN ({literals(TERMINAL)})
+        ), let_go AS (
+            UPDATE runs r SET lease_ends_at = CASE WHEN d.state IN ({literals(LEASED)}) THEN {lease_end} END,
+                eta_seconds = NULL, eta_low_seconds = NULL, eta_high_seconds = NULL, samples = '{{}}'
+            FROM moved d
+            WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state NOT IN ({literals(TERMINAL)})
+        )
+        SELECT m.*, statement_timestamp() AS now FROM moved m
+    """)
+
+
+async def move(connection: AsyncConnection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
+    """Let one event happen to many jobs, each at most once in `moves`; those that refuse it are not in the answer."""
+    parameters = {
+        "project_ids": [m.project_id for m in moves],
+        "job_ids": [m.job_id for m in moves],
+        "tokens": [m.token for m in moves],
+        "retryable": [m.retryable for m in moves],
+        "jitter": [m.jitter for m in moves],
+        "retry_after": [m.retry_after_seconds for m in moves],
+        "error_codes": [m.error_code for m in moves],
+        "error_messages": [m.error_message for m in moves],
+        "cancelled_by": [m.cancelled_by for m in moves],
+        "final_calls": [m.final_call for m in moves],
+    }
+    rows = await connection.execute(_statement(event), parameters)
+    return [
+        Moved(
+            project_id=row.project_id,
+            job_id=row.id,
+            source=JobState(row.source),
+            target=JobState(row.state),
+            attempt=row.attempt,
+            worker=row.worker,
+            queue=row.queue,
+            type=row.type,
+            engine=row.engine,
+            scheduled_at=row.scheduled_at,
+            now=row.now,
+        )
+        for row in rows
+    ]

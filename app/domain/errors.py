@@ -1,0 +1,139 @@
+"""What can go wrong, as the service says it: a stable code and one sentence. The edges decide how each one looks on the wire."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from app.domain.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one place of a request. `pointer` is a JSON Pointer into the body, or `?name` for a query."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class JobtrackError(Exception):
+    """The root of all errors that a caller may see."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotFoundError(JobtrackError):
+    """It does not exist, or it belongs to another project: the two are indistinguishable."""
+
+    code = "not_found"
+
+
+class MalformedError(JobtrackError):
+    """The request cannot be read at all: not JSON, bad header."""
+
+    code = "malformed"
+
+
+class InvalidError(JobtrackError):
+    """The request can be read, and is wrong."""
+
+    code = "invalid"
+
+    def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class TooLargeError(JobtrackError):
+    """The body is longer than its route allows."""
+
+    code = "too_large"
+
+
+class SlowBodyError(JobtrackError):
+    """The body did not arrive in time."""
+
+    code = "body_timeout"
+
+
+class UnsupportedMediaTypeError(JobtrackError):
+    """The body comes in a type or encoding that the route does not take."""
+
+    code = "unsupported_media_type"
+
+
+class UnauthorizedError(JobtrackError):
+    """No key, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class ForbiddenError(JobtrackError):
+    """The key is right and lacks the scope."""
+
+    code = "forbidden"
+
+
+class ThrottledError(JobtrackError):
+    """Too much of something; `retry_after_seconds` says when to come back."""
+
+    code = "throttled"
+    retryable = True
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(JobtrackError):
+    """The database cannot be reached just now."""
+
+    code = "unavailable"
+    retryable = True
+    retry_after_seconds = 1.0
+
+
+class ConflictError(JobtrackError):
+    """The job is not in a state that allows this. Carries the job as it is."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, job: "Job | None" = None) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class LeaseLostError(ConflictError):
+    """The token is not the job's latest: another attempt holds it, or this one gave it back."""
+
+    code = "lease_lost"
+
+
+class AlreadyTerminalError(ConflictError):
+    """The job has ended, and ended jobs never change."""
+
+    code = "already_terminal"
+
+
+class InvalidTransitionError(ConflictError):
+    """The lifecycle has no such step from the job's current state."""
+
+    code = "invalid_transition"
+
+
+class NotTerminalError(ConflictError):
+    """The job is still live, and what was asked needs one that has ended."""
+
+    code = "not_terminal"
+
+
+class IdempotencyInProgressError(ConflictError):
+    """The first call with this Idempotency-Key has not finished yet."""
+
+    code = "idempotency_in_progress"
+    retryable = True

@@ -1,0 +1,23 @@
+"""Identifiers: UUIDv7 for everything stored, written in lower case wherever they are shown."""
+
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+UUID_TEXT_LENGTH = 36
+
+
+def new_id() -> UUID:
+    """Make an id whose order is the order of creation, so that new rows land at the end of an index."""
+    return uuid7()
+
+
+def parse_id(text: str) -> UUID | None:
+    """Read an id as this service writes it; anything else (upper case, braces, no dashes) is no id of ours: None."""
+    if len(text) != UUID_TEXT_LENGTH:
+        return None
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text else None

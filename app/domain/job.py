@@ -1,0 +1,252 @@
+"""A job as the rest of the service sees it, what it takes to make one, and what a worker may say about it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.domain.item import Counts, ItemUpdate, NewItem
+from app.domain.states import TERMINAL, JobState
+
+type Json = Any
+"""Any JSON value, as parsed."""
+
+DEFAULT_QUEUE = "default"
+DEFAULT_LEASE_SECONDS = 30
+DEFAULT_MAX_ATTEMPTS = 3
+CANCEL_GRACE_SECONDS = 60
+"""A cancelled job that a worker holds without a lease end gets this long to acknowledge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long a failed job rests: `delay * factor ** (attempt - 1)`, at most `max_delay`, times a random part of one."""
+
+    delay_seconds: float = 1.0
+    factor: float = 2.0
+    max_delay_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """Estimated seconds until the job is done, with the bounds that the last half minute's speed allows."""
+
+    seconds: float
+    low_seconds: float
+    high_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job, or its latest attempt, failed."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job at one version. Every field depends on `version` alone, so a body can be cached under it."""
+
+    project_id: UUID
+    id: UUID
+    type: str
+    queue: str
+    engine: str | None
+    collection: str | None
+    state: JobState
+    stage: str | None
+    progress: float
+    counts: Counts
+    message: str | None
+    eta: Eta | None
+    error: JobFailure | None
+    labels: dict[str, str]
+    priority: int
+    attempt: int
+    max_attempts: int
+    retry: Retry
+    original_job_id: UUID | None
+    worker: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    status_changed_at: datetime
+    scheduled_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+    documents: "Documents | None" = None
+    """Payload, result and billing, where the reader asked for them."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended and can never change again."""
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The large parts of a job, each written once and read only when asked for."""
+
+    payload: Json = None
+    result: Json = None
+    billing: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who takes a job and for how long: the part of a claim that the database needs."""
+
+    worker: str
+    lease_seconds: int | None = DEFAULT_LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What a producer asks for. `retry` and `max_attempts` of None take the queue's defaults, then the service's."""
+
+    id: UUID
+    type: str
+    queue: str = DEFAULT_QUEUE
+    engine: str | None = None
+    collection: str | None = None
+    payload: Json = None
+    priority: int = 0
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    retry: Retry | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    items: tuple[NewItem, ...] = ()
+    claim: Claim | None = None
+    """Create the job already claimed: for engines that run it themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimFilter:
+    """What a worker is willing to take. None takes all."""
+
+    project_id: UUID
+    queues: tuple[str, ...] | None = None
+    types: tuple[str, ...] | None = None
+    job_ids: tuple[UUID, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's hold on a job. Lengths, not instants, so that the two clocks need not agree."""
+
+    token: UUID
+    expires_in_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """What a claim hands to a worker."""
+
+    job: Job
+    lease: Lease
+    checkpoint: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A job that a create or rerun made. `replayed`: an earlier call had made it."""
+
+    job: Job
+    lease: Lease | None = None
+    """For a job created already claimed."""
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
+
+    route: str
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a worker wrote."""
+
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCall:
+    """Something a worker says about one job under one lease token."""
+
+    project_id: UUID
+    job_id: UUID
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(WorkerCall):
+    """How it is going. With nothing but the token it is a heartbeat, which changes neither version nor `updated_at`."""
+
+    lease_seconds: int | None = None
+    """The new length of the lease; None keeps the one it was claimed with."""
+    stage: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    items: tuple[ItemUpdate, ...] = ()
+    items_total: int | None = None
+    logs: tuple[LogLine, ...] = ()
+    checkpoint: Json = None
+
+    @property
+    def bare(self) -> bool:
+        """Whether this is a heartbeat and nothing else."""
+        return (
+            self.stage is None
+            and self.progress is None
+            and self.message is None
+            and not self.items
+            and self.items_total is None
+            and not self.logs
+            and self.checkpoint is None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete(WorkerCall):
+    """The job is done."""
+
+    result: Json = None
+    billing: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail(WorkerCall):
+    """The attempt failed."""
+
+    code: str
+    message: str
+    retryable: bool = True
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(WorkerCall):
+    """The worker gives the job back; the attempt is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report answers."""
+
+    state: JobState
+    lease: Lease
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the worker should stop and acknowledge by releasing the job."""
+        return self.state is JobState.CANCELLING

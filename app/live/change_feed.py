@@ -1,0 +1,201 @@
+"""What changed, told to every process: one NOTIFY per few milliseconds after the commits, one listening connection.
+
+A notification is a hint. It is sent from code and after the commit, because inside the transaction it serialises commits
+(3 to 8 times less throughput at 32 writers); a crash in between, a lost connection or a pooler loses it, and then the sweep
+finds the change a second later.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+
+from app.db.engine import Database, asyncpg_dsn, connect_options
+from app.live.claimers import Offer
+from app.live.service import Loop
+from app.live.waiters import JobKey
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "jobtrack"
+GATHER_SECONDS = 0.004
+MAX_ENTRIES_A_PAYLOAD = 60
+"""Keeps a payload below PostgreSQL's 8,000 bytes: a job is 76 bytes and an offer at most some 600 with names of 255."""
+MAX_PAYLOAD_BYTES = 7_900
+PROBE_SECONDS = 10.0
+PROBE_TIMEOUT_SECONDS = 2.0
+
+NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A job that changed, and the work it offers if it can be claimed now."""
+
+    key: JobKey
+    offer: Offer | None = None
+
+
+@dataclass(slots=True)
+class _News:
+    """What waits to be announced. Keyed, so that a job that changed ten times is one entry."""
+
+    jobs: dict[JobKey, None] = field(default_factory=dict)
+    offers: list[Offer] = field(default_factory=list)
+    keys: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.offers or self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Whom the feed tells. Each is called on the event loop and must not wait."""
+
+    changed: Callable[[Iterable[JobKey]], None]
+    offered: Callable[[Iterable[Offer]], None]
+    keys_changed: Callable[[], None]
+    reconnected: Callable[[], None]
+
+
+class Announcer(Loop):
+    """Sends what changed. Listeners of this process hear of it at once, without the way through the database."""
+
+    def __init__(self, database: Database, origin: str, listeners: Listeners) -> None:
+        super().__init__("announcer")
+        self._database = database
+        self._origin = origin
+        self._listeners = listeners
+        self._news = _News()
+        self._some = asyncio.Event()
+
+    def announce(self, changes: Iterable[Change]) -> None:
+        """Tell everybody that these jobs changed; to be called after the commit."""
+        jobs: dict[JobKey, None] = {}
+        offers: list[Offer] = []
+        for change in changes:
+            jobs[change.key] = None
+            if change.offer is not None:
+                offers.append(change.offer)
+        if jobs:
+            self._listeners.changed(jobs)
+            self._listeners.offered(offers)
+            self._news.jobs.update(jobs)
+            self._news.offers.extend(offers)
+            self._some.set()
+
+    def announce_keys(self) -> None:
+        """Tell everybody to forget the keys they remember, because one was made or revoked."""
+        self._listeners.keys_changed()
+        self._news.keys = True
+        self._some.set()
+
+    async def turn(self) -> None:
+        """Gather for a few milliseconds, then send it all in one statement."""
+        await self._some.wait()
+        await asyncio.sleep(GATHER_SECONDS)
+        self._some.clear()
+        news, self._news = self._news, _News()
+        await self._send(news)
+
+    async def flush(self) -> None:
+        """Send what is left, at the end of the process."""
+        if self._news:
+            news, self._news = self._news, _News()
+            await self._send(news)
+
+    async def _send(self, news: _News) -> None:
+        payloads = list(_payloads(self._origin, news))
+        await self._database.read(
+            lambda connection: connection.execute(NOTIFY, {"channel": CHANNEL, "payloads": payloads})
+        )
+
+
+def _payloads(origin: str, news: _News) -> Iterator[str]:
+    jobs = [f"{project_id.hex}{job_id.hex}" for project_id, job_id in news.jobs]
+    for start in range(0, len(jobs), MAX_ENTRIES_A_PAYLOAD):
+        yield json.dumps({"from": origin, "jobs": jobs[start : start + MAX_ENTRIES_A_PAYLOAD]})
+    counted: dict[Offer, int] = {}
+    for offer in news.offers:
+        counted[offer] = counted.get(offer, 0) + 1
+    for offer, count in counted.items():
+        payload = json.dumps(
+            {"from": origin, "offer": [offer.project_id.hex, offer.queue, offer.type, count]}, ensure_ascii=False
+        )
+        if len(payload.encode()) <= MAX_PAYLOAD_BYTES:
+            yield payload
+    if news.keys:
+        yield json.dumps({"from": origin, "keys": True})
+
+
+class ChangeFeed(Loop):
+    """Listens on a connection of its own, and probes it with a message to itself: a deaf socket looks healthy."""
+
+    def __init__(self, url: str, origin: str, listeners: Listeners) -> None:
+        super().__init__("change feed")
+        self._dsn = asyncpg_dsn(url)
+        self._origin = origin
+        self._listeners = listeners
+        self._lost = asyncio.Event()
+        self._echo = asyncio.Event()
+        self._nonce = ""
+        self._warned = False
+        self.up = False
+        """Whether a message to ourselves came back lately."""
+
+    async def turn(self) -> None:
+        """Hold one listening connection until it is lost."""
+        connection = await asyncpg.connect(self._dsn, **connect_options())
+        try:
+            self._lost.clear()
+            connection.add_termination_listener(lambda _: self._lost.set())
+            await connection.add_listener(CHANNEL, self._receive)
+            # What changed while nobody listened was not heard: look at everything that is watched, after LISTEN.
+            self._listeners.reconnected()
+            while not self._lost.is_set():
+                await self._probe(connection)
+                try:
+                    await asyncio.wait_for(self._lost.wait(), PROBE_SECONDS)
+                except TimeoutError:
+                    continue
+        finally:
+            self.up = False
+            connection.terminate()
+        raise ConnectionError("the listening connection was lost")
+
+    async def _probe(self, connection: asyncpg.Connection[Any]) -> None:
+        self._nonce = uuid4().hex
+        self._echo.clear()
+        payload = json.dumps({"from": self._origin, "echo": self._nonce})
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload, timeout=PROBE_TIMEOUT_SECONDS)
+        try:
+            await asyncio.wait_for(self._echo.wait(), PROBE_TIMEOUT_SECONDS)
+            self.up = True
+        except TimeoutError:
+            self.up = False
+            if not self._warned:
+                self._warned = True
+                log.warning(
+                    "the change feed hears nothing: LISTEN does not pass a transaction-mode pooler; waits are answered "
+                    "by the sweep, up to a second later. Set JOBTRACK_LISTEN_URL to a direct connection."
+                )
+
+    def _receive(self, _: object, __: int, ___: str, payload: object) -> None:
+        message = json.loads(str(payload))
+        if message.get("echo") == self._nonce:
+            self._echo.set()
+        if message.get("from") == self._origin:
+            return
+        if jobs := message.get("jobs"):
+            self._listeners.changed([(UUID(entry[:32]), UUID(entry[32:])) for entry in jobs])
+        if offer := message.get("offer"):
+            project, queue, job_type, count = offer
+            self._listeners.offered([Offer(UUID(project), queue, job_type)] * count)
+        if message.get("keys"):
+            self._listeners.keys_changed()

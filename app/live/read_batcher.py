@@ -1,0 +1,66 @@
+"""Coalesces concurrent look-ups into one query per round trip.
+
+While a query is in flight, the look-ups that arrive gather for the next one. A look-up never joins a query that was
+already sent: what it reads must have been committed after it was asked for, or a waiter could miss its own wake-up.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import Database
+
+MAX_KEYS_A_QUERY = 5_000
+
+type Load[Key, Value] = Callable[[AsyncConnection, Sequence[Key]], Awaitable[Mapping[Key, Value]]]
+
+
+class ReadBatcher[Key: Hashable, Value]:
+    """Looks keys up, many callers' at a time."""
+
+    def __init__(self, database: Database, load: Load[Key, Value]) -> None:
+        self._database = database
+        self._load = load
+        self._gathering: _Batch[Key, Value] | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def get(self, key: Key) -> Value | None:
+        """Look one key up; None if there is nothing under it."""
+        return (await self.get_many((key,))).get(key)
+
+    async def get_many(self, keys: Collection[Key]) -> Mapping[Key, Value]:
+        """Look keys up; unknown ones are missing from the answer, which may hold other callers' keys too."""
+        if not keys:
+            return {}
+        batch = self._gathering
+        if batch is None or len(batch.keys) >= MAX_KEYS_A_QUERY:
+            if batch is not None:
+                await asyncio.shield(batch.found)
+                return await self.get_many(keys)
+            batch = self._gathering = _Batch(asyncio.get_running_loop().create_future())
+        batch.keys.update(dict.fromkeys(keys))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+        return await asyncio.shield(batch.found)
+
+    async def _send(self) -> None:
+        while (batch := self._gathering) is not None:
+            self._gathering = None
+            keys = list(batch.keys)
+            try:
+                found = await self._database.read(lambda connection, keys=keys: self._load(connection, keys))  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                batch.found.set_exception(error)
+                batch.found.exception()  # All callers may have left; then nobody else would retrieve it.
+            else:
+                batch.found.set_result(found)
+        self._sending = None
+
+
+class _Batch[Key: Hashable, Value]:
+    __slots__ = ("found", "keys")
+
+    def __init__(self, found: asyncio.Future[Mapping[Key, Value]]) -> None:
+        self.keys: dict[Key, None] = {}
+        self.found = found

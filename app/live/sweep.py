@@ -1,0 +1,59 @@
+"""Once a second, one query re-checks all that is watched, so that a lost notification costs a second and nothing else."""
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import claims, jobs
+from app.domain.job import ClaimFilter
+from app.db.engine import Database
+from app.live.claimers import Claimers
+from app.live.service import Loop
+from app.live.waiters import JobKey, Waiters
+
+SWEEP_SECONDS = 1.0
+
+
+class Sweep(Loop):
+    """Compares what waiters have seen, and what claimers want, with what the database has."""
+
+    def __init__(self, database: Database, waiters: Waiters, claimers: Claimers) -> None:
+        super().__init__("sweep")
+        self._database = database
+        self._waiters = waiters
+        self._claimers = claimers
+        self._now = asyncio.Event()
+        self.late_wakeups = 0
+        """Waiters that had to be woken by the sweep, because no notification had reached them."""
+
+    def nudge(self) -> None:
+        """Sweep at once: the listening connection was away and nobody knows what it missed."""
+        self._now.set()
+
+    async def turn(self) -> None:
+        """Wait for the next second (or a nudge), then look."""
+        try:
+            await asyncio.wait_for(self._now.wait(), SWEEP_SECONDS)
+        except TimeoutError:
+            pass
+        self._now.clear()
+        await self.look()
+
+    async def look(self) -> None:
+        """Re-check everything that is watched now."""
+        if keys := self._waiters.watched():
+            self.late_wakeups += self._waiters.wake_outdated(await self._versions(keys))
+        if filters := self._claimers.filters():
+            self._claimers.wake_filters(await self._offers(filters))
+
+    async def _versions(self, keys: list[JobKey]) -> dict[JobKey, int]:
+        async def work(connection: AsyncConnection) -> dict[JobKey, int]:
+            return await jobs.select_versions(connection, keys)
+
+        return await self._database.read(work)
+
+    async def _offers(self, filters: list[ClaimFilter]) -> list[ClaimFilter]:
+        async def work(connection: AsyncConnection) -> list[ClaimFilter]:
+            return await claims.select_offers(connection, filters)
+
+        return await self._database.read(work)

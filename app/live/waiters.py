@@ -1,0 +1,134 @@
+"""Who waits for which job. A waiter costs some memory and nothing else: no connection, no transaction, no timer in the database."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+type JobKey = tuple[UUID, UUID]
+
+
+class Watch:
+    """One caller's wish to hear of changes to some jobs. Enter it before the first read, or a change falls between."""
+
+    __slots__ = ("_changed", "_registry", "_woken", "seen")
+
+    def __init__(self, registry: "Waiters", keys: Collection[JobKey]) -> None:
+        self._registry = registry
+        self._woken = False
+        self._changed: asyncio.Future[None] | None = None
+        self.seen: dict[JobKey, int] = dict.fromkeys(keys, 0)
+        """The version of each job that the caller has last read; the sweep wakes it when the database has another."""
+
+    def __enter__(self) -> Self:
+        self._registry.add(self)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._registry.remove(self)
+
+    def drop(self, key: JobKey) -> None:
+        """Stop watching one job, because it has ended and cannot change."""
+        if key in self.seen:
+            self._registry.forget(self, key)
+            del self.seen[key]
+
+    def wake(self) -> None:
+        """Tell the caller that something may have changed."""
+        self._woken = True
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    async def changed(self, timeout_seconds: float | None) -> bool:
+        """Wait for a wake-up since the last call; False if the time is over or the service is draining."""
+        if not self._woken and not self._registry.draining and (timeout_seconds is None or timeout_seconds > 0):
+            loop = asyncio.get_running_loop()
+            self._changed = loop.create_future()
+            # A bare timer and a future: `asyncio.timeout` costs three times the memory, times ten thousand waiters.
+            timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, self._expire, self._changed)
+            try:
+                await self._changed
+            finally:
+                self._changed = None
+                if timer is not None:
+                    timer.cancel()
+        woken, self._woken = self._woken, False
+        return woken and not self._registry.draining
+
+    @staticmethod
+    def _expire(future: asyncio.Future[None]) -> None:
+        if not future.done():
+            future.set_result(None)
+
+
+class Waiters:
+    """All watches of this process, by job."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[JobKey, set[Watch]] = {}
+        self._watches: set[Watch] = set()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def watch(self, keys: Collection[JobKey]) -> Watch:
+        """Make a watch over some jobs; it is registered while it is entered."""
+        return Watch(self, keys)
+
+    def add(self, watch: Watch) -> None:
+        """Register a watch."""
+        self._watches.add(watch)
+        for key in watch.seen:
+            self._by_job.setdefault(key, set()).add(watch)
+
+    def remove(self, watch: Watch) -> None:
+        """Forget a watch altogether."""
+        self._watches.discard(watch)
+        for key in watch.seen:
+            self.forget(watch, key)
+
+    def forget(self, watch: Watch, key: JobKey) -> None:
+        """Forget one job of a watch."""
+        watching = self._by_job.get(key)
+        if watching is not None:
+            watching.discard(watch)
+            if not watching:
+                del self._by_job[key]
+
+    def watched(self) -> list[JobKey]:
+        """List the jobs that anybody waits for."""
+        return list(self._by_job)
+
+    def wake(self, keys: Iterable[JobKey]) -> None:
+        """Wake whoever waits for these jobs."""
+        for key in keys:
+            for watch in tuple(self._by_job.get(key, ())):
+                watch.wake()
+
+    def wake_outdated(self, versions: Mapping[JobKey, int]) -> int:
+        """Wake the watches that have not seen these versions; the number of them says what the feed had missed."""
+        outdated = {
+            watch
+            for key, version in versions.items()
+            for watch in self._by_job.get(key, ())
+            if watch.seen.get(key) != version
+        }
+        # A job that is gone is news as well: it has no version any more.
+        outdated.update(
+            watch
+            for key, watches in self._by_job.items()
+            if key not in versions
+            for watch in watches
+            if watch.seen.get(key)
+        )
+        for watch in outdated:
+            watch.wake()
+        return len(outdated)
+
+    def drain(self) -> None:
+        """End every wait now, and let no new one begin: the process is going down."""
+        self.draining = True
+        for watch in tuple(self._watches):
+            watch.wake()
