@@ -1,0 +1,106 @@
+"""What a dialect is, how the installed ones are found, and each one's own OpenAPI document.
+
+A dialect speaks one vendor's documented job API. It is a folder of this package that exports `DIALECT`; nothing else in
+the tree knows its name. `wire` holds the vendor's models, `translate` turns domain objects into them, `routes` parses,
+makes one call to the core and translates.
+"""
+
+import copy
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.domain.errors import JobtrackError
+
+BEARER: Mapping[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
+"""The security scheme of a dialect that says nothing else: `Authorization: Bearer <key>`."""
+
+# What FastAPI documents for every route with a parameter; here the dialects render validation errors themselves.
+_FRAMEWORK_ERRORS = ("HTTPValidationError", "ValidationError")
+_FRAMEWORK_DESCRIPTION = "Validation Error"
+_FRAMEWORK_REF = "#/components/schemas/HTTPValidationError"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One vendor's API as this server offers it."""
+
+    name: str
+    """The folder's name, and the word in addresses (`/dialects/<name>/openapi.json`) and operation ids."""
+    title: str
+    """The vendor's name for people."""
+    version: str
+    """The version of the vendor's API that is spoken, as the vendor writes it."""
+    description: str
+    """What this API covers, for the head of its document."""
+    router: APIRouter
+    """The routes, at the vendor's real paths."""
+    render: Callable[[Request, JobtrackError], Response]
+    """An error in the vendor's shape; also for unknown routes and methods below `prefixes`."""
+    prefixes: tuple[str, ...]
+    """The paths that are this vendor's, each with all that lies below it."""
+    security: Mapping[str, Any] = field(default_factory=lambda: BEARER)
+    """The OpenAPI security schemes, any one of which is enough. A public operation overrides it with `security: []`."""
+
+    def reach(self, path: str) -> int:
+        """Say how closely `path` is this dialect's: the length of its longest prefix that covers it, 0 for none."""
+        return max((len(p) for p in self.prefixes if path == p or path.startswith(f"{p}/")), default=0)
+
+    def owns(self, path: str, method: str = "GET") -> bool:
+        """Whether a path lies below this dialect's prefixes. The method does not matter: a 405 has an owner too."""
+        del method
+        return self.reach(path) > 0
+
+
+@cache
+def discover() -> tuple[Dialect, ...]:
+    """Find every dialect of this package, in the order of their names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+    return tuple(import_module(f"{__name__}.{name}").DIALECT for name in names)
+
+
+def owner_of(path: str, dialects: Iterable[Dialect]) -> Dialect | None:
+    """Find whose shape an error at `path` takes: the dialect with the longest prefix, since vendors share `/jobs`."""
+    return max((d for d in dialects if d.owns(path)), key=lambda d: d.reach(path), default=None)
+
+
+def openapi(dialect: Dialect) -> dict[str, Any]:
+    """Make a dialect's own OpenAPI document, from its routes alone, with the vendor's own names."""
+    # Copied, because FastAPI hands out parts of the routes themselves.
+    document: dict[str, Any] = copy.deepcopy(
+        get_openapi(
+            title=dialect.title,
+            version=dialect.version,
+            description=dialect.description,
+            routes=dialect.router.routes,
+            separate_input_output_schemas=False,
+        )
+    )
+    components = document.setdefault("components", {})
+    _drop_framework_errors(document["paths"], components.get("schemas", {}))
+    components["securitySchemes"] = dict(dialect.security)
+    document["security"] = [{name: []} for name in dialect.security]
+    return document
+
+
+def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Take out the 422 that FastAPI adds to whatever has a parameter.
+
+    It is known by its description: a dialect that does answer 422 declares it with a sentence of its own, perhaps with a
+    schema of the same name, since some vendors use FastAPI too.
+    """
+    responses = [operation["responses"] for path in paths.values() for operation in path.values()]
+    for answers in responses:
+        if answers.get("422", {}).get("description") == _FRAMEWORK_DESCRIPTION:
+            del answers["422"]
+    if _FRAMEWORK_ERRORS[0] in schemas and _FRAMEWORK_REF not in str(responses):
+        for name in _FRAMEWORK_ERRORS:
+            schemas.pop(name, None)
