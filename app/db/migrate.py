@@ -1,0 +1,46 @@
+"""Bringing the schema up to date. Synchronous: Alembic is, and it runs before there is an event loop."""
+
+import asyncio
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from app.db.engine import asyncpg_dsn, connect_options
+from app.paths import migrations_dir
+
+
+def _config(database_url: str) -> Config:
+    config = Config()
+    # Alembic interpolates its options; a path may hold a per cent sign.
+    config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    config.attributes["url"] = database_url
+    return config
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Run the migrations that are missing. Safe from many processes at once: one does it, the others find it done."""
+    command.upgrade(_config(database_url), revision)
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Undo migrations down to a revision (`base` for all of them); their tables and what is in them are gone then."""
+    command.downgrade(_config(database_url), revision)
+
+
+def is_current(database_url: str) -> bool:
+    """Say whether the database is at the revision that this code was written for."""
+    heads = ScriptDirectory.from_config(_config(database_url)).get_heads()
+    return set(heads) == asyncio.run(_revisions(database_url))
+
+
+async def _revisions(database_url: str) -> set[str]:
+    connection = await asyncpg.connect(asyncpg_dsn(database_url), **connect_options())
+    try:
+        rows = await connection.fetch("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        return set()
+    finally:
+        await connection.close()
+    return {row["version_num"] for row in rows}
