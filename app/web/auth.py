@@ -1,0 +1,88 @@
+"""Keys and scopes: where a key is found, who it stands for, and which right a route declares."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from fastapi import Depends, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.security.base import SecurityBase
+
+from app.domain.errors import ForbiddenError, UnauthorizedError
+from app.domain.principal import Principal, Scope
+from app.web.deps import principal, services
+
+MAX_KEY_LENGTH = 255
+"""As long as a bootstrap key may be; anything longer is refused before it is hashed."""
+
+Credentials: TypeAlias = Callable[[Request], str | None]
+"""Finds the key in a request, or None. A dialect brings its own where the vendor does not send a bearer."""
+
+
+def bearer_key(request: Request) -> str | None:
+    """Find the key in `Authorization: Bearer <key>`. Two such headers are none: which one counts is nobody's guess."""
+    values = request.headers.getlist("authorization")
+    if len(values) != 1:
+        return None
+    scheme, _, key = values[0].partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+class KeyScheme(SecurityBase):
+    """How a key travels, for the OpenAPI document. The check itself is the route class's, before any body is read."""
+
+    def __init__(self, name: str, model: SecurityModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self, request: Request) -> Principal:
+        """Give the principal that the route class has found."""
+        return principal(request)
+
+
+BEARER = KeyScheme("bearer", HTTPBearer(description="A key of the project: `Authorization: Bearer <key>`."))
+
+
+def requires(scope: Scope, scheme: KeyScheme = BEARER) -> Any:
+    """Declare a route's scope: as `dependencies=[requires(Scope.READ)]`, or on a parameter, which gets the caller."""
+    return Security(scheme, scopes=[scope.value])
+
+
+async def _nobody() -> None:
+    """Do nothing: the mark of a route that asks for no key."""
+
+
+public: Any = Depends(_nobody)
+"""Declare that a route asks for no key: `dependencies=[public]`."""
+
+
+def scope_of(dependant: Dependant) -> Scope | None:
+    """Find the scope that a route declares; None for a public one. A route without either is a mistake: LookupError."""
+    pending, found, is_public = [dependant], set[str](), False
+    while pending:
+        current = pending.pop()
+        found.update(current.own_oauth_scopes or ())
+        is_public = is_public or current.call is _nobody
+        pending.extend(current.dependencies)
+    if len(found) == 1 and not is_public:
+        return Scope(found.pop())
+    if is_public and not found:
+        return None
+    raise LookupError("a route declares exactly one scope, or that it is public")
+
+
+async def authenticate(request: Request, credentials: Credentials) -> Principal:
+    """Check the request's key and remember whom it stands for."""
+    key = credentials(request)
+    if key is None or len(key) > MAX_KEY_LENGTH:
+        raise UnauthorizedError("This needs a key, sent as `Authorization: Bearer <key>`.")
+    found: Principal = await services(request).keys.authenticate(key, request.client.host if request.client else "")
+    request.state.principal = found
+    return found
+
+
+def check_scope(caller: Principal, scope: Scope) -> None:
+    """Refuse a caller whose key lacks the scope."""
+    if not caller.may(scope):
+        raise ForbiddenError(f"The key lacks the scope `{scope.value}`.")

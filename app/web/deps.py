@@ -1,0 +1,55 @@
+"""What a route may ask for: the core services, and who is calling."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+from app.domain.principal import Principal
+
+if TYPE_CHECKING:
+    # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
+    from app.core.health import Health
+    from app.core.items import Items
+    from app.core.jobs import Jobs
+    from app.core.keys import Keys
+    from app.core.leases import Leases
+    from app.core.statuses import Statuses
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The core as the edges see it; the runtime builds one and `create_app` keeps it in `app.state.services`."""
+
+    jobs: "Jobs"
+    leases: "Leases"
+    statuses: "Statuses"
+    items: "Items"
+    keys: "Keys"
+    health: "Health"
+
+
+def services(request: Request) -> Services:
+    """Give the services of the application that the request reached."""
+    return cast("Services", request.app.state.services)
+
+
+def principal(request: Request) -> Principal:
+    """Give the key that the route class has checked; only routes that declare a scope have one."""
+    return cast("Principal", request.state.principal)
+
+
+# `Depends` on plain functions would send each request through a thread pool, twice.
+async def _services(request: Request) -> Services:
+    return services(request)
+
+
+async def _principal(request: Request) -> Principal:
+    return principal(request)
+
+
+CoreServices = Annotated[Services, Depends(_services)]
+"""A route's parameter for the core services."""
+
+Caller = Annotated[Principal, Depends(_principal)]
+"""A route's parameter for who is calling."""

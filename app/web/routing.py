@@ -1,0 +1,122 @@
+"""The route class of every edge: key, scope, body, then the framework, and one renderer for whatever goes wrong.
+
+The order is the promise: 401 and 403 come before the first byte of a body is read, so that a stranger costs nothing.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request, Response
+from fastapi.params import Form
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from app.domain.errors import FieldError, InvalidError, MalformedError, TooLargeError
+from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scope_of
+from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
+from app.web.errors import Render, as_jobtrack_error
+
+log = logging.getLogger(__name__)
+
+CLIENT_GONE = 499
+"""nginx's word for it; nobody reads it but the access log."""
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ParsedRequest(Request):
+    """A request whose body was read and parsed by our rules, for a framework that would do it by its own."""
+
+    def __init__(self, request: Request, body: bytes, parsed: Any) -> None:
+        # The framework parses only what calls itself JSON, and this was parsed already.
+        headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
+        scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+        super().__init__(scope, request.receive, request._send)  # noqa: SLF001
+        self._body = body
+        self._json = parsed
+
+
+def guarded_route(
+    *, render: Render, credentials: Credentials = bearer_key, body: BodyRules = JSON_BODY
+) -> type[APIRoute]:
+    """Make the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
+
+    Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `credentials`
+    finds the key, `body` says what bodies may be, and `render` shapes every error.
+    """
+
+    class GuardedRoute(APIRoute):
+        """A route of this edge."""
+
+        def get_route_handler(self) -> _Handler:
+            inner = super().get_route_handler()
+            scope = scope_of(self.dependant)
+            is_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
+            takes_json = self.body_field is not None and not is_form
+
+            async def guarded(request: Request) -> Response:
+                if scope is not None:
+                    check_scope(await authenticate(request, credentials), scope)
+                check_query(request)
+                if takes_json:
+                    return await inner(await _read_json(request, body))
+                if is_form:
+                    request._receive = _limited(request.receive, body)  # noqa: SLF001
+                return await inner(request)
+
+            async def handle(request: Request) -> Response:
+                try:
+                    return await guarded(request)
+                except ClientDisconnect:
+                    return Response(status_code=CLIENT_GONE)
+                except Exception as error:
+                    known = as_jobtrack_error(error)
+                    if known.code == "internal_error":
+                        log.exception("A request failed unexpectedly: %s %s", request.method, self.path)
+                    return render(request, known)
+
+            return handle
+
+    return GuardedRoute
+
+
+def check_query(request: Request) -> None:
+    """Refuse a query that is not UTF-8 (the framework would silently replace its bytes), or that holds a NUL."""
+    raw = request.scope.get("query_string", b"")
+    if b"%" not in raw and raw.isascii():
+        return
+    try:
+        text = unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedError("The query is not UTF-8.") from None
+    if "\x00" in text:
+        sentence = "A query may hold no NUL."
+        raise InvalidError(sentence, (FieldError("?", "invalid_text", sentence),))
+
+
+async def _read_json(request: Request, rules: BodyRules) -> Request:
+    """Read and parse; a route that can do without a body gets none when none was sent."""
+    body = await read_bytes(request, rules)
+    if not body:
+        return ParsedRequest(request, b"", None)
+    if rules.json_type_required:
+        require_json_type(request)
+    return ParsedRequest(request, body, parse(body, rules))
+
+
+def _limited(receive: Receive, rules: BodyRules) -> Receive:
+    """Count the bytes of a form, which the framework reads by itself."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > rules.max_bytes:
+            raise TooLargeError(f"The body is longer than {rules.max_bytes} bytes.")
+        return message
+
+    return counted
