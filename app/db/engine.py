@@ -8,7 +8,7 @@ shielded). So each unit of work runs in a task of its own, bounded by `statement
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from sqlalchemy import event
@@ -39,7 +39,8 @@ REPEATABLE = DISCONNECTS | {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
 UNAVAILABLE = REPEATABLE | {STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY}
 CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
-type Work[T] = Callable[[AsyncConnection], Awaitable[T]]
+T = TypeVar("T")
+Work: TypeAlias = Callable[[AsyncConnection], Awaitable[T]]
 
 
 def asyncpg_dsn(url: str) -> str:
@@ -84,19 +85,19 @@ class Database:
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._units: set[asyncio.Task[Any]] = set()
 
-    async def read[T](self, work: Work[T]) -> T:
+    async def read(self, work: Work[T]) -> T:
         """Run statements that change nothing; each sees what is committed when it starts. Retried when the link breaks."""
         return await self._shielded(self._repeat(work, self._read_once))
 
-    async def write[T](self, work: Work[T]) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run statements in one transaction and commit. `work` may run again if the first try certainly left no trace."""
         return await self._shielded(self._repeat(work, self._write_once))
 
-    async def _read_once[T](self, work: Work[T]) -> T:
+    async def _read_once(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             return await work(connection)
 
-    async def _write_once[T](self, work: Work[T]) -> T:
+    async def _write_once(self, work: Work[T]) -> T:
         async with self.engine.connect() as connection:
             async with connection.begin() as transaction:
                 result = await work(connection)
@@ -107,7 +108,7 @@ class Database:
                     raise UnavailableError("The database did not confirm the change; it may have been made.") from error
             return result
 
-    async def _repeat[T](self, work: Work[T], once: Callable[[Work[T]], Awaitable[T]]) -> T:
+    async def _repeat(self, work: Work[T], once: Callable[[Work[T]], Awaitable[T]]) -> T:
         for tries_left in reversed(range(WRITE_TRIES)):
             try:
                 return await once(work)
@@ -119,7 +120,7 @@ class Database:
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
-    async def _shielded[T](self, work: Awaitable[T]) -> T:
+    async def _shielded(self, work: Awaitable[T]) -> T:
         task = asyncio.ensure_future(work)
         self._units.add(task)
         task.add_done_callback(self._forget)

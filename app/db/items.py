@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import text
@@ -114,7 +114,7 @@ INSERT_NEW = text("""
          AS i (project_id, job_id, position, key, name, uri, size_bytes)
 """)
 
-type PlacedItem = tuple[UUID, UUID, int, NewItem]
+PlacedItem: TypeAlias = tuple[UUID, UUID, int, NewItem]
 """Project, job, position and the item."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import literals
 from app.domain.item import Counts
-from app.domain.job import Documents, Eta, Job, JobFailure, NewJob, Retry
+from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, NewJob, Retry
 from app.domain.states import CLAIMABLE, LIVE, JobState
 
 COLUMNS = """
@@ -41,9 +41,6 @@ SELECT_WITH_DOCUMENTS = text(f"""
     LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
 """)
 SELECT_VERSIONS = text(f"SELECT j.project_id, j.id, j.version + coalesce(r.version, 0) AS version FROM {ASKED}")
-
-type JobKey = tuple[UUID, UUID]
-"""Project and job: every statement names both."""
 
 
 def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
@@ -159,10 +156,11 @@ INSERT = text("""
                     CAST(:max_attempts AS integer[]), CAST(:delays AS float8[]), CAST(:factors AS float8[]),
                     CAST(:max_delays AS float8[]), CAST(:originals AS uuid[]), CAST(:labels AS text[]),
                     CAST(:payloads AS text[]), CAST(:scheduled_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-                    CAST(:items_totals AS bigint[]), CAST(:tokens AS uuid[]), CAST(:workers AS text[]),
+                    CAST(:lifetimes AS interval[]), CAST(:items_totals AS bigint[]), CAST(:tokens AS uuid[]), CAST(:workers AS text[]),
                     CAST(:lease_seconds AS integer[]))
              AS i (project_id, id, type, queue, engine, collection, priority, max_attempts, delay, factor, max_delay,
-                   original_job_id, labels, payload, scheduled_at, expires_at, items_total, token, worker, lease_seconds)
+                   original_job_id, labels, payload, scheduled_at, expires_at, lifetime, items_total, token, worker,
+                   lease_seconds)
     ), new_queues AS (
         INSERT INTO queues (project_id, name, created_at, updated_at)
         SELECT DISTINCT i.project_id, i.queue, statement_timestamp(), statement_timestamp() FROM input i
@@ -192,7 +190,7 @@ INSERT = text("""
            coalesce(i.delay, q.retry_delay_seconds, :default_delay), coalesce(i.factor, q.retry_factor, :default_factor),
            coalesce(i.max_delay, q.retry_max_delay_seconds, :default_max_delay),
            i.original_job_id, CAST(i.labels AS json), i.worker, i.token, 1, 0, i.items_total, 0, 0, 0,
-           statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due, i.expires_at,
+           statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due, coalesce(i.expires_at, statement_timestamp() + i.lifetime),
            CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
     FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
     RETURNING created_at AS now
@@ -232,6 +230,7 @@ async def insert(connection: AsyncConnection, creations: Sequence[Creation]) -> 
             "payloads": [None if job.payload is None else json.dumps(job.payload) for job in jobs],
             "scheduled_at": [job.scheduled_at for job in jobs],
             "expires_at": [job.expires_at for job in jobs],
+            "lifetimes": [job.lifetime for job in jobs],
             "items_totals": [len(job.items) for job in jobs],
             "tokens": [creation.token for creation in creations],
             "workers": [job.claim.worker if job.claim else None for job in jobs],
@@ -241,6 +240,14 @@ async def insert(connection: AsyncConnection, creations: Sequence[Creation]) -> 
             "default_max_delay": default.max_delay_seconds,
         },
     )
+
+
+SET_ITEMS_TOTAL = text("UPDATE jobs SET items_total = :total WHERE project_id = :project_id AND id = :job_id")
+
+
+async def set_items_total(connection: AsyncConnection, key: JobKey, total: int) -> None:
+    """Write how many items a job has, when they were copied to it in the transaction that made it."""
+    await connection.execute(SET_ITEMS_TOTAL, {"project_id": key[0], "job_id": key[1], "total": total})
 
 
 SELECT_OVERDUE = text(f"""
@@ -264,5 +271,3 @@ async def select_lapsed(connection: AsyncConnection, limit: int) -> list[JobKey]
     """Find jobs whose lease ran out. Reads the whole narrow table: it is as long as the number of live jobs."""
     rows = await connection.execute(SELECT_LAPSED, {"limit": limit})
     return [(row.project_id, row.job_id) for row in rows]
-
-

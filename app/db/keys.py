@@ -70,3 +70,8 @@ async def insert_key(
 async def any_key(connection: AsyncConnection) -> bool:
     """Say whether this database has ever had a key: only an empty one gets a first key."""
     return (await connection.execute(text("SELECT EXISTS (SELECT FROM keys)"))).scalar_one()
+
+
+async def lock_keys(connection: AsyncConnection) -> None:
+    """Let one process at a time make the first key: two that start on an empty database would each make one."""
+    await connection.execute(text("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE"))

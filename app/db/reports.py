@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import text
@@ -178,7 +178,7 @@ INSERT_LOGS = text("""
          AS i (project_id, job_id, line, attempt, level, message)
 """)
 
-type NumberedLine = tuple[UUID, UUID, int, int, LogLine]
+NumberedLine: TypeAlias = tuple[UUID, UUID, int, int, LogLine]
 """Project, job, line number, attempt, and the line."""
 
 

@@ -172,9 +172,7 @@ jobs = Table(
         "expires_at",
         postgresql_where=text(f"expires_at IS NOT NULL AND state IN ({literals(LIVE)})"),
     ),
-    Index(
-        "jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")
-    ),
+    Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
 )
 
 job_labels = Table(

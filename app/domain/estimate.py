@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 from app.domain.item import Counts
 from app.domain.job import Eta
@@ -15,7 +16,7 @@ MAX_SAMPLES = 32
 LIVE_CEILING = 99.0
 """A live job never claims to be whole: the last step is the completion itself."""
 
-type Sample = tuple[float, float]
+Sample: TypeAlias = tuple[float, float]
 """A moment in seconds of the database's clock, and the progress at it."""
 
 

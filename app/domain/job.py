@@ -1,15 +1,18 @@
 """A job as the rest of the service sees it, what it takes to make one, and what a worker may say about it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from app.domain.item import Counts, ItemUpdate, NewItem
 from app.domain.states import TERMINAL, JobState
 
-type Json = Any
+Json: TypeAlias = Any
 """Any JSON value, as parsed."""
+
+JobKey: TypeAlias = tuple[UUID, UUID]
+"""Project and job: every statement names both."""
 
 DEFAULT_QUEUE = "default"
 DEFAULT_LEASE_SECONDS = 30
@@ -117,6 +120,8 @@ class NewJob:
     priority: int = 0
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
+    lifetime: timedelta | None = None
+    """The deadline as a length from the creation, by the database's clock; for reruns."""
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     retry: Retry | None = None
     labels: dict[str, str] = field(default_factory=dict)

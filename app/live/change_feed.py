@@ -17,9 +17,9 @@ import structlog
 from sqlalchemy import text
 
 from app.db.engine import Database, asyncpg_dsn, connect_options
+from app.domain.job import JobKey
 from app.live.claimers import Offer
 from app.live.service import Loop
-from app.live.waiters import JobKey
 
 log = structlog.get_logger(__name__)
 

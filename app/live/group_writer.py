@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,19 +18,22 @@ from app.live.change_feed import Change
 
 MAX_BATCH = 1_000
 
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, slots=True)
-class Applied[Result]:
+class Applied(Generic[Result]):
     """What a batch came to: an outcome per request in their order, and what changed, to be announced after the commit."""
 
     outcomes: Sequence[Result | JobtrackError]
     changes: Sequence[Change] = field(default=())
 
 
-type Apply[Request, Result] = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
+Apply: TypeAlias = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
-class GroupWriter[Request, Result]:
+class GroupWriter(Generic[Request, Result]):
     """Collects requests and applies them in one transaction after the other."""
 
     def __init__(

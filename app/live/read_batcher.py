@@ -6,6 +6,7 @@ already sent: what it reads must have been committed after it was asked for, or 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,10 +14,13 @@ from app.db.engine import Database
 
 MAX_KEYS_A_QUERY = 5_000
 
-type Load[Key, Value] = Callable[[AsyncConnection, Sequence[Key]], Awaitable[Mapping[Key, Value]]]
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+Load: TypeAlias = Callable[[AsyncConnection, Sequence[Key]], Awaitable[Mapping[Key, Value]]]
 
 
-class ReadBatcher[Key: Hashable, Value]:
+class ReadBatcher(Generic[Key, Value]):
     """Looks keys up, many callers' at a time."""
 
     def __init__(self, database: Database, load: Load[Key, Value]) -> None:
@@ -58,7 +62,7 @@ class ReadBatcher[Key: Hashable, Value]:
         self._sending = None
 
 
-class _Batch[Key: Hashable, Value]:
+class _Batch(Generic[Key, Value]):
     __slots__ = ("found", "keys")
 
     def __init__(self, found: asyncio.Future[Mapping[Key, Value]]) -> None:

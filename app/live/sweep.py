@@ -5,11 +5,11 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, jobs
-from app.domain.job import ClaimFilter
+from app.domain.job import ClaimFilter, JobKey
 from app.db.engine import Database
 from app.live.claimers import Claimers
 from app.live.service import Loop
-from app.live.waiters import JobKey, Waiters
+from app.live.waiters import Waiters
 
 SWEEP_SECONDS = 1.0
 

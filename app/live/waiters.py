@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
-type JobKey = tuple[UUID, UUID]
+from app.domain.job import JobKey
 
 
 class Watch:

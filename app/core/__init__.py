@@ -1,0 +1,1 @@
+"""What the service does, free of HTTP: each module one subject, its transactions begun and ended here or in a live writer."""

@@ -1,0 +1,43 @@
+"""Whether this process can serve: what readiness is made of."""
+
+import asyncio
+
+from sqlalchemy import text
+
+from app.db.engine import Database
+from app.domain.errors import JobtrackError
+
+REMEMBERED_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
+
+
+class Health:
+    """Checks the database and knows when the process is going down."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._checked_at = float("-inf")
+        self._failures: dict[str, str] = {}
+        self.draining = False
+
+    async def failures(self) -> dict[str, str]:
+        """Name the checks that fail and why; empty when ready. Asked often, answered from a second's memory."""
+        if self.draining:
+            return {"draining": "The process is going down and takes no new work."}
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at >= REMEMBERED_SECONDS:
+            self._failures = await self._check()
+            self._checked_at = now
+        return self._failures
+
+    async def _check(self) -> dict[str, str]:
+        try:
+            # The statement itself is bounded and shielded; only the wait for it is given up here.
+            await asyncio.wait_for(
+                self._database.read(lambda connection: connection.execute(text("SELECT 1"))), TIMEOUT_SECONDS
+            )
+        except TimeoutError:
+            return {"database": f"The database did not answer within {TIMEOUT_SECONDS:g} s."}
+        except JobtrackError as error:
+            return {"database": error.message}
+        return {}

@@ -1,0 +1,40 @@
+"""Reading the items of a job, page by page, consistently while it runs."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.jobs import Jobs
+from app.db import items
+from app.db.engine import Database
+from app.domain.item import Item, ItemPage, ItemStatus
+
+FILTER_WINDOW = 5_000
+"""With a status filter at most this many items are looked at for one page: a short page and a cursor, never a long scan."""
+
+
+class Items:
+    """The items of jobs, in the order in which they were first reported."""
+
+    def __init__(self, database: Database, jobs: Jobs) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    async def page(
+        self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50, status: ItemStatus | None = None
+    ) -> ItemPage:
+        """Give the items behind a position. A page may be short; only a `next_position` of None is the end."""
+        await self._jobs.get(project_id, job_id)
+        window = limit + 1 if status is None else FILTER_WINDOW
+
+        async def work(connection: AsyncConnection) -> list[Item]:
+            return await items.select_window(connection, project_id, job_id, after=after, window=window)
+
+        seen = await self._database.read(work)
+        wanted = [item for item in seen if status is None or item.status is status]
+        shown = wanted[:limit]
+        if len(wanted) > limit:
+            return ItemPage(tuple(shown), shown[-1].position)
+        if len(seen) == window:
+            return ItemPage(tuple(shown), seen[-1].position)
+        return ItemPage(tuple(shown), None)

@@ -1,0 +1,167 @@
+"""Creating, reading, cancelling and rerunning jobs."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import items, jobs, transitions
+from app.db.engine import Database
+from app.db.jobs import Creation
+from app.db.transitions import Move
+from app.domain.errors import AlreadyTerminalError, InvalidError, NotFoundError, NotTerminalError
+from app.domain.ids import new_id
+from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
+from app.domain.states import RERUNNABLE, JobEvent, JobState
+from app.live.change_feed import Change
+from app.live.claimers import Offer
+from app.live.creations import CreateRequest, claim_keys, insert_jobs, reused_key_error
+from app.live.group_writer import GroupWriter
+from app.live.moves import changes_of, move_jobs
+from app.live.read_batcher import ReadBatcher
+
+
+def no_such_job() -> NotFoundError:
+    """Make the one answer for unknown jobs and other projects' jobs alike."""
+    return NotFoundError("There is no such job.")
+
+
+class Jobs:
+    """The jobs of all projects; every call names its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        reads: ReadBatcher[JobKey, Job],
+        full_reads: ReadBatcher[JobKey, Job],
+        creations: GroupWriter[CreateRequest, Created],
+        announce: Callable[[Iterable[Change]], None],
+    ) -> None:
+        self._database = database
+        self._reads = reads
+        self._full_reads = full_reads
+        self._creations = creations
+        self._announce = announce
+
+    async def create(self, project_id: UUID, job: NewJob, *, idempotency: Idempotency | None = None) -> Created:
+        """Store a job and give it back with its documents; with `job.claim` also the lease it is created under."""
+        token = uuid4() if job.claim is not None else None
+        return await self._creations.submit(CreateRequest(Creation(project_id, job, token=token), idempotency))
+
+    async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:
+        """Read a job, with payload, result and billing if asked for; raises NotFoundError."""
+        job = await (self._full_reads if documents else self._reads).get((project_id, job_id))
+        if job is None:
+            raise no_such_job()
+        return job
+
+    async def get_many(
+        self, project_id: UUID, job_ids: Collection[UUID], *, documents: bool = False
+    ) -> dict[UUID, Job]:
+        """Read jobs by id; unknown ones are left out."""
+        reads = self._full_reads if documents else self._reads
+        found = await reads.get_many([(project_id, job_id) for job_id in job_ids])
+        return {job_id: found[project_id, job_id] for job_id in job_ids if (project_id, job_id) in found}
+
+    async def cancel(self, project_id: UUID, job_id: UUID, *, by: str | None) -> Job:
+        """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is harmless."""
+        key = (project_id, job_id)
+
+        async def work(connection: AsyncConnection) -> tuple[Job | None, list[Change]]:
+            await transitions.lock_in_order(connection, [key])
+            move = Move(project_id=project_id, job_id=job_id, cancelled_by=by)
+            moved = await move_jobs(connection, JobEvent.CANCEL, [move])
+            return (await jobs.select_by_ids(connection, [key])).get(key), changes_of(moved)
+
+        job, changes = await self._database.write(work)
+        self._announce(changes)
+        if job is None:
+            raise no_such_job()
+        if job.state not in (JobState.CANCELLED, JobState.CANCELLING):
+            raise AlreadyTerminalError(f"The job has ended ({job.state}); it cannot be cancelled any more.", job)
+        return job
+
+    async def rerun(
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        *,
+        only_failed_items: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> Created:
+        """Make a new job like an ended one; while such a rerun is live, another call without a key answers it."""
+        new_job_id = new_id()
+
+        async def work(connection: AsyncConnection) -> tuple[Created, list[Change]]:
+            return await _rerun(connection, (project_id, job_id), new_job_id, idempotency, only_failed_items)
+
+        created, changes = await self._database.write(work)
+        self._announce(changes)
+        return created
+
+
+async def _rerun(
+    connection: AsyncConnection,
+    key: JobKey,
+    new_job_id: UUID,
+    idempotency: Idempotency | None,
+    only_failed_items: bool,
+) -> tuple[Created, list[Change]]:
+    # The original's lock lets one rerun of it through at a time, so that two calls at once do not make two jobs.
+    await transitions.lock_in_order(connection, [key])
+    original = (await jobs.select_with_documents(connection, [key])).get(key)
+    if original is None:
+        raise no_such_job()
+    if original.state not in RERUNNABLE:
+        raise NotTerminalError(f"The job is still {original.state}; only a job that has ended can be rerun.", original)
+    creation = Creation(key[0], _again(original, new_job_id), original_job_id=original.id)
+    existing = await _made_before(connection, key, creation, idempotency)
+    if existing is not None:
+        job = (await jobs.select_with_documents(connection, [existing]))[existing]
+        return Created(job, replayed=True), []
+    await insert_jobs(connection, [creation])
+    copied = await items.copy_to(connection, key[0], key[1], new_job_id, only_failed=only_failed_items)
+    if only_failed_items and not copied:
+        raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
+    if copied:
+        await jobs.set_items_total(connection, (key[0], new_job_id), copied)
+    job = (await jobs.select_with_documents(connection, [(key[0], new_job_id)]))[key[0], new_job_id]
+    offer = Offer(job.project_id, job.queue, job.type) if job.engine is None else None
+    return Created(job), [Change((job.project_id, job.id), offer)]
+
+
+async def _made_before(
+    connection: AsyncConnection, original: JobKey, creation: Creation, idempotency: Idempotency | None
+) -> JobKey | None:
+    """Find the job that an earlier call has made: under the same key, or, without one, a rerun that is still live."""
+    if idempotency is None:
+        live = await jobs.select_live_rerun(connection, original)
+        return None if live is None else (original[0], live)
+    record = CreateRequest(creation, idempotency).record
+    if record is None:
+        return None
+    earlier = (await claim_keys(connection, [record])).get(record.job_id)
+    if earlier is None:
+        return None
+    if earlier.fingerprint != idempotency.fingerprint:
+        raise reused_key_error()
+    return (earlier.project_id, earlier.job_id)
+
+
+def _again(original: Job, new_job_id: UUID) -> NewJob:
+    """Copy what a rerun keeps of its original; its items are copied by the database."""
+    lifetime = None if original.expires_at is None else original.expires_at - original.created_at
+    documents = original.documents
+    return replace(
+        NewJob(id=new_job_id, type=original.type),
+        queue=original.queue,
+        engine=original.engine,
+        collection=original.collection,
+        payload=None if documents is None else documents.payload,
+        priority=original.priority,
+        lifetime=lifetime,
+        max_attempts=original.max_attempts,
+        retry=original.retry,
+        labels=original.labels,
+    )

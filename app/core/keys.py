@@ -1,0 +1,139 @@
+"""API keys: made once, stored by digest, checked without a query for as long as nothing changed."""
+
+import asyncio
+import hashlib
+import secrets
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import keys
+from app.db.engine import Database
+from app.domain.errors import ThrottledError, UnauthorizedError
+from app.domain.ids import new_id
+from app.domain.principal import Principal, Scope
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PREFIX = "jt"
+ID_LENGTH = 12
+SECRET_LENGTH = 43
+"""Of 62 letters each: 256 bits."""
+CHECKSUM_LENGTH = 6
+
+REMEMBERED_SECONDS = 2.0
+"""A revoked key is refused everywhere within this time, feed or no feed."""
+MAX_REMEMBERED = 10_000
+
+WRONG_KEYS_ALLOWED = 20
+WRONG_KEYS_SECONDS = 10.0
+MAX_ADDRESSES = 10_000
+
+DEFAULT_PROJECT = "default"
+
+
+def _base62(number: int, length: int) -> str:
+    letters = []
+    for _ in range(length):
+        number, rest = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[rest])
+    return "".join(reversed(letters))
+
+
+def make_key() -> tuple[str, str]:
+    """Make a key `jt_<id>_<secret><checksum>`; gives its id and the key. The checksum lets scanners refuse a typo."""
+    key_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+    body = f"{PREFIX}_{key_id}_" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
+    return key_id, body + _base62(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
+
+
+def digest_of(key: str) -> bytes:
+    """Digest a key. A fast hash is right here: the input is uniformly random, so stretching would buy nothing."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(slots=True)
+class _Remembered:
+    principal: Principal
+    until: float
+
+
+class Keys:
+    """Checks keys, and makes the first one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    async def authenticate(self, key: str, address: str) -> Principal:
+        """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
+        now = asyncio.get_running_loop().time()
+        digest = digest_of(key)
+        known = self._remembered.get(digest)
+        if known is not None and known.until > now and not _expired(known.principal):
+            return known.principal
+        self._throttle(address, now)
+
+        async def work(connection: AsyncConnection) -> Principal | None:
+            return await keys.select_by_digest(connection, digest)
+
+        principal = await self._database.read(work)
+        if principal is None:
+            self._remembered.pop(digest, None)
+            self._count_wrong(address, now)
+            raise UnauthorizedError("This API key is not valid.")
+        self._remembered[digest] = _Remembered(principal, now + REMEMBERED_SECONDS)
+        while len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return principal
+
+    def forget(self) -> None:
+        """Forget all keys, because one of them was made or revoked somewhere."""
+        self._remembered.clear()
+
+    def _throttle(self, address: str, now: float) -> None:
+        count, since = self._wrong.get(address, (0, now))
+        left = since + WRONG_KEYS_SECONDS - now
+        if count >= WRONG_KEYS_ALLOWED and left > 0:
+            raise ThrottledError("Too many wrong keys from this address; wait, then use a right one.", left)
+
+    def _count_wrong(self, address: str, now: float) -> None:
+        count, since = self._wrong.pop(address, (0, now))
+        if now - since > WRONG_KEYS_SECONDS:
+            count, since = 0, now
+        self._wrong[address] = (count + 1, since)
+        while len(self._wrong) > MAX_ADDRESSES:
+            self._wrong.popitem(last=False)
+
+    async def install_first(self, bootstrap_key: str | None) -> str | None:
+        """Make the first project and an operator's key in an empty database; None if there are keys already.
+
+        A database whose keys exist is left alone even if `bootstrap_key` is another one: it is for the first start.
+        """
+        key_id, made = make_key()
+        key = bootstrap_key or made
+        project_id = new_id()
+
+        async def work(connection: AsyncConnection) -> bool:
+            await keys.lock_keys(connection)
+            if await keys.any_key(connection):
+                return False
+            await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
+            await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
+            return True
+
+        return key if await self._database.write(work) else None
+
+
+def _operator(project_id: UUID, key_id: str) -> Principal:
+    return Principal(project_id, key_id, "first key", frozenset(Scope))
+
+
+def _expired(principal: Principal) -> bool:
+    # The one place where this clock is asked: a remembered key is at most two seconds old, and its end is re-checked
+    # by the database's clock after that.
+    return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)

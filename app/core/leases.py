@@ -1,0 +1,162 @@
+"""The workers' side: claiming jobs under a lease, saying how they go, and taking back what nobody holds any more."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import claims, jobs, transitions
+from app.db.claims import Taken
+from app.db.engine import Database
+from app.db.transitions import Move
+from app.domain.errors import JobtrackError
+from app.domain.job import ClaimedJob, ClaimFilter, Job, JobKey, Lease, Release, Reported, WorkerCall
+from app.domain.states import JobEvent
+from app.live.change_feed import Change
+from app.live.claimers import Claimers
+from app.live.group_writer import GroupWriter
+from app.live.moves import changes_of, move_jobs, record_claims
+
+log = structlog.get_logger(__name__)
+
+RESCUE_BATCH = 500
+
+SWEPT_BECAUSE = {
+    JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),
+    JobEvent.DEADLINE: ("deadline_exceeded", "The job's deadline passed before it was done."),
+}
+"""The error that a job keeps when nobody reported one."""
+
+
+class Leases:
+    """Hands jobs to workers and takes their word, as long as their token is the latest."""
+
+    def __init__(
+        self,
+        database: Database,
+        calls: GroupWriter[WorkerCall, Reported | Job],
+        claimers: Claimers,
+        announce: Callable[[Iterable[Change]], None],
+    ) -> None:
+        self._database = database
+        self._calls = calls
+        self._claimers = claimers
+        self._announce = announce
+        self._returning: set[asyncio.Task[object]] = set()
+
+    async def claim(
+        self,
+        wanted: ClaimFilter,
+        *,
+        worker: str,
+        max_jobs: int,
+        lease_seconds: int | None,
+        wait_seconds: float,
+    ) -> list[ClaimedJob]:
+        """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain."""
+        ends_at = asyncio.get_running_loop().time() + wait_seconds
+        claimer = self._claimers.join(wanted)
+        try:
+            while True:
+                # Cleared before the look: a job offered during it wakes this claimer again.
+                claimer.wakened.clear()
+                taken = await self._take(wanted, worker, max_jobs, lease_seconds)
+                left = ends_at - asyncio.get_running_loop().time()
+                if taken or left <= 0 or self._claimers.draining:
+                    return taken
+                try:
+                    await asyncio.wait_for(claimer.wakened.wait(), left)
+                except TimeoutError:
+                    return []
+        finally:
+            self._claimers.leave(claimer)
+
+    async def _take(
+        self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
+    ) -> list[ClaimedJob]:
+        task = asyncio.ensure_future(self._take_once(wanted, worker, max_jobs, lease_seconds))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # The client left while its jobs were being taken: give them back rather than let their leases run out.
+            returning = asyncio.ensure_future(self._give_back(task))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            raise
+
+    async def _take_once(
+        self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
+    ) -> list[ClaimedJob]:
+        tokens = [uuid4() for _ in range(max_jobs)]
+
+        async def work(connection: AsyncConnection) -> tuple[list[Taken], dict[JobKey, Job]]:
+            taken = await claims.claim(connection, wanted, worker=worker, lease_seconds=lease_seconds, tokens=tokens)
+            if not taken:
+                return [], {}
+            await record_claims(connection, [one.moved for one in taken])
+            keys = [(one.moved.project_id, one.moved.job_id) for one in taken]
+            return taken, await jobs.select_with_documents(connection, keys)
+
+        taken, read = await self._database.write(work)
+        self._announce(changes_of(one.moved for one in taken))
+        return [
+            ClaimedJob(
+                read[one.moved.project_id, one.moved.job_id],
+                Lease(one.token, None if one.lease_seconds is None else float(one.lease_seconds)),
+                one.checkpoint,
+            )
+            for one in taken
+        ]
+
+    async def _give_back(self, taking: asyncio.Future[list[ClaimedJob]]) -> None:
+        taken = await taking
+        await self.give_back(taken)
+
+    async def give_back(self, claimed: Sequence[ClaimedJob]) -> None:
+        """Release jobs whose claimer left before it had the answer; their attempts are not counted."""
+        await self.submit_many(
+            [Release(project_id=c.job.project_id, job_id=c.job.id, token=c.lease.token) for c in claimed]
+        )
+
+    async def submit(self, call: WorkerCall) -> Reported | Job:
+        """Apply one call: a Report gives Reported, anything else the job; raises the reason if it was refused."""
+        return await self._calls.submit(call)
+
+    async def submit_many(self, calls: Sequence[WorkerCall]) -> list[Reported | Job | JobtrackError]:
+        """Apply many calls, each with its own outcome, in the order given."""
+        return await self._calls.submit_many(calls)
+
+    async def rescue(self) -> int:
+        """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""
+        lapsed = await self._sweep(JobEvent.LEASE_RAN_OUT, jobs.select_lapsed)
+        overdue = await self._sweep(JobEvent.DEADLINE, jobs.select_overdue)
+        return lapsed + overdue
+
+    async def _sweep(self, event: JobEvent, select: Callable[..., object]) -> int:
+        found: list[JobKey] = await self._database.read(lambda connection: select(connection, RESCUE_BATCH))  # type: ignore[arg-type,return-value]
+        if not found:
+            return 0
+        code, message = SWEPT_BECAUSE[event]
+        moves = [
+            Move(
+                project_id=project_id,
+                job_id=job_id,
+                jitter=random.random(),  # noqa: S311 - jitter, not a secret
+                error_code=code,
+                error_message=message,
+            )
+            for project_id, job_id in found
+        ]
+
+        async def work(connection: AsyncConnection) -> list[Change]:
+            await transitions.lock_in_order(connection, found)
+            return changes_of(await move_jobs(connection, event, moves))
+
+        changes = await self._database.write(work)
+        self._announce(changes)
+        if changes:
+            log.info("swept", sweep=str(event), jobs=len(changes))
+        return len(changes)

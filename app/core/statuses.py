@@ -1,0 +1,82 @@
+"""Waiting for jobs: on the server, without a connection, a transaction or a timer in the database."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from uuid import UUID
+
+from app.core.jobs import Jobs
+from app.domain.job import Job
+from app.live.waiters import Waiters, Watch
+
+
+class Until(StrEnum):
+    """What ends a wait before its time is over."""
+
+    ALL = "all"
+    ANY = "any"
+    CHANGE = "change"
+
+
+NO_END = -1
+
+
+class Statuses:
+    """Reads the states of jobs, once they are what the caller waits for."""
+
+    def __init__(self, jobs: Jobs, waiters: Waiters) -> None:
+        self._jobs = jobs
+        self._waiters = waiters
+
+    async def wait(
+        self,
+        project_id: UUID,
+        job_ids: Sequence[UUID],
+        *,
+        seconds: float,
+        until: Until = Until.ALL,
+        versions: Mapping[UUID, int] | None = None,
+        poll_seconds: float | None = None,
+        documents: bool = False,
+    ) -> dict[UUID, Job]:
+        """Wait until all or any of the jobs have ended, or one differs from `versions`; gives the states as they are.
+
+        `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
+        `poll_seconds` bounds the time between two reads and is met by the sweep of the process, never by a query of
+        this call. The answer on a drain is that of a wait whose time is over.
+        """
+        if seconds == 0:
+            return await self._jobs.get_many(project_id, job_ids, documents=documents)
+        loop = asyncio.get_running_loop()
+        ends_at = None if seconds < 0 else loop.time() + seconds
+        keys = [(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
+        # Registered before the first read: what changes in between wakes it.
+        with self._waiters.watch(keys) as watch:
+            found = await self._jobs.get_many(project_id, job_ids)
+            while not _satisfied(found, until, versions or {}):
+                _note(watch, project_id, job_ids, found)
+                left = None if ends_at is None else ends_at - loop.time()
+                if not await watch.changed(left):
+                    break
+                found = await self._jobs.get_many(project_id, job_ids)
+        return await self._jobs.get_many(project_id, job_ids, documents=True) if documents else found
+
+
+def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, int]) -> bool:
+    if not found:
+        return True
+    if until is Until.CHANGE:
+        # Without a version the caller knows nothing yet, so anything is news to it.
+        return any(versions.get(job.id) != job.version for job in found.values())
+    ended = [job.terminal for job in found.values()]
+    return all(ended) if until is Until.ALL else any(ended)
+
+
+def _note(watch: Watch, project_id: UUID, job_ids: Sequence[UUID], found: Mapping[UUID, Job]) -> None:
+    """Tell the sweep what was seen, and stop watching what cannot change any more or is not there."""
+    for job_id in job_ids:
+        job = found.get(job_id)
+        if job is None or job.terminal:
+            watch.drop((project_id, job_id))
+        else:
+            watch.seen[project_id, job_id] = job.version

@@ -1,0 +1,151 @@
+"""New jobs, inserted many at a time with their items, history and idempotency records, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import events, idempotency, items, jobs
+from app.db.events import NewEvent
+from app.db.idempotency import Record
+from app.db.jobs import Creation
+from app.domain.errors import FieldError, InvalidError, JobtrackError
+from app.domain.job import Created, Documents, Idempotency, JobKey, Lease
+from app.domain.states import JobState
+from app.live.change_feed import Change
+from app.live.claimers import Offer
+from app.live.group_writer import Applied
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """A job to make, once per idempotency key."""
+
+    creation: Creation
+    idempotency: Idempotency | None = None
+
+    @property
+    def key(self) -> JobKey:
+        """Project and job, as every statement names them."""
+        return (self.creation.project_id, self.creation.job.id)
+
+    @property
+    def record(self) -> Record | None:
+        """The record that stands for this call's key."""
+        if self.idempotency is None:
+            return None
+        project_id, job_id = self.key
+        return Record(
+            project_id=project_id,
+            route=self.idempotency.route,
+            key=self.idempotency.key,
+            fingerprint=self.idempotency.fingerprint,
+            job_id=job_id,
+        )
+
+
+def reused_key_error() -> InvalidError:
+    """Say that an Idempotency-Key came back with another request."""
+    message = "This Idempotency-Key was used for another request; use a new key for a new request."
+    return InvalidError(message, (FieldError("Idempotency-Key", "idempotency_key_reused", message),))
+
+
+async def apply_creations(connection: AsyncConnection, requests: Sequence[CreateRequest]) -> Applied[Created]:
+    """Make the jobs whose key is new, and answer the others with what their key made before."""
+    earlier = await claim_keys(connection, [request.record for request in requests if request.record is not None])
+    fresh = [request for request in requests if request.key[1] not in earlier]
+    if fresh:
+        await insert_jobs(connection, [request.creation for request in fresh])
+    made = await jobs.select_by_ids(connection, [request.key for request in fresh]) if fresh else {}
+    replays = await _read_replays(connection, earlier)
+    outcomes: list[Created | JobtrackError] = []
+    changes: list[Change] = []
+    for request in requests:
+        creation = request.creation
+        if request.key in made:
+            job = replace(made[request.key], documents=Documents(payload=creation.job.payload))
+            lease = None
+            if creation.token is not None and creation.job.claim is not None:
+                seconds = creation.job.claim.lease_seconds
+                lease = Lease(creation.token, None if seconds is None else float(seconds))
+            outcomes.append(Created(job, lease))
+            offer = None
+            if job.state is JobState.PENDING and job.engine is None and job.scheduled_at <= job.created_at:
+                offer = Offer(job.project_id, job.queue, job.type)
+            changes.append(Change(request.key, offer))
+        else:
+            outcomes.append(_replayed(request, earlier[request.key[1]], replays))
+    return Applied(outcomes, changes)
+
+
+async def claim_keys(connection: AsyncConnection, records: Sequence[Record]) -> dict[UUID, Record]:
+    """Take the keys that are free; gives, by the job that was to be made, the earlier records of those that were not."""
+    if not records:
+        return {}
+    taken = await idempotency.insert(connection, records)
+    late = [record for record in records if record.job_id not in taken]
+    if not late:
+        return {}
+    found = await idempotency.select(connection, late)
+    return {record.job_id: found[record.project_id, record.route, record.key] for record in late}
+
+
+async def insert_jobs(connection: AsyncConnection, creations: Sequence[Creation]) -> None:
+    """Insert jobs with the items they bring and the beginning of their history."""
+    await jobs.insert(connection, creations)
+    placed = [
+        (creation.project_id, creation.job.id, position, item)
+        for creation in creations
+        for position, item in enumerate(creation.job.items, start=1)
+    ]
+    if placed:
+        await items.insert_new(connection, placed)
+    told = []
+    for creation in creations:
+        word = "job.created" if creation.original_job_id is None else "job.rerun"
+        told.append(_born(creation, word, 0, JobState.PENDING))
+        if creation.token is not None:
+            told.append(_born(creation, "job.claimed", 1, JobState.DISPATCHED))
+    await events.insert(connection, told)
+
+
+def _born(creation: Creation, word: str, attempt: int, state: JobState) -> NewEvent:
+    original = creation.original_job_id
+    return NewEvent(
+        project_id=creation.project_id,
+        job_id=creation.job.id,
+        type=word,
+        attempt=attempt,
+        worker=creation.job.claim.worker if attempt and creation.job.claim else None,
+        source=JobState.PENDING if attempt else None,
+        target=state,
+        data=None if original is None else {"original_job_id": str(original)},
+    )
+
+
+async def _read_replays(connection: AsyncConnection, earlier: dict[UUID, Record]) -> dict[JobKey, Created]:
+    keys = list({(record.project_id, record.job_id) for record in earlier.values()})
+    if not keys:
+        return {}
+    read = await jobs.select_with_documents(connection, keys)
+    fences = await jobs.select_fences(connection, keys)
+    # A job created already claimed must hand its token to the caller whose first answer was lost.
+    return {
+        key: Created(
+            job,
+            Lease(token, None) if job.state is JobState.DISPATCHED and (token := fences[key].token) else None,
+            replayed=True,
+        )
+        for key, job in read.items()
+    }
+
+
+def _replayed(request: CreateRequest, record: Record, replays: dict[JobKey, Created]) -> Created | JobtrackError:
+    if request.idempotency is None or record.fingerprint != request.idempotency.fingerprint:
+        return reused_key_error()
+    created = replays.get((record.project_id, record.job_id))
+    if created is None:
+        return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
+    # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.
+    return created if request.creation.token is not None else replace(created, lease=None)

@@ -1,0 +1,151 @@
+"""A batch of reports within a transaction: admit by the fence, write the items, then the run with its new counts and estimate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import events, items, reports
+from app.db.events import NewEvent
+from app.db.items import CountChange, ItemBatch
+from app.db.reports import Admitted, RunUpdate
+from app.db.transitions import Move
+from app.domain.estimate import eta_of, keep_samples, progress_of
+from app.domain.item import Counts, ItemUpdate
+from app.domain.job import Lease, Report, Reported
+from app.domain.states import JobEvent
+from app.live.change_feed import Change
+from app.live.moves import event_type, move_jobs
+
+PROGRESS_STEP = 5.0
+"""A progressed event is written when the stage changes and every so many percent, not at every report."""
+
+
+async def apply_reports(
+    connection: AsyncConnection, asked: Sequence[Report]
+) -> tuple[dict[UUID, Reported], list[Change]]:
+    """Write reports of different, locked jobs; gives the answers of those that the fence let through."""
+    admitted = await reports.admit(connection, asked)
+    mine = [report for report in asked if report.job_id in admitted]
+    if not mine:
+        return {}, []
+    changed = await _write_items(connection, mine, admitted)
+    updates = {report.job_id: _updated(report, admitted[report.job_id], changed.get(report.job_id)) for report in mine}
+    starting = [
+        Move(project_id=report.project_id, job_id=report.job_id, token=report.token)
+        for report in mine
+        if admitted[report.job_id].target is not admitted[report.job_id].source
+    ]
+    if starting:
+        await move_jobs(connection, JobEvent.REPORT, starting)
+    left = await reports.record(connection, list(updates.values()))
+    await _write_rest(connection, mine, admitted, updates)
+    answers = {
+        report.job_id: Reported(admitted[report.job_id].target, Lease(report.token, left[report.job_id]))
+        for report in mine
+    }
+    started = {move.job_id for move in starting}
+    changes = [
+        Change((report.project_id, report.job_id)) for report in mine if not report.bare or report.job_id in started
+    ]
+    return answers, changes
+
+
+def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
+    """Make one update of several for the same item: what came later wins, what it leaves out stays."""
+    merged: dict[str, ItemUpdate] = {}
+    for update in updates:
+        before = merged.get(update.key)
+        if before is None:
+            merged[update.key] = update
+            continue
+        said = {name: getattr(update, name) for name in update.__slots__ if getattr(update, name) is not None}
+        merged[update.key] = replace(before, **said)
+    return list(merged.values())
+
+
+async def _write_items(
+    connection: AsyncConnection, mine: Sequence[Report], admitted: Mapping[UUID, Admitted]
+) -> dict[UUID, CountChange]:
+    batches = [
+        ItemBatch(report.project_id, report.job_id, admitted[report.job_id].items_count, merge_updates(report.items))
+        for report in mine
+        if report.items
+    ]
+    return await items.apply_updates(connection, batches) if batches else {}
+
+
+def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUpdate:
+    """Work out the run after a report. The row is locked, so what was read is what is overwritten."""
+    change = change or CountChange(0, 0, 0, 0)
+    items_count = run.items_count + change.added
+    declared = run.declared_total if report.items_total is None else report.items_total
+    counts = Counts(
+        max(items_count, declared or 0),
+        run.counts.processed + change.processed,
+        run.counts.failed + change.failed,
+        run.counts.skipped + change.skipped,
+    )
+    counted = bool(report.items) or report.items_total is not None
+    progress = progress_of(report.progress, counts if counted else Counts(), run.progress)
+    samples = keep_samples(run.samples, run.now, progress)
+    return RunUpdate(
+        project_id=report.project_id,
+        job_id=report.job_id,
+        token=report.token,
+        lease_seconds=run.lease_seconds if report.lease_seconds is None else report.lease_seconds,
+        bare=report.bare,
+        stage=run.stage if report.stage is None else report.stage,
+        progress=progress,
+        message=report.message,
+        declared_total=declared,
+        items_count=items_count,
+        counts=counts,
+        eta=eta_of(samples),
+        samples=samples,
+        log_lines=run.log_lines + len(report.logs),
+    )
+
+
+async def _write_rest(
+    connection: AsyncConnection,
+    mine: Sequence[Report],
+    admitted: Mapping[UUID, Admitted],
+    updates: Mapping[UUID, RunUpdate],
+) -> None:
+    """Write what only some reports have: events, log lines, checkpoints."""
+    told = [
+        NewEvent(
+            project_id=report.project_id,
+            job_id=report.job_id,
+            type=event_type(JobEvent.REPORT, run.target),
+            attempt=run.attempt,
+            worker=run.worker,
+            source=run.source,
+            target=run.target,
+            data={"stage": update.stage, "progress": update.progress},
+        )
+        for report in mine
+        if _worth_telling(run := admitted[report.job_id], update := updates[report.job_id])
+    ]
+    if told:
+        await events.insert(connection, told)
+    lines = [
+        (report.project_id, report.job_id, admitted[report.job_id].log_lines + n, admitted[report.job_id].attempt, line)
+        for report in mine
+        for n, line in enumerate(report.logs)
+    ]
+    if lines:
+        await reports.insert_logs(connection, lines)
+    saving = [report for report in mine if report.checkpoint is not None]
+    if saving:
+        await reports.upsert_checkpoints(connection, saving)
+
+
+def _worth_telling(run: Admitted, update: RunUpdate) -> bool:
+    if run.source is not run.target:
+        return True
+    return not update.bare and (
+        run.stage != update.stage or run.progress // PROGRESS_STEP != update.progress // PROGRESS_STEP
+    )

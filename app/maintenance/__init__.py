@@ -1,0 +1,1 @@
+"""Background work that is safe to run in every process at once."""

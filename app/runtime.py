@@ -1,0 +1,93 @@
+"""Builds everything, starts it, and stops it in the order that loses nothing. The only place where parts meet."""
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+from app.core.health import Health
+from app.core.items import Items
+from app.core.jobs import Jobs
+from app.core.keys import Keys
+from app.core.leases import Leases
+from app.core.statuses import Statuses
+from app.db import jobs as job_rows
+from app.db.engine import Database, make_engine
+from app.domain.job import Created, Job, JobKey, Reported, WorkerCall
+from app.live.change_feed import Announcer, ChangeFeed, Listeners
+from app.live.claimers import Claimers
+from app.live.creations import CreateRequest, apply_creations
+from app.live.group_writer import GroupWriter
+from app.live.read_batcher import ReadBatcher
+from app.live.service import Service
+from app.live.sweep import Sweep
+from app.live.waiters import Waiters
+from app.live.worker_calls import apply_worker_calls
+from app.maintenance.rescuer import Rescuer
+from app.web.deps import Services
+
+POOL_SIZE = 10
+
+
+class Runtime:
+    """One process's machinery over one database."""
+
+    def __init__(self, database_url: str, *, listen_url: str | None = None, pool_size: int = POOL_SIZE) -> None:
+        self.database = Database(make_engine(database_url, pool_size=pool_size))
+        self.waiters = Waiters()
+        self.claimers = Claimers()
+        origin = uuid4().hex
+        keys = Keys(self.database)
+        self.sweep = Sweep(self.database, self.waiters, self.claimers)
+        listeners = Listeners(
+            changed=self.waiters.wake,
+            offered=self.claimers.offer,
+            keys_changed=keys.forget,
+            reconnected=self.sweep.nudge,
+        )
+        self.announcer = Announcer(self.database, origin, listeners)
+        self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
+        announce = self.announcer.announce
+        creations: GroupWriter[CreateRequest, Created] = GroupWriter(self.database, apply_creations, announce)
+        calls: GroupWriter[WorkerCall, Reported | Job] = GroupWriter(self.database, apply_worker_calls, announce)
+        reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
+        full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
+        jobs = Jobs(self.database, reads, full_reads, creations, announce)
+        leases = Leases(self.database, calls, self.claimers, announce)
+        self.services = Services(
+            jobs=jobs,
+            leases=leases,
+            statuses=Statuses(jobs, self.waiters),
+            items=Items(self.database, jobs),
+            keys=keys,
+            health=Health(self.database),
+        )
+        self._loops: Iterable[Service] = (self.announcer, self.feed, self.sweep, Rescuer(leases))
+
+    async def start(self) -> None:
+        """Start the background loops; the database is connected to when it is first needed."""
+        for loop in self._loops:
+            await loop.start()
+
+    def drain(self) -> None:
+        """Answer every open wait now: readiness turns, waits give the current states, idle claims give nothing."""
+        self.services.health.draining = True
+        self.waiters.drain()
+        self.claimers.drain()
+
+    async def stop(self) -> None:
+        """Stop the loops, tell what is still to be told, and close the pool when the last unit of work is done."""
+        self.drain()
+        for loop in self._loops:
+            await loop.stop()
+        try:
+            await self.announcer.flush()
+        finally:
+            await self.database.close()
+
+
+async def prepare(database_url: str, bootstrap_key: str | None) -> str | None:
+    """Install the first key in an empty database and give it; None where there are keys already."""
+    database = Database(make_engine(database_url, pool_size=1))
+    try:
+        return await Keys(database).install_first(bootstrap_key)
+    finally:
+        await database.close()
