@@ -1,1 +1,3 @@
-"""What the service does, free of HTTP: each module one subject, its transactions begun and ended here or in a live writer."""
+"""What the service does, free of HTTP: each module one subject, its transactions begun and ended here or in a live
+writer.
+"""

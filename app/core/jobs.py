@@ -65,7 +65,9 @@ class Jobs:
         return {job_id: found[project_id, job_id] for job_id in job_ids if (project_id, job_id) in found}
 
     async def cancel(self, project_id: UUID, job_id: UUID, *, by: str | None) -> Job:
-        """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is harmless."""
+        """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is
+        harmless.
+        """
         key = (project_id, job_id)
 
         async def work(connection: AsyncConnection) -> tuple[Job | None, list[Change]]:

@@ -44,7 +44,9 @@ OFFERED_BY_ID = f"""
 def _claim(offered: str) -> str:
     return f"""
         WITH offered AS ({offered}),
-        numbered AS (SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n FROM offered o),
+        numbered AS (
+            SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n FROM offered o
+        ),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, worker = :worker, version = j.version + 1,
                 token = (CAST(:tokens AS uuid[]))[o.n], started_at = coalesce(j.started_at, statement_timestamp()),
@@ -123,14 +125,14 @@ async def claim(
             ),
             row.token,
             row.lease_seconds,
-            None if row.checkpoint is None else json.loads(row.checkpoint),
+            row.checkpoint,
         )
         for row in await connection.execute(statement, parameters)
     ]
 
 
 OFFERS = text(f"""
-    SELECT w.n FROM json_to_recordset(CAST(:filters AS json)) AS w (n integer, project_id uuid, queues json, types json)
+    SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json)) AS w (n integer, project_id uuid, queues json, types json)
     WHERE EXISTS (
         SELECT FROM queues q
         JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING}

@@ -23,7 +23,8 @@ CLAIM = text("""
     INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, job_id, created_at)
     SELECT i.project_id, i.route, i.key, i.fingerprint, 201, i.job_id, statement_timestamp()
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
-                CAST(:fingerprints AS bytea[]), CAST(:job_ids AS uuid[])) AS i (project_id, route, key, fingerprint, job_id)
+                CAST(:fingerprints AS bytea[]), CAST(:job_ids AS uuid[]))
+         AS i (project_id, route, key, fingerprint, job_id)
     ORDER BY i.project_id, i.route, i.key
     ON CONFLICT (project_id, route, key) DO NOTHING
     RETURNING job_id
@@ -47,7 +48,8 @@ async def insert(connection: AsyncConnection, records: Sequence[Record]) -> set[
 
 SELECT = text("""
     SELECT d.project_id, d.route, d.key, d.fingerprint, d.job_id
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[])) AS i (project_id, route, key)
+    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
+         AS i (project_id, route, key)
     JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
 """)
 

@@ -34,8 +34,8 @@ class CountChange:
     skipped: int
 
 
-# Update and insert apart: half the rows of an indexing job are new, the other half old, and `ON CONFLICT` reached 15,000
-# rows a second where these two reach over 95,000. The job's lock keeps everybody else out between the two.
+# Update and insert apart: half the rows of an indexing job are new, the other half old, and `ON CONFLICT` reached
+# 15,000 rows a second where these two reach over 95,000. The job's lock keeps everybody else out between the two.
 APPLY = text("""
     WITH input AS (
         SELECT i.* FROM unnest(
@@ -52,7 +52,8 @@ APPLY = text("""
         UPDATE items t SET
             status = coalesce(i.status, t.status), name = coalesce(i.name, t.name), uri = coalesce(i.uri, t.uri),
             stage = coalesce(i.stage, t.stage), message = coalesce(i.message, t.message),
-            error_code = CASE WHEN i.status IS NULL OR i.status = 'failed' THEN coalesce(i.error_code, t.error_code) END,
+            error_code = CASE WHEN i.status IS NULL OR i.status = 'failed'
+                              THEN coalesce(i.error_code, t.error_code) END,
             error_message = CASE WHEN i.status IS NULL OR i.status = 'failed'
                                  THEN coalesce(i.error_message, t.error_message) END,
             skip_reason = CASE WHEN i.status IS NULL OR i.status = 'skipped'
@@ -134,7 +135,8 @@ async def insert_new(connection: AsyncConnection, placed: Sequence[PlacedItem]) 
     )
 
 
-# Of an ended job an unfinished item reads as cancelled: nobody will work on it, and a million rows need not be rewritten.
+# Of an ended job an unfinished item reads as cancelled: nobody will work on it, and a million rows need not be
+# rewritten.
 SHOWN_STATUS = f"""
     CASE WHEN j.state IN ({literals(TERMINAL)}) AND t.status IN ({literals(UNFINISHED_ITEM)})
          THEN 'cancelled' ELSE t.status END
@@ -160,7 +162,8 @@ async def copy_to(
     return result.rowcount
 
 
-# The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long scan.
+# The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
+# scan.
 PAGE = text(f"""
     SELECT w.* FROM (
         SELECT t.position, t.key, t.name, t.uri, {SHOWN_STATUS} AS status, t.stage, t.message, t.error_code,
@@ -186,7 +189,7 @@ def _item(row: Any) -> Item:
         error_message=row.error_message,
         skip_reason=row.skip_reason,
         size_bytes=row.size_bytes,
-        result=None if row.result is None else json.loads(row.result),
+        result=row.result,
         updated_at=row.updated_at,
     )
 

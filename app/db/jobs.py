@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.tables import literals
 from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, NewJob, Retry
-from app.domain.states import CLAIMABLE, LIVE, JobState
+from app.domain.states import LIVE, JobState
 
 COLUMNS = """
     j.project_id, j.id, j.type, j.queue, j.engine, j.collection, j.state, j.priority, j.attempt, j.max_attempts,
@@ -47,10 +47,6 @@ def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
     return {"project_ids": [project_id for project_id, _ in keys], "job_ids": [job_id for _, job_id in keys]}
 
 
-def _json(value: str | None) -> Any:
-    return None if value is None else json.loads(value)
-
-
 def job_from_row(row: Row[Any], documents: Documents | None = None) -> Job:
     """Build the job from a row of `COLUMNS`."""
     eta = None
@@ -73,7 +69,7 @@ def job_from_row(row: Row[Any], documents: Documents | None = None) -> Job:
         message=row.message,
         eta=eta,
         error=error,
-        labels=json.loads(row.labels),
+        labels=row.labels,
         priority=row.priority,
         attempt=row.attempt,
         max_attempts=row.max_attempts,
@@ -104,10 +100,7 @@ async def select_with_documents(connection: AsyncConnection, keys: Sequence[JobK
     """Read jobs with payload, result and billing, in one statement so that they fit the version."""
     rows = await connection.execute(SELECT_WITH_DOCUMENTS, _columns(keys))
     return {
-        (row.project_id, row.id): job_from_row(
-            row, Documents(_json(row.payload), _json(row.result), _json(row.billing))
-        )
-        for row in rows
+        (row.project_id, row.id): job_from_row(row, Documents(row.payload, row.result, row.billing)) for row in rows
     }
 
 
@@ -156,7 +149,8 @@ INSERT = text("""
                     CAST(:max_attempts AS integer[]), CAST(:delays AS float8[]), CAST(:factors AS float8[]),
                     CAST(:max_delays AS float8[]), CAST(:originals AS uuid[]), CAST(:labels AS text[]),
                     CAST(:payloads AS text[]), CAST(:scheduled_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-                    CAST(:lifetimes AS interval[]), CAST(:items_totals AS bigint[]), CAST(:tokens AS uuid[]), CAST(:workers AS text[]),
+                    CAST(:lifetimes AS interval[]), CAST(:items_totals AS bigint[]), CAST(:tokens AS uuid[]),
+                    CAST(:workers AS text[]),
                     CAST(:lease_seconds AS integer[]))
              AS i (project_id, id, type, queue, engine, collection, priority, max_attempts, delay, factor, max_delay,
                    original_job_id, labels, payload, scheduled_at, expires_at, lifetime, items_total, token, worker,
@@ -181,16 +175,18 @@ INSERT = text("""
         FROM input WHERE token IS NOT NULL
     )
     INSERT INTO jobs (project_id, id, type, queue, engine, collection, state, priority, attempt, max_attempts,
-                      retry_delay_seconds, retry_factor, retry_max_delay_seconds, original_job_id, labels, worker, token,
-                      version, progress, items_total, items_processed, items_failed, items_skipped, created_at,
+                      retry_delay_seconds, retry_factor, retry_max_delay_seconds, original_job_id, labels, worker,
+                      token, version, progress, items_total, items_processed, items_failed, items_skipped, created_at,
                       updated_at, status_changed_at, scheduled_at, expires_at, started_at)
     SELECT i.project_id, i.id, i.type, i.queue, i.engine, i.collection,
            CASE WHEN i.token IS NULL THEN 'pending' ELSE 'dispatched' END, i.priority,
            CASE WHEN i.token IS NULL THEN 0 ELSE 1 END, i.max_attempts,
-           coalesce(i.delay, q.retry_delay_seconds, :default_delay), coalesce(i.factor, q.retry_factor, :default_factor),
+           coalesce(i.delay, q.retry_delay_seconds, :default_delay),
+           coalesce(i.factor, q.retry_factor, :default_factor),
            coalesce(i.max_delay, q.retry_max_delay_seconds, :default_max_delay),
            i.original_job_id, CAST(i.labels AS json), i.worker, i.token, 1, 0, i.items_total, 0, 0, 0,
-           statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due, coalesce(i.expires_at, statement_timestamp() + i.lifetime),
+           statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due,
+           coalesce(i.expires_at, statement_timestamp() + i.lifetime),
            CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
     FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
     RETURNING created_at AS now

@@ -69,7 +69,7 @@ async def insert_key(
 
 async def any_key(connection: AsyncConnection) -> bool:
     """Say whether this database has ever had a key: only an empty one gets a first key."""
-    return (await connection.execute(text("SELECT EXISTS (SELECT FROM keys)"))).scalar_one()
+    return bool((await connection.execute(text("SELECT EXISTS (SELECT FROM keys)"))).scalar_one())
 
 
 async def lock_keys(connection: AsyncConnection) -> None:

@@ -1,11 +1,13 @@
 """The tables, as SQLAlchemy metadata. `migrations/` creates them in plain DDL; a test holds the two against each other.
 
 Every primary key begins with `project_id`, so that the schema can be distributed by tenant unchanged. Rows are split by
-how often they change: `jobs` on transitions only, `runs` on every report (narrow, no secondary index: all updates are HOT),
-`payloads` and `results` once.
+how often they change: `jobs` on transitions only, `runs` on every report (narrow, no secondary index: all updates are
+HOT), `payloads` and `results` once.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -50,20 +52,20 @@ def literals(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def _timestamp(name: str, *, nullable: bool = False) -> Column[DateTime]:
+def _timestamp(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
-def _project() -> Column[Uuid]:
+def _project() -> Column[UUID]:
     return Column("project_id", Uuid, ForeignKey("projects.id"), primary_key=True)
 
 
-def _plain_project() -> Column[Uuid]:
-    """Give the tenant column of the hot tables: no foreign key there, since each insert would lock the project's row."""
+def _plain_project() -> Column[UUID]:
+    """Give the tenant column of the hot tables: no foreign key, since each insert would lock the project."""
     return Column("project_id", Uuid, primary_key=True)
 
 
-def _job() -> Column[Uuid]:
+def _job() -> Column[UUID]:
     return Column("job_id", Uuid, primary_key=True)
 
 

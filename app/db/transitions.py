@@ -1,7 +1,7 @@
 """The lifecycle's table turned into SQL, and the one statement that moves jobs from state to state.
 
-Callers lock the jobs first (`lock_in_order`), in a statement of its own: the statements after it then see what is committed,
-which a join inside the locking statement would not.
+Callers lock the jobs first (`lock_in_order`), in a statement of its own: the statements after it then see what is
+committed, which a join inside the locking statement would not.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ GUARD_SQL = {
     Guard.ATTEMPTS_REMAIN: "j.attempt < j.max_attempts",
 }
 
-TOKEN_FENCE = "j.token = i.token"
+TOKEN_FENCE = "j.token = i.token"  # noqa: S105 - SQL, not a secret
 """Every worker's write is fenced by the token alone: an attempt's number can repeat after a release."""
 
 FENCE_SQL = {
@@ -167,7 +167,8 @@ def _statement(event: JobEvent) -> TextClause:
                 updated_at = statement_timestamp()
             FROM decided d
             WHERE j.project_id = d.project_id AND j.id = d.job_id AND d.target <> d.source
-            RETURNING j.project_id, j.id, d.source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine, j.scheduled_at
+            RETURNING j.project_id, j.id, d.source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
+                      j.scheduled_at
         ), ended AS (
             DELETE FROM runs r USING moved d
             WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state IN ({literals(TERMINAL)})

@@ -1,4 +1,6 @@
-"""What can go wrong, as the service says it: a stable code and one sentence. The edges decide how each one looks on the wire."""
+"""What can go wrong, as the service says it: a stable code and one sentence. The edges decide how each one looks on
+the wire.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one place of a request. `pointer` is a JSON Pointer into the body, or `?name` for a query."""
+    """One thing wrong with one place of a request: a JSON Pointer into the body, or `?name` for a query."""
 
     pointer: str
     code: str

@@ -1,4 +1,6 @@
-"""How far a job is and when it will be done, computed when a report is written so that a body depends on its version alone."""
+"""How far a job is and when it will be done, computed when a report is written so that a body depends on its version
+alone.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -23,7 +23,7 @@ CANCEL_GRACE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How long a failed job rests: `delay * factor ** (attempt - 1)`, at most `max_delay`, times a random part of one."""
+    """How long a failed job rests: a random part of `delay * factor ** (attempt - 1)`, at most `max_delay`."""
 
     delay_seconds: float = 1.0
     factor: float = 2.0

@@ -3,9 +3,9 @@
 `TRANSITIONS` is the only place where a rule of the lifecycle is written. The guards of the SQL statements, the CHECK
 constraints, the documentation, the diagrams and the test matrix are derived from it. To change a rule, change a row.
 
-A row reads: when EVENT happens to a job in one of SOURCES, and GUARD holds, its state becomes TARGET. Of several rows for
-one event and source the first whose guard holds applies. A pair of event and source without a row is refused and changes
-nothing. A row whose target is its source changes nothing in the job either (a report is recorded in the job's run).
+A row reads: when EVENT happens to a job in one of SOURCES, and GUARD holds, its state becomes TARGET. Of several rows
+for one event and source the first whose guard holds applies. A pair of event and source without a row is refused and
+changes nothing. A row whose target is its source changes nothing in the job either (a report is recorded in its run).
 """
 
 from collections.abc import Collection
@@ -40,7 +40,7 @@ class JobState(StrEnum):
 
 
 class JobEvent(StrEnum):
-    """What can happen to a job that exists. Rerun is not among them: it makes a new job and leaves the old one alone."""
+    """What can happen to a job that exists. Rerun is not among them: it makes a new job and leaves the old one."""
 
     CLAIM = "claim"
     REPORT = "report"
@@ -84,12 +84,13 @@ def _table() -> tuple[Transition, ...]:
     # that comes back with that token before another claim took the job is therefore simply right: its call counts.
     held_or_lapsed = (dispatched, running, retrying)
     event = JobEvent
+    partly = JobState.COMPLETED_WITH_FAILURES
     rows: tuple[tuple[JobEvent, tuple[JobState, ...], Guard | None, JobState], ...] = (
         # event              from                                        guard                  to
         (event.CLAIM,         (pending, retrying),                        Guard.DUE,             dispatched),
         (event.REPORT,        held_or_lapsed,                             None,                  running),
         (event.REPORT,        (cancelling,),                              None,                  cancelling),
-        (event.COMPLETE,      held_or_lapsed,                             Guard.ITEM_FAILED,     JobState.COMPLETED_WITH_FAILURES),
+        (event.COMPLETE,      held_or_lapsed,                             Guard.ITEM_FAILED,     partly),
         (event.COMPLETE,      held_or_lapsed,                             None,                  JobState.COMPLETED),
         (event.COMPLETE,      (cancelling,),                              None,                  cancelled),
         (event.FAIL,          held_or_lapsed,                             Guard.MAY_RETRY,       retrying),

@@ -1,1 +1,3 @@
-"""What makes one process do what others need ten for: batching of reads and writes, the change feed, and waiting on it."""
+"""What makes one process do what others need ten for: batching of reads and writes, the change feed, and waiting on
+it.
+"""

@@ -1,8 +1,8 @@
 """What changed, told to every process: one NOTIFY per few milliseconds after the commits, one listening connection.
 
-A notification is a hint. It is sent from code and after the commit, because inside the transaction it serialises commits
-(3 to 8 times less throughput at 32 writers); a crash in between, a lost connection or a pooler loses it, and then the sweep
-finds the change a second later.
+A notification is a hint. It is sent from code and after the commit, because inside the transaction it serialises
+commits (3 to 8 times less throughput at 32 writers); a crash in between, a lost connection or a pooler loses it, and
+then the sweep finds the change a second later.
 """
 
 import asyncio
@@ -169,7 +169,7 @@ class ChangeFeed(Loop):
             connection.terminate()
         raise ConnectionError("the listening connection was lost")
 
-    async def _probe(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _probe(self, connection: "asyncpg.Connection[Any]") -> None:
         self._nonce = uuid4().hex
         self._echo.clear()
         payload = json.dumps({"from": self._origin, "echo": self._nonce})

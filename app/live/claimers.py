@@ -68,7 +68,7 @@ class Claimers:
                     break
 
     def wake_filters(self, wanted: Iterable[ClaimFilter]) -> None:
-        """Wake the longest-waiting claimer of each filter: it takes what is there, and the next sweep wakes the next."""
+        """Wake the longest-waiting claimer of each filter; what it leaves, the next sweep offers to the next."""
         for one in wanted:
             for claimer in self._idle:
                 if claimer.wanted == one and not claimer.wakened.is_set():

@@ -80,7 +80,7 @@ async def apply_creations(connection: AsyncConnection, requests: Sequence[Create
 
 
 async def claim_keys(connection: AsyncConnection, records: Sequence[Record]) -> dict[UUID, Record]:
-    """Take the keys that are free; gives, by the job that was to be made, the earlier records of those that were not."""
+    """Take the keys that are free; gives the earlier records of the others, by the job that was to be made."""
     if not records:
         return {}
     taken = await idempotency.insert(connection, records)

@@ -1,7 +1,7 @@
 """Group commit: writes that arrive together commit together, and each caller gets its own outcome after the commit.
 
-One batch is in flight at a time, so calls for one job apply in the order in which they came. If a batch fails as a whole,
-it is split until the row at fault stands alone: a row that fails, fails alone.
+One batch is in flight at a time, so calls for one job apply in the order in which they came. If a batch fails as a
+whole, it is split until the row at fault stands alone: a row that fails, fails alone.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[Result]):
-    """What a batch came to: an outcome per request in their order, and what changed, to be announced after the commit."""
+    """What a batch came to: an outcome per request, in order, and the changes to announce after the commit."""
 
     outcomes: Sequence[Result | JobtrackError]
     changes: Sequence[Change] = field(default=())

@@ -1,4 +1,6 @@
-"""A batch of reports within a transaction: admit by the fence, write the items, then the run with its new counts and estimate."""
+"""A batch of reports within a transaction: admit by the fence, write the items, then the run with its new counts and
+estimate.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,12 +1,13 @@
-"""Once a second, one query re-checks all that is watched, so that a lost notification costs a second and nothing else."""
+"""Once a second, one query re-checks all that is watched: a lost notification costs a second and nothing else."""
 
 import asyncio
+import contextlib
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, jobs
-from app.domain.job import ClaimFilter, JobKey
 from app.db.engine import Database
+from app.domain.job import ClaimFilter, JobKey
 from app.live.claimers import Claimers
 from app.live.service import Loop
 from app.live.waiters import Waiters
@@ -32,10 +33,8 @@ class Sweep(Loop):
 
     async def turn(self) -> None:
         """Wait for the next second (or a nudge), then look."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._now.wait(), SWEEP_SECONDS)
-        except TimeoutError:
-            pass
         self._now.clear()
         await self.look()
 

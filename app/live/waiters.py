@@ -1,4 +1,4 @@
-"""Who waits for which job. A waiter costs some memory and nothing else: no connection, no transaction, no timer in the database."""
+"""Who waits for which job. A waiter costs some memory and nothing else: no connection, no transaction, no query."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping

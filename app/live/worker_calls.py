@@ -1,8 +1,8 @@
 """What workers say, applied many at a time: reports, completions, failures and releases in one transaction.
 
-All jobs of the batch are locked first, in the order of their ids. Then the calls apply in rounds: the first call of every
-job, then the second of those that have one, and so on, each kind in one set-based statement whose WHERE is the fence.
-A call that the fence refused is explained afterwards, by one more read.
+All jobs of the batch are locked first, in the order of their ids. Then the calls apply in rounds: the first call of
+every job, then the second of those that have one, and so on, each kind in one set-based statement whose WHERE is the
+fence. A call that the fence refused is explained afterwards, by one more read.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Offers the jobs of dead workers again, and ends jobs whose deadline passed: a second after the lease, by any process."""
+"""Offers the jobs of dead workers again, and ends jobs whose deadline passed, within a second, by any process."""
 
 import asyncio
 
