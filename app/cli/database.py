@@ -1,0 +1,43 @@
+"""`jobtrack migrate`: bring the schema up to date, by somebody's decision."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+from app.cli.exits import Exit, fail, needing
+from app.cli.target import AsJson
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database's schema up to date; safe to run again, and from many machines at once."""
+    with needing("server", "Migrating"):
+        from app.cli.start import embedded, start_up
+        from app.db.migrate import is_current, upgrade
+
+    with start_up() as settings, contextlib.ExitStack() as stack:
+        url = url_of(settings) or stack.enter_context(embedded(settings))
+        was_current = is_current(url)
+        if not was_current:
+            upgrade(url)
+    if as_json:
+        print(json.dumps({"migrated": not was_current}))
+    else:
+        print("The database was up to date." if was_current else "The database is up to date now.")
+
+
+def url_of(settings: Settings) -> str | None:
+    """Give the URL of the database that was set, if one was."""
+    return settings.database_url.get_secret_value() if settings.database_url else None
+
+
+def require_current(url: str) -> None:
+    """Refuse a database whose schema is another one than this version's: nobody's data is changed unasked."""
+    from app.db.migrate import is_current
+
+    if not is_current(url):
+        fail(Exit.START_UP, "The database is not at this version's schema: run `jobtrack migrate` first.")

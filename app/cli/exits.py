@@ -1,0 +1,71 @@
+"""Exit codes, and one clear sentence for each thing that can be wrong.
+
+Scripts switch on the code; the sentence goes to standard error, so that standard output holds answers only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+import typer
+
+
+class Exit(enum.IntEnum):
+    """What the command's end says; the README and `--help` list the same."""
+
+    OK = 0
+    JOB_FAILED = 1
+    USAGE = 2
+    START_UP = 3
+    NOT_FOUND = 4
+    UNAUTHORIZED = 5
+    UNREACHABLE = 6
+    REFUSED = 7
+    TIMED_OUT = 8
+    # What a shell gives a program that Ctrl-C ended.
+    INTERRUPTED = 130
+
+
+def fail(code: Exit, sentence: str) -> NoReturn:
+    """Say what is wrong and end."""
+    print(f"jobtrack: {sentence}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Turn an import that fails inside the block into the command that installs what is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {"app", "jobtrack_client"}:
+            raise
+        fail(Exit.START_UP, f"{what} needs more than the client: install it with pip install 'jobtrack[{extra}]'.")
+
+
+@contextlib.contextmanager
+def clear_sentences(url: str) -> Iterator[None]:
+    """Turn what the client raises inside the block into a sentence and an exit code."""
+    from jobtrack_client import Forbidden, JobtrackError, NotFound, Unauthorized, Unavailable
+
+    try:
+        yield
+    except Unauthorized as error:
+        fail(Exit.UNAUTHORIZED, f"{_sentence(error)} Set JOBTRACK_API_KEY to a key of the service at {url}.")
+    except Forbidden as error:
+        fail(Exit.UNAUTHORIZED, _sentence(error))
+    except NotFound as error:
+        fail(Exit.NOT_FOUND, _sentence(error))
+    except Unavailable as error:
+        fail(Exit.UNREACHABLE, f"{_sentence(error)} Is JOBTRACK_URL right, and does the service run?")
+    except JobtrackError as error:
+        fail(Exit.REFUSED, _sentence(error))
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,75 @@
+"""The first key: installed when there is none, and where it can be found again."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.exits import Exit, fail
+from app.cli.target import KEY_FILE
+from app.core.keys import make_key
+from app.runtime import prepare
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FirstKey:
+    """A key that can be shown or used, if one is known, and a few words on where it is kept."""
+
+    key: str | None
+    where: str
+
+
+def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
+    """Install the first key where there is none; `keep` writes it to the data directory, and reads it there later."""
+    chosen = settings.bootstrap_key.get_secret_value() if settings.bootstrap_key else None
+    if not keep:
+        made = asyncio.run(prepare(url, chosen))
+        if made and made != chosen:
+            return FirstKey(made, "shown this once: keep it")
+        return FirstKey(None, "the one of JOBTRACK_BOOTSTRAP_KEY" if made else "as before: a key was made earlier")
+    path = settings.data_dir / KEY_FILE
+    kept = _read(path)
+    offered = chosen or kept or make_key()[1]
+    # Before the database has it: a crash in between must not leave a service whose only key nobody knows.
+    if kept is None:
+        _write(path, offered)
+    made = asyncio.run(prepare(url, offered))
+    if made is None and kept is None:
+        path.unlink()
+        return FirstKey(None, f"as before: a key was made earlier, and is not in {path} any more")
+    if made and made != kept:
+        _write(path, made)
+    return FirstKey(made or kept, f"kept in {path}")
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        fail(Exit.START_UP, f"The key file {path} cannot be read: {error}.")
+
+
+def _write(path: Path, key: str) -> None:
+    """Write the file whole or not at all, for its owner's eyes only."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123  a mode from the first moment
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if os.geteuid() == 0:
+            # Whoever owns the data directory runs the service next time.
+            owner = path.parent.stat()
+            os.chown(new, owner.st_uid, owner.st_gid)
+        new.replace(path)
+    except OSError as error:
+        fail(Exit.START_UP, f"The key file {path} cannot be written: {error.strerror or error}.")

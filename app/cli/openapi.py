@@ -1,0 +1,33 @@
+"""`jobtrack openapi`: the documents of the API as files, one for each face."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.exits import Exit, fail, needing
+from app.cli.target import AsJson
+
+
+def openapi(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made when it is missing.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the OpenAPI documents, one NAME.json for each face; the same code writes the same bytes."""
+    with needing("server", "Writing the documents"):
+        from app.cli.server import bare_app
+        from app.main import openapi_documents
+
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, document in sorted(openapi_documents(bare_app()).items()):
+            path = folder / f"{name}.json"
+            path.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+            written.append(str(path))
+    except OSError as error:
+        fail(Exit.USAGE, f"{folder} cannot be written: {error.strerror or error}.")
+    print(json.dumps({"written": written}) if as_json else "\n".join(written))

@@ -1,0 +1,136 @@
+"""`jobtrack serve`: a database if there is none, the first key, the service, and at the end everything in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.exits import Exit, fail, needing
+from app.cli.target import AsJson
+
+if TYPE_CHECKING:
+    from app.cli.keys import FirstKey
+    from app.settings import Settings
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  read, not bound
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option("--host", help="The address to serve on; default: JOBTRACK_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="The port; 0: any free one; default: JOBTRACK_PORT, else 8000."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=64, help="Processes; default: JOBTRACK_WORKERS, else 1.")
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Track one real job as soon as the service is up.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the service, with a PostgreSQL of its own unless JOBTRACK_DATABASE_URL names one, until Ctrl-C or SIGTERM."""
+    with needing("server", "The service"):
+        from app.cli.start import start_up
+
+    try:
+        with start_up(host=host, port=port, workers=workers) as settings:
+            _serve(settings, demo=demo, as_json=as_json)
+    except KeyboardInterrupt:
+        # Before the server listens to signals, or a second one while the database stops.
+        pass
+    if not as_json:
+        print("Jobtrack has stopped.", flush=True)
+
+
+def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
+    import asyncio
+
+    with needing("server", "The service"):
+        from app.cli import keys
+        from app.cli.database import require_current, url_of
+        from app.cli.demo_process import DemoProcess
+        from app.cli.server import BACKLOG, Serving, serve_until_signal
+        from app.cli.start import embedded
+        from app.db.migrate import upgrade
+
+    # First of all: a port that is taken should not cost the start of a database.
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_bound(settings.host, settings.port))
+        database_url = url_of(settings)
+        if database_url is None:
+            url = stack.enter_context(embedded(settings))
+            upgrade(url)
+        else:
+            url = database_url
+            require_current(url)
+        first = keys.install(url, settings, keep=database_url is None)
+        own = _own_address(settings.host, listener.getsockname()[1])
+        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, wanted=demo, as_json=as_json))
+
+        def on_started() -> None:
+            _say_where(own, first, as_json=as_json)
+            worker.start()
+
+        listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
+        serving = Serving(url, listen_url, settings.pool_size)
+        try:
+            listener.listen(BACKLOG)
+        except OSError as error:
+            _refuse(settings.host, settings.port, error)
+        if settings.workers > 1:
+            from app.cli.processes import Processes
+
+            if not Processes(serving, listener, settings.workers, own).run(on_started, worker.stop):
+                fail(Exit.START_UP, "A serving process did not start; its own words stand above.")
+        else:
+            serve_until_signal(
+                serving, listener, on_started=on_started, before_drain=lambda: asyncio.to_thread(worker.stop)
+            )
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the address without listening yet: until the service is ready, clients are refused and not kept waiting."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        fail(Exit.START_UP, f"{host} is no address that can be served on: {error.strerror or error}.")
+    with listener:
+        # A restart must not wait for the last connections' TIME_WAIT.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+        except OSError as error:
+            _refuse(host, port, error)
+        yield listener
+
+
+def _refuse(host: str, port: int, error: OSError) -> None:
+    why = (error.strerror or str(error)).lower()
+    fail(Exit.START_UP, f"Cannot serve on {host}:{port}, {why}: choose another with --port or JOBTRACK_PORT.")
+
+
+def _own_address(host: str, port: int) -> str:
+    near = _EVERYWHERE.get(host, host)
+    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+
+
+def _say_where(url: str, first: FirstKey, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"url": url, "docs_url": f"{url}/docs", "api_key": first.key}), flush=True)
+        return
+    print(
+        f"Jobtrack is up.\n"
+        f"  API key     {f'{first.key} ({first.where})' if first.key else first.where}\n"
+        f"  Start page  {url}/\n"
+        f"  Swagger UI  {url}/docs\n"
+        f"Ctrl-C stops it.",
+        flush=True,
+    )

@@ -1,0 +1,75 @@
+"""What every command on the server's side begins with: settings, logs, a database; and what can be wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+import asyncpg
+
+from app.cli.exits import Exit, fail, needing
+from app.logs import configure, scrub
+from app.settings import Settings, SettingsError, load, unknown_names
+
+logger = logging.getLogger("jobtrack")
+
+
+@contextlib.contextmanager
+def start_up(**options: object) -> Iterator[Settings]:
+    """Give the settings, with logging set up by them; a database that cannot be used inside becomes one sentence.
+
+    SIGTERM unwinds like Ctrl-C from here on, so that an embedded database that has just been started is stopped too.
+    """
+    try:
+        settings = load(**options)
+    except SettingsError as error:
+        fail(Exit.START_UP, str(error))
+    secrets = (settings.bootstrap_key, settings.database_url, settings.listen_url)
+    configure(secrets=[one.get_secret_value() for one in secrets if one])
+    for warning in unknown_names(os.environ):
+        logger.warning(warning)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield settings
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if not (settings.database_url and _is_about_the_database(error)):
+            raise
+        why = scrub(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        fail(Exit.START_UP, f"The database that JOBTRACK_DATABASE_URL names cannot be used: {why.rstrip('.')}.")
+
+
+@contextlib.contextmanager
+def embedded(settings: Settings) -> Iterator[str]:
+    """Run the embedded PostgreSQL for the length of the block, and give its URL."""
+    with needing("embedded", "The embedded PostgreSQL"):
+        from app.embedded import EmbeddedError, EmbeddedPostgres
+
+    server = EmbeddedPostgres(settings.data_dir, log=logger.info)
+    try:
+        url = server.start()
+    except EmbeddedError as error:
+        fail(Exit.START_UP, str(error))
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+def _is_about_the_database(error: Exception) -> bool:
+    """Tell a refused connection from a mistake of ours: those come from asyncpg or from the socket below it."""
+    frame = error.__traceback__
+    while frame:
+        if frame.tb_frame.f_globals.get("__name__", "").startswith("asyncpg"):
+            return True
+        frame = frame.tb_next
+    return isinstance(error, asyncpg.PostgresError)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt

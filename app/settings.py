@@ -1,0 +1,188 @@
+"""What the service can be told from outside: environment variables, read once, checked before a port opens.
+
+`JOBTRACK_DATABASE_URL` and every other secret can also be given as a file, by the same name with `_FILE` behind it.
+Nothing here is read by the client commands: they run where only the client is installed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.paths import default_data_dir
+
+PREFIX = "JOBTRACK_"
+# Read by the command line and the worker helper, by make and by the tests: known, and none of ours.
+_ELSEWHERE = frozenset({"JOBTRACK_URL", "JOBTRACK_API_KEY", "JOBTRACK_API_KEY_FILE"})
+_TEST_PREFIX = "JOBTRACK_TEST_"
+_SECRETS = ("database_url", "listen_url", "bootstrap_key")
+_ALIASES = {"database_url": "DATABASE_URL", "port": "PORT"}
+_POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://\S+")
+_KEY = re.compile(r"[\x21-\x7e]{32,255}")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text is one sentence that names it and never repeats a secret."""
+
+
+def _names(field: str) -> list[str]:
+    """The environment variables of a field; the first one that is set wins."""
+    return [PREFIX + field.upper(), *([_ALIASES[field]] if field in _ALIASES else [])]
+
+
+def _named(field: str) -> Any:
+    return AliasChoices(*_names(field))
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets that lie in files, as container platforms mount them: `JOBTRACK_BOOTSTRAP_KEY_FILE=/run/secrets/key`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Give the content of the file of a secret, without the line feed that editors end it with."""
+        del field
+        for name in _names(field_name):
+            path = os.environ.get(f"{name}_FILE")
+            if path and field_name in _SECRETS:
+                if any(os.environ.get(plain) for plain in _names(field_name)):
+                    raise SettingsError(f"Both {name} and {name}_FILE are set: leave one of them out.")
+                try:
+                    return Path(path).read_text().strip(), _names(field_name)[0], False
+                except (OSError, UnicodeDecodeError) as error:
+                    why = error.strerror if isinstance(error, OSError) else "it is no text"
+                    raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {why}.") from None
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give what was found."""
+        found = (self.get_field_value(info, name) for name, info in self.settings_cls.model_fields.items())
+        return {key: value for value, key, _ in found if value is not None}
+
+
+class Settings(BaseSettings):
+    """The settings of the service; `load` makes one and turns what is wrong into a sentence."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        # `JOBTRACK_PORT=` in a compose file means "not set", as it does to a shell.
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    database_url: Annotated[SecretStr | None, Field(validation_alias=_named("database_url"))] = Field(
+        default=None,
+        description="A PostgreSQL 15 to 18, as postgresql://user:password@host:port/database; absent: an embedded one "
+        "in the data directory.",
+    )
+    listen_url: Annotated[SecretStr | None, Field(validation_alias=_named("listen_url"))] = Field(
+        default=None,
+        description="A direct connection for LISTEN, where the main one goes through a pooler; absent: the main one.",
+    )
+    host: Annotated[str, Field(validation_alias=_named("host"))] = Field(
+        default="127.0.0.1",
+        description="The address to serve on; 0.0.0.0 for all of this machine's. By default only this machine reaches "
+        "the service, for it speaks no TLS.",
+        min_length=1,
+    )
+    port: Annotated[int, Field(validation_alias=_named("port"))] = Field(
+        default=8000, description="The TCP port to serve on; 0: any free one, which is printed.", ge=0, le=65535
+    )
+    workers: Annotated[int, Field(validation_alias=_named("workers"))] = Field(
+        default=1,
+        description="Serving processes. One keeps a processor busy; more than there are processors gain nothing.",
+        ge=1,
+        le=64,
+    )
+    pool_size: Annotated[int, Field(validation_alias=_named("pool_size"))] = Field(
+        default=10,
+        description="Database connections of each process. Reads and writes are gathered, so that more rarely help.",
+        ge=2,
+        le=100,
+    )
+    data_dir: Annotated[Path, Field(validation_alias=_named("data_dir"))] = Field(
+        default_factory=default_data_dir,
+        description="The folder of the embedded database, the generated key and the demo's index; default: the user's "
+        "data folder, /var/lib/jobtrack for root.",
+    )
+    bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
+        default=None,
+        description="The first admin key, of 32 to 255 visible characters, installed when there is no key yet; absent: "
+        "one is made.",
+    )
+
+    @field_validator("database_url", "listen_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _POSTGRESQL.fullmatch(value.get_secret_value()):
+            raise ValueError("it should look like postgresql://user:password@host:5432/database")
+        return value
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("a key has 32 to 255 visible ASCII characters and no spaces")
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options of the command line win over the environment."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+
+def load(**options: object) -> Settings:
+    """Read the environment, under the given options that are not None; raises `SettingsError`."""
+    given: dict[str, Any] = {_names(name)[0]: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """A warning for every JOBTRACK_ name that means nothing: a slip of the finger must not pass as a setting."""
+    known = {PREFIX + field.upper() for field in Settings.model_fields} | _ELSEWHERE
+    known |= {f"{PREFIX}{field.upper()}_FILE" for field in _SECRETS}
+    warnings = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(_TEST_PREFIX):
+            # Without the prefix, which would make everything look alike.
+            bare = [candidate.removeprefix(PREFIX) for candidate in known]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+            hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
+            warnings.append(f"{name} is not a setting of Jobtrack{hint}")
+    return warnings
+
+
+def _sentence(error: ValidationError) -> str:
+    # The input is left out everywhere: it may be a secret.
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        place = str(fault["loc"][0])
+        field = place.removeprefix(PREFIX).lower()
+        field = next((name for name, alias in _ALIASES.items() if alias == place), field)
+        name = next((name for name in _names(field) if os.environ.get(name)), _names(field)[0])
+        faults.append(f"{name} is wrong: {fault['msg'].removeprefix('Value error, ')}")
+    return "; ".join(faults) + "."
