@@ -68,7 +68,7 @@ async def job(
     run: dict[str, Any] | None = None,
     **columns: Any,
 ) -> Made:
-    """A job. One that is or was held has a token, one that is live and was claimed has a run.
+    """A job. One that is or was held has a token; a live one has a run if it was claimed, or where `run` names columns.
 
     A retrying job counts as one whose lease ran out, which keeps its token; `spent` makes it one whose attempt failed.
     """
@@ -108,7 +108,7 @@ async def job(
     await queue(connection, project_id, values["queue"])
     await connection.execute(tables.jobs.insert().values(values))
     made = Made(project_id, values["id"], values["token"])
-    if claimed and not terminal:
+    if (claimed or run) and not terminal:
         leased = state in LEASED and lease_left_seconds is not None
         row: dict[str, Any] = {
             "project_id": project_id,

@@ -21,7 +21,8 @@ CreateDatabase = Callable[..., Awaitable[str]]
 CHECKS = text("""
     SELECT c.conrelid::regclass::text AS table, c.conname AS name, pg_get_constraintdef(c.oid) AS definition
     FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
-    WHERE n.nspname = 'public' AND c.contype <> 'n' AND c.conrelid IS DISTINCT FROM to_regclass('public.alembic_version')
+    WHERE n.nspname = 'public' AND c.contype <> 'n'
+      AND c.conrelid IS DISTINCT FROM to_regclass('public.alembic_version')
 """)
 INDEXES = text("SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
 COLUMNS = text("""

@@ -1,0 +1,168 @@
+"""Every event in every state under every guard: what PostgreSQL does is what the table of the lifecycle says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import claims, reports, tables, transitions
+from app.db.transitions import Move, Moved
+from app.domain.job import ClaimFilter, Report
+from app.domain.states import LEASED, LIVE, TERMINAL, Guard, JobEvent, JobState, next_state, rows_for
+from tests import factories
+from tests.factories import HOUR, Made
+
+HOUR_AGO = factories.in_seconds(-HOUR)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job in a state, with some of the event's guards holding."""
+
+    event: JobEvent
+    state: JobState
+    holding: frozenset[Guard]
+
+    @property
+    def target(self) -> JobState | None:
+        return next_state(self.event, self.state, self.holding)
+
+    @property
+    def changes(self) -> bool:
+        return self.target is not None and self.target is not self.state
+
+
+def cases(event: JobEvent) -> Iterator[Case]:
+    guards = sorted({row.guard for row in rows_for(event) if row.guard})
+    subsets = chain.from_iterable(combinations(guards, n) for n in range(len(guards) + 1))
+    for holding in subsets:
+        for state in JobState:
+            yield Case(event, state, frozenset(holding))
+
+
+async def put(connection: AsyncConnection, project_id: UUID, case: Case, **columns: Any) -> Made:
+    """A row that only the state can make the event refuse: it has the token, a lapsed lease and a past deadline."""
+    may_retry = case.holding & {Guard.MAY_RETRY, Guard.ATTEMPTS_REMAIN}
+    values: dict[str, Any] = {
+        "attempt": 1,
+        "max_attempts": 2 if may_retry else 1,
+        "token": uuid4(),
+        "expires_at": HOUR_AGO if case.event is JobEvent.DEADLINE else None,
+    }
+    failed = int(Guard.ITEM_FAILED in case.holding)
+    run: dict[str, Any] = {"version": 5, "items_failed": failed}
+    if case.event is JobEvent.CLAIM:
+        values |= {"attempt": 0, "max_attempts": 1}
+    if case.event is JobEvent.LEASE_RAN_OUT:
+        run["lease_ends_at"] = HOUR_AGO
+    return await factories.job(
+        connection,
+        project_id,
+        state=case.state,
+        due_in_seconds=-HOUR if Guard.DUE in case.holding else HOUR,
+        items=1,
+        items_failed=failed,
+        run=run,
+        **(values | columns),
+    )
+
+
+def move_of(made: Made, case: Case) -> Move:
+    return Move(
+        project_id=made.project_id,
+        job_id=made.id,
+        token=made.token,
+        retryable=Guard.MAY_RETRY in case.holding,
+        cancelled_by="a key",
+        final_call=b"call",
+    )
+
+
+async def do(connection: AsyncConnection, event: JobEvent, asked: list[tuple[Case, Made]]) -> dict[UUID, Moved]:
+    if event is JobEvent.CLAIM:
+        wanted = ClaimFilter(project_id=asked[0][1].project_id)
+        tokens = [uuid4() for _ in range(2 * len(asked))]
+        taken = await claims.claim(connection, wanted, worker="w", lease_seconds=30, tokens=tokens)
+        return {one.moved.job_id: one.moved for one in taken}
+    await transitions.lock_in_order(connection, [made.key for _, made in asked])
+    moved = await transitions.move(connection, event, [move_of(made, case) for case, made in asked])
+    return {one.job_id: one for one in moved}
+
+
+@pytest.mark.parametrize("event", JobEvent)
+async def test_every_event_in_every_state_under_every_guard(connection: AsyncConnection, event: JobEvent) -> None:
+    project_id = await factories.project(connection)
+    asked = [(case, await put(connection, project_id, case)) for case in cases(event)]
+    before = {made.id: await factories.whole(connection, made) for _, made in asked}
+
+    moved = await do(connection, event, asked)
+
+    for case, made in asked:
+        now = await factories.row(connection, made)
+        assert now.state == (case.target or case.state), case
+        assert (made.id in moved) == case.changes, case
+        if not case.changes:
+            assert await factories.whole(connection, made) == before[made.id], case
+            continue
+        was = before[made.id][0]
+        run = await factories.run_row(connection, made)
+        assert (moved[made.id].source, moved[made.id].target) == (case.state, case.target), case
+        assert (now.completed_at is not None) == (case.target in TERMINAL), case
+        assert (run is None) == (case.target in TERMINAL), case
+        assert now.status_changed_at > was.status_changed_at, case
+        shown_before = was.version + before[made.id][1].version
+        assert now.version + (run.version if run else 0) > shown_before, case
+        if run and case.target not in LEASED:
+            assert run.lease_ends_at is None, case
+
+
+@pytest.mark.parametrize("event", [event for event in JobEvent if event is not JobEvent.CANCEL])
+async def test_a_fence_that_does_not_hold_changes_nothing_in_any_state(
+    connection: AsyncConnection, event: JobEvent
+) -> None:
+    """Another token, a lease or deadline still to come; for a claim a deadline that has passed. A cancel has none."""
+    project_id = await factories.project(connection)
+    later = factories.in_seconds(HOUR)
+    asked = []
+    for case in cases(event):
+        made = await put(
+            connection, project_id, case, expires_at=HOUR_AGO if event is JobEvent.CLAIM else later, token=uuid4()
+        )
+        asked.append((case, Made(made.project_id, made.id, uuid4())))
+    runs = tables.runs
+    await connection.execute(runs.update().where(runs.c.project_id == project_id).values(lease_ends_at=later))
+    before = {made.id: await factories.whole(connection, made) for _, made in asked}
+
+    assert not await do(connection, event, asked)
+
+    for case, made in asked:
+        assert await factories.whole(connection, made) == before[made.id], case
+
+
+async def test_a_report_is_admitted_where_the_table_says(connection: AsyncConnection) -> None:
+    project_id = await factories.project(connection)
+    asked = [(case, await put(connection, project_id, case)) for case in cases(JobEvent.REPORT)]
+
+    admitted = await reports.admit(
+        connection,
+        [Report(project_id=project_id, job_id=made.id, token=made.held_by) for _, made in asked],
+    )
+
+    for case, made in asked:
+        found = admitted.get(made.id)
+        assert (found.target if found else None) == case.target, case
+        assert found is None or found.source is case.state
+
+
+async def test_a_run_exists_for_every_live_case(connection: AsyncConnection) -> None:
+    """The matrix means nothing if a missing run, and not the state, refused the event."""
+    project_id = await factories.project(connection)
+    for case in cases(JobEvent.LEASE_RAN_OUT):
+        await put(connection, project_id, case)
+    count = (await connection.execute(select(func.count()).select_from(tables.runs))).scalar_one()
+    assert count == 2 * len(LIVE)
