@@ -7,21 +7,15 @@ makes one call to the core and translates.
 
 import copy
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
-from starlette.requests import Request
-from starlette.responses import Response
 
-from app.domain.errors import JobtrackError
-
-BEARER: Mapping[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
-"""The security scheme of a dialect that says nothing else: `Authorization: Bearer <key>`."""
+from app.web.errors import Render
 
 # What FastAPI documents for every route with a parameter; here the dialects render validation errors themselves.
 _FRAMEWORK_ERRORS = ("HTTPValidationError", "ValidationError")
@@ -43,21 +37,11 @@ class Dialect:
     """What this API covers, for the head of its document."""
     router: APIRouter
     """The routes, at the vendor's real paths."""
-    render: Callable[[Request, JobtrackError], Response]
+    render: Render
     """An error in the vendor's shape; also for unknown routes and methods below `prefixes`."""
     prefixes: tuple[str, ...]
-    """The paths that are this vendor's, each with all that lies below it."""
-    security: Mapping[str, Any] = field(default_factory=lambda: BEARER)
-    """The OpenAPI security schemes, any one of which is enough. A public operation overrides it with `security: []`."""
-
-    def reach(self, path: str) -> int:
-        """Say how closely `path` is this dialect's: the length of its longest prefix that covers it, 0 for none."""
-        return max((len(p) for p in self.prefixes if path == p or path.startswith(f"{p}/")), default=0)
-
-    def owns(self, path: str, method: str = "GET") -> bool:
-        """Whether a path lies below this dialect's prefixes. The method does not matter: a 405 has an owner too."""
-        del method
-        return self.reach(path) > 0
+    """The paths that are this vendor's, each with all that lies below it. Of two vendors' prefixes the longer one wins:
+    Fifth Element and Immuta share `/jobs`."""
 
 
 @cache
@@ -65,11 +49,6 @@ def discover() -> tuple[Dialect, ...]:
     """Find every dialect of this package, in the order of their names."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
     return tuple(import_module(f"{__name__}.{name}").DIALECT for name in names)
-
-
-def owner_of(path: str, dialects: Iterable[Dialect]) -> Dialect | None:
-    """Find whose shape an error at `path` takes: the dialect with the longest prefix, since vendors share `/jobs`."""
-    return max((d for d in dialects if d.owns(path)), key=lambda d: d.reach(path), default=None)
 
 
 def openapi(dialect: Dialect) -> dict[str, Any]:
@@ -81,21 +60,17 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             version=dialect.version,
             description=dialect.description,
             routes=dialect.router.routes,
-            separate_input_output_schemas=False,
         )
     )
-    components = document.setdefault("components", {})
-    _drop_framework_errors(document["paths"], components.get("schemas", {}))
-    components["securitySchemes"] = dict(dialect.security)
-    document["security"] = [{name: []} for name in dialect.security]
+    _drop_framework_errors(document["paths"], document.get("components", {}).get("schemas", {}))
     return document
 
 
 def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Take out the 422 that FastAPI adds to whatever has a parameter.
 
-    It is known by its description: a dialect that does answer 422 declares it with a sentence of its own, perhaps with a
-    schema of the same name, since some vendors use FastAPI too.
+    It is known by its description: a dialect that does answer 422 declares it with a sentence of its own, perhaps with
+    a schema of the same name, since some vendors use FastAPI too.
     """
     responses = [operation["responses"] for path in paths.values() for operation in path.values()]
     for answers in responses:

@@ -1,0 +1,17 @@
+"""Fifth Element's Jobs API: read a job, rerun a job. The documented client is a polling loop."""
+
+from app.dialects import Dialect
+from app.dialects.fifthelement.routes import PREFIXES, render, router
+
+DIALECT = Dialect(
+    name="fifthelement",
+    title="Fifth Element: Jobs API",
+    version="1",
+    description=(
+        "Fifth Element's documented job calls, with its `{data, error}` envelope, on any job of the project. The same "
+        "calls answer at the root and under the vendor's base path `/v1/api`."
+    ),
+    router=router,
+    render=render,
+    prefixes=PREFIXES,
+)

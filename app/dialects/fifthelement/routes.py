@@ -1,0 +1,139 @@
+"""Fifth Element's two calls, at the root and under the vendor's own base path `/v1/api`."""
+
+import json
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.dialects.fifthelement import translate, wire
+from app.domain.errors import JobtrackError, NotFoundError
+from app.domain.ids import parse_id
+from app.domain.principal import Scope
+from app.web.auth import requires
+from app.web.deps import Caller, CoreServices
+from app.web.errors import headers_of
+from app.web.routing import guarded_route
+
+RATE_LIMIT = 2_147_483_647
+"""The vendor counts requests and tells so on every response; this server does not count. So the limit is the largest
+32-bit number and all of it remains, always: a client that paces itself by these headers is never slowed down."""
+
+RATE_WINDOW_SECONDS = 3600
+"""The vendor's limits are per hour, so `X-RateLimit-Reset` is the end of the current one."""
+
+PREFIXES = ("/jobs", "/v1/api")
+"""The root, and the vendor's own base path."""
+
+
+def rate_limit_headers() -> dict[str, str]:
+    """Give the headers that all of the vendor's responses carry."""
+    hour = int(time.time()) // RATE_WINDOW_SECONDS
+    return {
+        "X-RateLimit-Limit": str(RATE_LIMIT),
+        "X-RateLimit-Remaining": str(RATE_LIMIT),
+        "X-RateLimit-Reset": str((hour + 1) * RATE_WINDOW_SECONDS),
+    }
+
+
+def render(request: Request, error: JobtrackError) -> Response:
+    """Answer an error in the envelope."""
+    del request
+    # ASCII only: half a surrogate pair must not fail the very answer that refuses it.
+    body = json.dumps(translate.error_answer(error).model_dump(mode="json", by_alias=True)).encode("ascii")
+    headers = {**headers_of(error), **rate_limit_headers()}
+    return Response(body, translate.status_code(error), headers, "application/json")
+
+
+def _answer(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(by_alias=True), 200, rate_limit_headers(), "application/json")
+
+
+# The path's `{id}` keeps the vendor's name in the document, hence the shadowed builtin. It is text and not a UUID, so
+# that a malformed id is as unknown as any other: 404, in the envelope.
+async def get_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+    """Retrieve status and details of a background job."""
+    job_id = parse_id(id)
+    if job_id is None:
+        raise NotFoundError("There is no such job.")
+    return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
+
+
+async def rerun_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+    """Restart a job that has ended: a new job is made, and the old one stays as it is. A live job gets 400."""
+    job_id = parse_id(id)
+    if job_id is None:
+        raise NotFoundError("There is no such job.")
+    created = await services.jobs.rerun(caller.project_id, job_id)
+    return _answer(translate.rerun_answer(created.job, job_id))
+
+
+USER_IDENTIFIER: dict[str, Any] = {
+    "name": "x-user-identifier",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "A member's e-mail address or a service account's id. Accepted; it changes nothing.",
+}
+
+RATE_LIMIT_HEADERS: dict[str, Any] = {
+    "X-RateLimit-Limit": {
+        "schema": {"type": "integer"},
+        "description": "Requests per hour. No limit is enforced, so this is the largest number.",
+    },
+    "X-RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Always the whole limit."},
+    "X-RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Unix seconds: the end of the current hour."},
+}
+
+ERRORS = {
+    400: "The request cannot be met: it is malformed, or the job is still live.",
+    401: "The key is missing or wrong.",
+    403: "The key lacks the right.",
+    404: "There is no such job.",
+    429: "Too many wrong keys from this address.",
+    500: "Something went wrong here.",
+    503: "The database cannot be reached just now.",
+}
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    declared: dict[int | str, dict[str, Any]] = {
+        code: {"model": wire.ErrorAnswer, "description": text, "headers": RATE_LIMIT_HEADERS}
+        for code, text in ERRORS.items()
+    }
+    return {200: {"headers": RATE_LIMIT_HEADERS}, **declared}
+
+
+def _router() -> APIRouter:
+    """Register both calls at both places; the operation ids of the root are the plain ones."""
+    made = APIRouter(route_class=guarded_route(render=render), tags=["Jobs"])
+    for base, prefix in (("", "fifthelement"), ("/v1/api", "fifthelement_v1_api")):
+        made.add_api_route(
+            f"{base}/jobs/{{id}}",
+            get_job,
+            methods=["GET"],
+            operation_id=f"{prefix}_jobs_get",
+            summary="Get job status",
+            response_model=wire.JobAnswer,
+            responses=_responses(),
+            dependencies=[requires(Scope.READ)],
+            openapi_extra={"parameters": [USER_IDENTIFIER]},
+        )
+        made.add_api_route(
+            f"{base}/jobs/{{id}}/rerun",
+            rerun_job,
+            methods=["POST"],
+            operation_id=f"{prefix}_jobs_rerun",
+            summary="Rerun job",
+            response_model=wire.RerunAnswer,
+            responses=_responses(),
+            dependencies=[requires(Scope.SUBMIT)],
+            openapi_extra={"parameters": [USER_IDENTIFIER]},
+        )
+    return made
+
+
+router = _router()

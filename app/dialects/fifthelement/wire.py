@@ -1,0 +1,123 @@
+"""Fifth Element's Jobs API as the vendor documents it.
+
+Source: the vendor's page "Jobs API" (kept as seed 002, read 2026-11-22), and for the envelope, the error codes and the
+headers its API overview of the same day. There is no SDK; the documented client is a polling loop. What is ours and not
+the vendor's is said at the field.
+"""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+"""The five documented words; the loop ends on the last three."""
+
+Percent = Annotated[int | float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
+"""Whole percents are written without a fraction, as on the vendor's page."""
+
+Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+"""UTC in whole seconds with a `Z`: the only documented form."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+JOB_EXAMPLE: dict[str, Any] = {
+    "data": {
+        "id": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "type": "document_processing",
+        "status": "completed",
+        "progress": 100,
+        "result": {"documentsProcessed": 50, "errors": 0},
+        "createdAt": "2025-01-20T10:00:00Z",
+        "completedAt": "2025-01-20T10:05:00Z",
+    },
+    "error": None,
+}
+
+RERUN_EXAMPLE: dict[str, Any] = {
+    "data": {
+        "id": "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21",
+        "type": "document_processing",
+        "status": "pending",
+        "originalJobId": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "createdAt": "2025-01-20T12:00:00Z",
+    },
+    "error": None,
+}
+
+ERROR_EXAMPLE: dict[str, Any] = {
+    "data": None,
+    "error": {"name": "NotFoundError", "message": "There is no such job.", "details": {"code": "not_found"}},
+}
+
+
+class Job(_Wire):
+    """One job as `GET /jobs/{id}` gives it. Every key is always there: the documented loop reads them unasked."""
+
+    id: UUID
+    type: str = Field(
+        description="An open set; the vendor names document_processing, web_crawling, batch_embedding, export, import.",
+        examples=["document_processing"],
+    )
+    status: Status
+    progress: Percent = Field(description="Percent; at most 99 while the job is live.")
+    result: dict[str, Any] | None = Field(
+        description=(
+            "What the job produced. Of a failed job `{error: {code, message}}`; of one in which some items failed "
+            "it also has `counts`; a result that is no object stands under `value`."
+        )
+    )
+    created_at: Timestamp = Field(serialization_alias="createdAt")
+    completed_at: Timestamp | None = Field(
+        serialization_alias="completedAt", description="When the job ended, in whichever way; null while it is live."
+    )
+
+
+class RerunJob(_Wire):
+    """The new job that a rerun made."""
+
+    id: UUID = Field(description="The new job's id.")
+    type: str = Field(examples=["document_processing"])
+    status: Status
+    original_job_id: UUID = Field(serialization_alias="originalJobId", description="The job that was rerun.")
+    created_at: Timestamp = Field(serialization_alias="createdAt")
+
+
+class JobAnswer(_Wire):
+    """The envelope around one job."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
+
+    data: Job
+    error: None
+
+
+class RerunAnswer(_Wire):
+    """The envelope around a rerun."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [RERUN_EXAMPLE]})
+
+    data: RerunJob
+    error: None
+
+
+class Error(_Wire):
+    """What went wrong. The vendor documents `ValidationError` as a name and shows no other."""
+
+    name: str
+    message: str
+    details: dict[str, Any] = Field(
+        description="`code` is stable; `errors` tells the places of a bad request, `status` the state that forbids it."
+    )
+
+
+class ErrorAnswer(_Wire):
+    """The envelope around an error."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ERROR_EXAMPLE]})
+
+    data: None
+    error: Error

@@ -1,0 +1,168 @@
+"""Immuta's job statuses, with the real wait, and the log-in that its clients begin with."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+from fastapi.openapi.models import APIKey, APIKeyIn
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.dialects.immuta import translate, wire
+from app.domain.errors import InvalidError, JobtrackError, MalformedError, UnauthorizedError
+from app.domain.ids import parse_id
+from app.domain.job import Job
+from app.domain.principal import Scope
+from app.web.auth import MAX_KEY_LENGTH, KeyScheme, bearer_key, public, requires
+from app.web.body import BodyRules, parse, read_bytes
+from app.web.deps import Caller, CoreServices
+from app.web.errors import field_errors, headers_of, status_of
+from app.web.routing import guarded_route
+from app.web.streaming import held_json_response
+
+PREFIXES = ("/jobs/statuses", "/bim")
+
+# Public scripts against this vendor send JSON without saying so.
+BODY = BodyRules(json_type_required=False)
+LOG_IN_BODY = BodyRules(max_bytes=16 * 1024, json_type_required=False)
+FORM = "application/x-www-form-urlencoded"
+
+KEY = KeyScheme(
+    "key",
+    APIKey.model_validate(
+        {
+            "in": APIKeyIn.header,
+            "name": "Authorization",
+            "description": "The API key without a scheme, or `Bearer <token>` with the token of the log-in.",
+        }
+    ),
+)
+
+
+def key_of(request: Request) -> str | None:
+    """Find the key: alone in the header as the vendor documents it, or after `Bearer`."""
+    values = request.headers.getlist("authorization")
+    if len(values) == 1 and " " not in values[0].strip():
+        return values[0].strip() or None
+    return bearer_key(request)
+
+
+def render(request: Request, error: JobtrackError) -> Response:
+    """Answer an error in the vendor's shape."""
+    del request
+    # ASCII only: half a surrogate pair must not fail the very answer that refuses it.
+    body = json.dumps(translate.error_body(error).model_dump(mode="json", by_alias=True)).encode("ascii")
+    return Response(body, status_of(error), headers_of(error), "application/json")
+
+
+ERRORS = {
+    400: "The body is not JSON.",
+    401: "The key is missing or wrong.",
+    403: "The key lacks the right.",
+    413: "The body is too large.",
+    429: "Too many wrong keys from this address.",
+    500: "Something went wrong here.",
+    503: "The database cannot be reached just now.",
+}
+
+
+def _responses(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    declared: dict[int | str, dict[str, Any]] = {
+        code: {"model": wire.ErrorBody, "description": text} for code, text in ERRORS.items()
+    }
+    return {
+        200: {"content": {"application/json": {"example": example}}},
+        422: {"model": wire.InvalidBody, "description": "The payload is not valid; `validation` says where."},
+        **declared,
+    }
+
+
+router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, body=BODY), tags=["Jobs"])
+
+
+@router.post(
+    "/jobs/statuses",
+    operation_id="immuta_jobs_statuses",
+    summary="Get job status and output",
+    response_model=wire.Statuses,
+    responses=_responses(wire.STATUSES_EXAMPLE),
+    dependencies=[requires(Scope.READ, KEY)],
+)
+async def post_statuses(
+    request: Request, asked: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller
+) -> Response:
+    """Get the status and output of the provided jobs, at once or when all have ended or the wait is over.
+
+    A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are left out, and not waited for.
+    """
+    job_ids = [job_id for text in dict.fromkeys(asked.job_ids) if (job_id := parse_id(text)) is not None]
+    wait = services.statuses.wait(
+        caller.project_id,
+        job_ids,
+        seconds=asked.wait,
+        poll_seconds=asked.poll_interval,
+        documents=True,
+    )
+    if asked.wait == 0:
+        # Nothing to hold, so nobody has to watch the client.
+        return Response(_statuses_body(await wait), media_type="application/json")
+    return await held_json_response(request, wait, _statuses_body)
+
+
+def _statuses_body(jobs: Mapping[UUID, Job]) -> bytes:
+    entries = {key: entry.model_dump(by_alias=True) for key, entry in translate.statuses(jobs.values()).items()}
+    return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()
+
+
+@router.post(
+    "/bim/apikey/authenticate",
+    operation_id="immuta_apikey_authenticate",
+    summary="Authenticate with an API key",
+    response_model=wire.Authenticated,
+    responses=_responses(wire.AUTHENTICATED_EXAMPLE),
+    dependencies=[public],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _LOG_IN_SCHEMA}, FORM: {"schema": _LOG_IN_SCHEMA}},
+        }
+    },
+    tags=["Authentication"],
+)
+async def post_authenticate(request: Request, services: CoreServices) -> Response:
+    """Exchange an API key for a token, which is the key itself. A wrong key is 401."""
+    key = await _api_key(request)
+    if len(key) > MAX_KEY_LENGTH:
+        raise UnauthorizedError("This API key is not valid.")
+    principal = await services.keys.authenticate(key, request.client.host if request.client else "")
+    body = translate.authenticated(principal, key).model_dump_json(by_alias=True)
+    return Response(body, media_type="application/json")
+
+
+async def _api_key(request: Request) -> str:
+    """Read the key from a body in either of the two types that the vendor's clients send."""
+    body = await read_bytes(request, LOG_IN_BODY)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Without the right type, curl's `-d` calls JSON a form; no form begins with a brace.
+    is_form = kind == FORM and not body.lstrip().startswith(b"{")
+    sent = _form(body) if is_form else parse(body, LOG_IN_BODY)
+    try:
+        return wire.AuthenticateRequest.model_validate(sent).apikey
+    except ValidationError as error:
+        raise InvalidError("The request is not valid.", field_errors(error.errors())) from None
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Read a form by the standard library, since it is one field and needs no parser of uploads."""
+    try:
+        fields = parse_qs(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=20)
+    except ValueError:
+        raise MalformedError("The form cannot be read.") from None
+    return {name: values[-1] for name, values in fields.items()}
