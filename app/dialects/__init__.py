@@ -14,6 +14,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from app.web.errors import Render
 
@@ -62,7 +63,11 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             routes=dialect.router.routes,
         )
     )
-    _drop_framework_errors(document["paths"], document.get("components", {}).get("schemas", {}))
+    schemas = document.get("components", {}).get("schemas", {})
+    _drop_framework_errors(document["paths"], schemas)
+    for route in dialect.router.routes:
+        if isinstance(route, APIRoute):
+            _restore_nulls(document["paths"].get(route.path_format, {}), schemas, route)
     return document
 
 
@@ -79,3 +84,19 @@ def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> No
     if _FRAMEWORK_ERRORS[0] in schemas and _FRAMEWORK_REF not in str(responses):
         for name in _FRAMEWORK_ERRORS:
             schemas.pop(name, None)
+
+
+def _restore_nulls(path: dict[str, Any], schemas: dict[str, Any], route: APIRoute) -> None:
+    """Put a route's examples back whole: FastAPI leaves out whatever is null, which here is part of the shape."""
+    body = route.body_field.field_info.annotation if route.body_field else None
+    for model in (body, route.response_model, *(said.get("model") for said in route.responses.values())):
+        extra = getattr(model, "model_config", {}).get("json_schema_extra")
+        if isinstance(extra, dict) and "examples" in extra and model.__name__ in schemas:
+            schemas[model.__name__]["examples"] = copy.deepcopy(extra["examples"])
+    for method in route.methods or ():
+        answers = path.get(method.lower(), {}).get("responses", {})
+        for status, said in route.responses.items():
+            for kind, content in said.get("content", {}).items():
+                for word in ("example", "examples"):
+                    if word in content:
+                        answers[str(status)]["content"][kind][word] = copy.deepcopy(content[word])

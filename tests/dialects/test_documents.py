@@ -61,3 +61,13 @@ def test_the_two_seeds_calls_are_documented() -> None:
     assert statuses["security"]
     assert set(login["requestBody"]["content"]) == {"application/json", "application/x-www-form-urlencoded"}
     assert "HTTPValidationError" not in fifth["components"]["schemas"]
+
+
+def test_examples_keep_their_nulls() -> None:
+    documents = {dialect.name: openapi(dialect) for dialect in DIALECTS}
+    statuses = documents["immuta"]["paths"]["/jobs/statuses"]["post"]["responses"]["200"]["content"]
+    (entry,) = statuses["application/json"]["example"].values()
+    assert entry["output"] is None
+    schemas = documents["fifthelement"]["components"]["schemas"]
+    assert schemas["JobAnswer"]["examples"][0]["error"] is None
+    assert schemas["ErrorAnswer"]["examples"][0]["data"] is None

@@ -5,9 +5,9 @@ Source: https://documentation.immuta.com/2024.3/developer-guides/api-intro/immut
 the log-in. What is ours and not the vendor's is said at the field.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 State = Literal["created", "retry", "active", "completed", "expired", "cancelled", "failed"]
 """The seven documented words. The page's type column says `array[string]`, its example shows a string, and so do we."""
@@ -75,7 +75,7 @@ class JobStatus(_Wire):
     )
 
 
-Statuses = Annotated[dict[str, JobStatus], WithJsonSchema({"type": "object"})]
+Statuses: TypeAlias = dict[str, JobStatus]
 """The answer: an object keyed by job id, not a list."""
 
 
