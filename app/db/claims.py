@@ -132,10 +132,12 @@ async def claim(
 
 
 OFFERS = text(f"""
-    SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json)) AS w (n integer, project_id uuid, queues json, types json)
+    SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json))
+         AS w (n integer, project_id uuid, queues json, types json)
     WHERE EXISTS (
         SELECT FROM queues q
-        JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING}
+        JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
+         AND {WAITING} AND {NOT_OVERDUE}
         WHERE q.project_id = w.project_id AND NOT q.paused
           AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))

@@ -14,7 +14,7 @@ from app.db.items import CountChange, ItemBatch
 from app.db.reports import Admitted, RunUpdate
 from app.db.transitions import Move
 from app.domain.estimate import eta_of, keep_samples, progress_of
-from app.domain.item import Counts, ItemUpdate
+from app.domain.item import Counts, ItemStatus, ItemUpdate
 from app.domain.job import Lease, Report, Reported
 from app.domain.states import JobEvent
 from app.live.change_feed import Change
@@ -63,6 +63,11 @@ def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
             merged[update.key] = update
             continue
         said = {name: getattr(update, name) for name in update.__slots__ if getattr(update, name) is not None}
+        # As in the statement that writes it: why it failed or was skipped goes with that status.
+        if update.status not in (None, ItemStatus.FAILED):
+            said = {"error_code": None, "error_message": None} | said
+        if update.status not in (None, ItemStatus.SKIPPED):
+            said = {"skip_reason": None} | said
         merged[update.key] = replace(before, **said)
     return list(merged.values())
 

@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,12 +48,15 @@ def call_digest(call: WorkerCall) -> bytes:
 
 
 def _rounds(calls: Sequence[WorkerCall]) -> Iterator[list[int]]:
-    """Give the positions of the first call of each job, then of the second, and so on."""
+    """Give the positions of the first call of each job, then of the second, and so on.
+
+    By the job's id alone, since the steps of a turn know jobs by it: another project that names the same id waits for its
+    own turn, where the fence finds no such job.
+    """
     turns: list[list[int]] = []
-    had: dict[JobKey, int] = {}
+    had: dict[UUID, int] = {}
     for position, call in enumerate(calls):
-        key = (call.project_id, call.job_id)
-        turn = had[key] = had.get(key, -1) + 1
+        turn = had[call.job_id] = had.get(call.job_id, -1) + 1
         if turn == len(turns):
             turns.append([])
         turns[turn].append(position)

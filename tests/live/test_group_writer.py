@@ -1,0 +1,90 @@
+"""Group commit: together in one transaction, each with its own outcome, and one row's fault is its own."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import Database
+from app.domain.errors import JobtrackError, NotFoundError
+from app.domain.ids import new_id
+from app.live.change_feed import Change
+from app.live.group_writer import Applied, GroupWriter
+
+
+class Rows:
+    """Writes integers into a table whose CHECK refuses negative ones; odd ones are refused by the code."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.announced: list[Change] = []
+        self.committed_when_announced: list[int] = []
+
+    async def apply(self, connection: AsyncConnection, numbers: Sequence[int]) -> Applied[int]:
+        self.batches.append(list(numbers))
+        await connection.execute(
+            text("INSERT INTO numbers SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n"), {"numbers": numbers}
+        )
+        outcomes: list[int | JobtrackError] = [NotFoundError("odd") if number % 2 else number for number in numbers]
+        return Applied(outcomes, [Change((new_id(), new_id())) for _ in numbers])
+
+    def announce(self, changes: Iterable[Change]) -> None:
+        self.announced.extend(changes)
+
+
+@pytest.fixture
+async def rows(database: Database) -> Rows:
+    async def make(connection: AsyncConnection) -> None:
+        await connection.execute(text("CREATE TABLE numbers (n integer CHECK (n >= 0))"))
+
+    await database.write(make)
+    return Rows()
+
+
+async def stored(database: Database) -> list[int]:
+    async def read(connection: AsyncConnection) -> Any:
+        return (await connection.execute(text("SELECT n FROM numbers ORDER BY n"))).scalars().all()
+
+    return list(await database.read(read))
+
+
+async def test_writes_that_arrive_together_commit_together(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    assert await asyncio.gather(*(writer.submit(2 * n) for n in range(100))) == [2 * n for n in range(100)]
+    assert len(rows.batches) == 1
+    assert len(rows.announced) == 100
+
+
+async def test_each_caller_gets_its_own_outcome(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    outcomes = await writer.submit_many([2, 3, 4])
+    assert outcomes[0] == 2
+    assert isinstance(outcomes[1], NotFoundError)
+    assert outcomes[2] == 4
+
+
+async def test_a_row_that_fails_fails_alone(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    answers = await asyncio.gather(*(writer.submit(n) for n in (2, 4, -6, 8)), return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, Exception)] == [2, 4, 8]
+    assert await stored(database) == [2, 4, 8]
+    assert len(rows.announced) == 3
+
+
+async def test_a_caller_that_leaves_does_not_stop_the_write(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    leaving = asyncio.create_task(writer.submit(2))
+    staying = asyncio.create_task(writer.submit(4))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying == 4
+    assert await stored(database) == [2, 4]
+
+
+async def test_requests_beyond_a_batch_keep_their_order(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce, max_batch=10)
+    await writer.submit_many([2 * n for n in range(25)])
+    assert rows.batches == [[2 * n for n in range(a, b)] for a, b in ((0, 10), (10, 20), (20, 25))]

@@ -1,0 +1,95 @@
+"""Watches and claimers: woken by what concerns them, once, and gone when their caller is."""
+
+import asyncio
+
+from app.domain.ids import new_id
+from app.domain.job import ClaimFilter
+from app.live.claimers import Claimers, Offer
+from app.live.waiters import Waiters
+
+A, B = (new_id(), new_id()), (new_id(), new_id())
+
+
+async def test_a_change_between_registering_and_waiting_is_not_lost() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as watch:
+        waiters.wake([A])
+        assert await watch.changed(None)
+
+
+async def test_a_watch_hears_only_of_its_own_jobs() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as watch:
+        waiters.wake([B])
+        assert not await watch.changed(0)
+
+
+async def test_time_ends_a_wait() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as watch:
+        assert not await watch.changed(0.01)
+
+
+async def test_nothing_stays_of_a_watch_that_was_left() -> None:
+    waiters = Waiters()
+
+    async def wait() -> None:
+        with waiters.watch([A, B]) as watch:
+            watch.drop(B)
+            await watch.changed(None)
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    assert waiters.watched() == [A]
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiters.watched() == []
+    assert len(waiters) == 0
+
+
+async def test_the_sweep_wakes_those_that_have_seen_another_version() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as old, waiters.watch([A]) as current:
+        old.seen[A], current.seen[A] = 1, 2
+        assert waiters.wake_outdated({A: 2}) == 1
+        assert await old.changed(0)
+        assert not await current.changed(0)
+
+
+async def test_a_drain_ends_waits_that_are_open_and_that_come() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as watch:
+        waiting = asyncio.create_task(watch.changed(None))
+        await asyncio.sleep(0)
+        waiters.drain()
+        assert not await waiting
+    with waiters.watch([A]) as late:
+        assert not await late.changed(None)
+
+
+def claimer_filter(**wanted: object) -> ClaimFilter:
+    return ClaimFilter(project_id=A[0], **wanted)  # type: ignore[arg-type]
+
+
+def test_one_job_wakes_one_claimer_the_oldest_that_fits() -> None:
+    claimers = Claimers()
+    elsewhere = claimers.join(claimer_filter(queues=("other",)))
+    first, second = claimers.join(claimer_filter()), claimers.join(claimer_filter(types=("t",)))
+    claimers.offer([Offer(A[0], "default", "t")])
+    assert [one.wakened.is_set() for one in (elsewhere, first, second)] == [False, True, False]
+    claimers.offer([Offer(A[0], "default", "t")])
+    assert second.wakened.is_set()
+
+
+def test_a_job_of_another_project_wakes_nobody() -> None:
+    claimers = Claimers()
+    mine = claimers.join(claimer_filter())
+    claimers.offer([Offer(B[0], "default", "t")])
+    assert not mine.wakened.is_set()
+
+
+def test_two_hundred_idle_claimers_ask_the_sweep_one_question() -> None:
+    claimers = Claimers()
+    for _ in range(200):
+        claimers.join(claimer_filter(queues=("default",)))
+    assert claimers.filters() == [claimer_filter(queues=("default",))]
