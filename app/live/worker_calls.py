@@ -50,8 +50,8 @@ def call_digest(call: WorkerCall) -> bytes:
 def _rounds(calls: Sequence[WorkerCall]) -> Iterator[list[int]]:
     """Give the positions of the first call of each job, then of the second, and so on.
 
-    By the job's id alone, since the steps of a turn know jobs by it: another project that names the same id waits for its
-    own turn, where the fence finds no such job.
+    By the job's id alone, since the steps of a turn know jobs by it: another project that names the same id gets
+    a turn of its own, where the fence finds no such job.
     """
     turns: list[list[int]] = []
     had: dict[UUID, int] = {}
