@@ -38,7 +38,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers.setdefault("Cache-Control", "no-store")
+                # Files may be kept and asked about; everything else is somebody's data.
+                headers.setdefault("Cache-Control", "no-cache" if scope["path"].startswith("/static/") else "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.domain.errors import (
     ConflictError,
@@ -200,7 +201,10 @@ def install(app: FastAPI, native: Render, fallbacks: Mapping[str, Render]) -> No
         return native(request, error)
 
     async def known(request: Request, error: Exception) -> Response:
-        response = render(request, as_jobtrack_error(error))
+        known_error = as_jobtrack_error(error)
+        if isinstance(known_error, MethodNotAllowedError):
+            known_error.allow = allowed_methods(request)
+        response = render(request, known_error)
         # The framework answers a crash outside of all middleware, and that answer needs the id the most.
         response.headers["X-Request-ID"] = request_id(request)
         return response
@@ -209,6 +213,17 @@ def install(app: FastAPI, native: Render, fallbacks: Mapping[str, Render]) -> No
     app.add_exception_handler(RequestValidationError, known)
     app.add_exception_handler(JobtrackError, known)
     app.add_exception_handler(Exception, known)
+
+
+def allowed_methods(request: Request) -> str:
+    """List the methods of a path. The framework names only those of the first route that has the path."""
+
+    def answers(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes)
+
+    found = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if answers(method)]
+    return ", ".join([*found, "HEAD"] if "GET" in found else found)
 
 
 def as_jobtrack_error(error: Exception) -> JobtrackError:

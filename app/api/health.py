@@ -1,0 +1,51 @@
+"""Liveness and readiness, for whoever runs the service: no key, tiny answers."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.render import json_response, render_error
+from app.api.schemas import Alive
+from app.domain.errors import UnavailableError
+from app.web.auth import public
+from app.web.deps import CoreServices
+from app.web.errors import headers_of, problem_document, request_id
+from app.web.routing import guarded_route
+
+health = APIRouter(tags=["Health"], route_class=guarded_route(render=render_error), dependencies=[public])
+
+
+@health.get(
+    "/livez",
+    operation_id="livez",
+    summary="Is the process there?",
+    response_model=Alive,
+    responses={200: {"description": "It is."}},
+)
+async def livez() -> Response:
+    """Answer without asking anybody: a database that is away is no reason to restart this process."""
+    return json_response({"status": "ok"})
+
+
+@health.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="May traffic come?",
+    response_model=Alive,
+    responses={
+        200: {"description": "Yes."},
+        503: {
+            "description": "No; `failures` says why.",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        },
+    },
+)
+async def readyz(request: Request, services: CoreServices) -> Response:
+    """Check the database and whether the process is going down."""
+    failures = await services.health.failures()
+    if not failures:
+        return json_response({"status": "ok"})
+    error = UnavailableError("Not ready.")
+    response = json_response(
+        {**problem_document(error, request_id(request)), "failures": failures}, 503, headers_of(error)
+    )
+    response.headers["Content-Type"] = "application/problem+json"
+    return response

@@ -1,0 +1,56 @@
+"""The items of a job, page by page."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.api.render import item_document, json_response
+from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.schemas import ItemList
+from app.domain.item import ItemStatus
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.deps import CoreServices
+
+items = router("Items")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 1000
+
+
+@items.get(
+    "/jobs/{job_id}/items",
+    operation_id="items_list",
+    summary="List a job's items",
+    response_model=ItemList,
+    responses={200: {"description": "A page."}, **problems(404)},
+)
+async def list_items(
+    caller: Annotated[Principal, requires(Scope.READ)],
+    services: CoreServices,
+    job_id: JobIdText,
+    limit: Annotated[
+        int, Query(ge=0, description="At most this many, up to 1,000; more is taken as 1,000, 0 as the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before, same filter.")
+    ] = None,
+    status: Annotated[ItemStatus | None, Query(description="Only items with this status.")] = None,
+) -> Response:
+    """Give the items in the order in which they were first reported. A page may be short; only null is the end."""
+    parsed = job_id_of(job_id)
+    bound = ("items", str(parsed), status.value if status else "")
+    page = await services.items.page(
+        caller.project_id,
+        parsed,
+        after=0 if cursor is None else read_cursor(cursor, *bound),
+        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        status=status,
+    )
+    return json_response(
+        {
+            "items": [item_document(job_id, item) for item in page.items],
+            "next_cursor": None if page.next_position is None else write_cursor(page.next_position, *bound),
+        }
+    )

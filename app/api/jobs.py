@@ -1,0 +1,206 @@
+"""Jobs: create, read (and wait for one), rerun, cancel."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Body, Query, Request, Response
+
+from app.api.fields import MAX_INT
+from app.api.headers import etag_of, idempotency_of, known_version, preferred_wait, wait_seconds
+from app.api.render import LARGE, created_document, job_document, json_response
+from app.api.requests import JobIn, RerunIn
+from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
+from app.api.schemas import JobCreated, JobDetail, JobSummary
+from app.core.statuses import Until
+from app.domain.errors import NotFoundError
+from app.domain.job import Created, Job
+from app.domain.principal import Principal, Scope
+from app.domain.states import JobState
+from app.web.auth import check_scope, requires
+from app.web.deps import CoreServices
+from app.web.disconnect import while_connected
+
+jobs = router("Jobs")
+
+Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
+Reader = Annotated[Principal, requires(Scope.READ)]
+
+_LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+_REPLAYED = {
+    "Idempotency-Replayed": {"description": "`true`: an earlier call made it.", "schema": {"type": "string"}},
+}
+_ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
+_APPLIED = {"Preference-Applied": {"description": "The wait really used.", "schema": {"type": "string"}}}
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the call safe to repeat: the same key and body make one job. Kept for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
+_CONDITIONS: list[dict[str, Any]] = [
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The version you know: 304 if it is still that, and with `wait` the answer comes on a change.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "`wait=N` does what the query parameter does.",
+        "schema": {"type": "string"},
+    },
+]
+
+
+@jobs.post(
+    "/jobs",
+    operation_id="jobs_create",
+    summary="Create a job",
+    status_code=201,
+    response_model=JobCreated,
+    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
+    openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
+)
+async def create(
+    request: Request,
+    caller: Submitter,
+    services: CoreServices,
+    job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
+) -> Response:
+    """Make a job. With `claim` it is made already claimed, and the answer carries the lease."""
+    check_queue(caller, job.queue)
+    if job.claim is not None:
+        check_scope(caller, Scope.WORK)
+    idempotency = await idempotency_of(request)
+    return _created(await services.jobs.create(caller.project_id, job.to_domain(), idempotency=idempotency))
+
+
+@jobs.get(
+    "/jobs/{job_id}",
+    operation_id="jobs_get",
+    summary="Read a job, or wait for it",
+    response_model=JobDetail,
+    responses={
+        200: {"headers": _ETAG | _APPLIED, "description": "The job."},
+        304: {"headers": _ETAG | _APPLIED, "description": "It is still the version that you know."},
+        **problems(404),
+    },
+    openapi_extra={"parameters": _CONDITIONS},
+)
+async def get_job(
+    request: Request,
+    caller: Reader,
+    services: CoreServices,
+    job_id: JobIdText,
+    wait: Annotated[
+        int | None,
+        Query(ge=-1, le=MAX_INT, description="Seconds to wait until it has ended, at most 50; -1 asks for the most."),
+    ] = None,
+) -> Response:
+    """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
+    parsed = job_id_of(job_id)
+    asked = wait if wait is not None else preferred_wait(request)
+    seconds = wait_seconds(asked)
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+    if asked is not None:
+        headers["Preference-Applied"] = f"wait={seconds}"
+    if "if-none-match" in request.headers:
+        job = await while_connected(request, _changed(request, services, (caller.project_id, parsed), seconds))
+    else:
+        job = await while_connected(request, _ended(services, (caller.project_id, parsed), seconds))
+    headers["ETag"] = etag_of(job.version)
+    if known_version(request, job.version):
+        return Response(None, 304, headers)
+    return json_response(job_document(job, LARGE), 200, headers)
+
+
+async def _ended(services: CoreServices, key: tuple[UUID, UUID], seconds: int) -> Job:
+    """Give the job, once it has ended or the time is over."""
+    project_id, job_id = key
+    if seconds == 0:
+        return await services.jobs.get(project_id, job_id, documents=True)
+    found = await services.statuses.wait(project_id, [job_id], seconds=seconds, documents=True)
+    if job_id not in found:
+        raise NotFoundError("There is no such job.")
+    return found[job_id]
+
+
+async def _changed(request: Request, services: CoreServices, key: tuple[UUID, UUID], seconds: int) -> Job:
+    """Give the job, once it is another version than the client knows or the time is over.
+
+    The large parts are read only for an answer that shows them: most of these calls end as 304.
+    """
+    project_id, job_id = key
+    job = await services.jobs.get(project_id, job_id)
+    if known_version(request, job.version) and not job.terminal and seconds > 0:
+        versions = {job_id: job.version}
+        found = await services.statuses.wait(
+            project_id, [job_id], seconds=seconds, until=Until.CHANGE, versions=versions
+        )
+        if job_id not in found:
+            raise NotFoundError("There is no such job.")
+        job = found[job_id]
+    if known_version(request, job.version):
+        return job
+    return await services.jobs.get(project_id, job_id, documents=True)
+
+
+@jobs.post(
+    "/jobs/{job_id}/rerun",
+    operation_id="jobs_rerun",
+    summary="Rerun a job that has ended",
+    status_code=201,
+    response_model=JobCreated,
+    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(404, 409, body=True)},
+    openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
+)
+async def rerun(
+    request: Request,
+    caller: Submitter,
+    services: CoreServices,
+    job_id: JobIdText,
+    how: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
+) -> Response:
+    """Make a new job like an ended one, which stays as it is. While such a rerun is live, another call answers it."""
+    parsed = job_id_of(job_id)
+    if caller.queues is not None:
+        check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
+    created = await services.jobs.rerun(
+        caller.project_id,
+        parsed,
+        only_failed_items=how is not None and how.only_failed_items,
+        idempotency=await idempotency_of(request),
+    )
+    response = _created(created)
+    response.headers["Link"] = f'</v1/jobs/{parsed}>; rel="original"'
+    return response
+
+
+@jobs.post(
+    "/jobs/{job_id}/cancel",
+    operation_id="jobs_cancel",
+    summary="Cancel a job",
+    response_model=JobSummary,
+    responses={
+        200: {"description": "It is cancelled."},
+        202: {"model": JobSummary, "headers": _LOCATION, "description": "A worker holds it and will be told."},
+        **problems(404, 409),
+    },
+)
+async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+    """Cancel a job. One that a worker holds is `cancelling` until the worker gives it back. Repeating is harmless."""
+    job = await services.jobs.cancel(caller.project_id, job_id_of(job_id), by=caller.name)
+    if job.state is JobState.CANCELLING:
+        return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return json_response(job_document(job))
+
+
+def _created(created: Created) -> Response:
+    headers = {"Location": f"/v1/jobs/{created.job.id}"}
+    if created.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_response(created_document(created), 201, headers)

@@ -1,0 +1,69 @@
+"""The native API as a whole: its routers, and its OpenAPI document."""
+
+import copy
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi.openapi.utils import get_openapi
+
+from app.api.health import health
+from app.api.items import items
+from app.api.jobs import jobs
+from app.api.schemas import Problem
+from app.api.waits import waits
+from app.api.workers import batches, workers
+
+ROUTERS: Final = (waits, jobs, items, workers, batches, health)
+"""In the order in which paths are tried and documented."""
+
+_TAGS: Final = [
+    {"name": "Jobs", "description": "Create jobs, read them, wait for them, rerun and cancel them."},
+    {"name": "Items", "description": "The parts of a job that have a status each."},
+    {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
+    {"name": "Health", "description": "Liveness and readiness, without a key."},
+]
+
+_DESCRIPTION: Final = """Jobtrack keeps track of background jobs: who makes them, who works on them, how far they are.
+
+Send a key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems; programs switch on `code`. Times are RFC 3339
+in UTC with milliseconds. Statuses are an open set: ignore values that you do not know. Of duplicate keys in a JSON
+object the last one counts."""
+
+
+def openapi() -> dict[str, Any]:
+    """Make the native OpenAPI document."""
+    document: dict[str, Any] = copy.deepcopy(
+        get_openapi(
+            title="Jobtrack",
+            version=_version(),
+            summary="A self-hosted service that tracks background jobs",
+            description=_DESCRIPTION,
+            tags=_TAGS,
+            routes=[route for router in ROUTERS for route in router.routes],
+            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            separate_input_output_schemas=False,
+        )
+    )
+    schemas = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    for path in document["paths"].values():
+        for operation in path.values():
+            responses = operation["responses"]
+            if operation.get("security") is None:
+                # The framework documents a 422 for whatever has a parameter.
+                responses.pop("422", None)
+            operation["responses"] = dict(sorted(responses.items()))
+    return document
+
+
+def _version() -> str:
+    try:
+        return version("jobtrack")
+    except PackageNotFoundError:
+        # A checkout that is run as it lies.
+        return "0"

@@ -1,0 +1,67 @@
+"""What the native routes share: their route class, ids in paths, queues of a key, and the answers they declare."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+
+from app.api.render import render_error
+from app.domain.errors import ForbiddenError, NotFoundError
+from app.domain.ids import parse_id
+from app.domain.principal import Principal
+from app.web.body import JSON_BODY, BodyRules
+from app.web.routing import guarded_route
+
+JobIdText = Annotated[
+    str,
+    Path(
+        alias="job_id",
+        description="The job's id, a UUID in lower case. Anything else is not found.",
+        json_schema_extra={"format": "uuid"},
+        examples=["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"],
+    ),
+]
+"""An id in a path. Text, because one of the wrong shape is simply not found."""
+
+_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_SENTENCES: Final[Mapping[int, str]] = {
+    400: "The request cannot be read.",
+    401: "No key, or a wrong one.",
+    403: "The key lacks the scope, or may not use the queue.",
+    404: "No such job in this project.",
+    408: "The body did not arrive in time.",
+    409: "The job's state does not allow this; `job` is the job as it is.",
+    413: "The body is too large.",
+    415: "The body is not sent as JSON.",
+    422: "The request can be read, and is wrong.",
+    429: "Too many requests; see `Retry-After`.",
+    503: "Unavailable just now; see `Retry-After`.",
+}
+_WITH_BODY: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
+_WITHOUT_BODY: Final = (400, 401, 403, 422, 429, 503)
+
+
+def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Declare the problems that a route may answer."""
+    statuses = sorted({*(_WITH_BODY if body else _WITHOUT_BODY), *more})
+    return {status: {"description": _SENTENCES[status], "content": _PROBLEM} for status in statuses}
+
+
+def router(tag: str, body: BodyRules = JSON_BODY) -> APIRouter:
+    """Make a router of the native API."""
+    return APIRouter(prefix="/v1", tags=[tag], route_class=guarded_route(render=render_error, body=body))
+
+
+def job_id_of(text: str) -> UUID:
+    """Read an id from a path."""
+    job_id = parse_id(text)
+    if job_id is None:
+        raise NotFoundError("There is no such job.")
+    return job_id
+
+
+def check_queue(caller: Principal, queue: str) -> None:
+    """Refuse a queue that the key is not limited to."""
+    if caller.queues is not None and queue not in caller.queues:
+        raise ForbiddenError("The key may not use this queue.")

@@ -1,0 +1,234 @@
+"""What workers send: claims, and the four calls about a job under a lease token, alone or as rows of a batch."""
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from uuid import UUID
+
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, to_json
+
+from app.api.fields import (
+    MAX_INT,
+    AnyJson,
+    Body,
+    Id,
+    IdText,
+    LeaseSeconds,
+    LogText,
+    Name,
+    Size,
+    Text,
+    Time,
+    Uri,
+)
+from app.domain.errors import FieldError
+from app.domain.item import ItemStatus, ItemUpdate
+from app.domain.job import (
+    DEFAULT_LEASE_SECONDS,
+    Complete,
+    Fail,
+    LogLine,
+    Release,
+    Report,
+    WorkerCall,
+)
+from app.web.errors import field_errors
+
+MAX_ITEM_RESULT_BYTES = 4096
+MAX_CLAIM_WAIT_SECONDS = 50
+MAX_ROWS = 1000
+
+
+class ClaimsIn(Body):
+    """What a worker is willing to take. No queues or types: all."""
+
+    worker: Name
+    queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
+    types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
+    job_ids: list[IdText] | None = Field(default=None, min_length=1, max_length=100)
+    max: int = Field(default=1, ge=1, le=100)
+    lease_seconds: LeaseSeconds | None = Field(
+        default=DEFAULT_LEASE_SECONDS, description="Null, a lease without end, is for jobs claimed by id."
+    )
+    wait: int = Field(default=0, ge=0, le=MAX_INT, description="Seconds to wait for work; at most 50 are waited.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.lease_seconds is None and self.job_ids is None:
+            raise PydanticCustomError("lease_without_end", "A lease without end is only for jobs claimed by id.")
+        return self
+
+
+class ItemUpdateIn(Body):
+    """What is new about one item. A field left out, or null, stays as it is; an unknown key makes a new item."""
+
+    key: Name
+    status: Annotated[ItemStatus, Field(strict=False)] | None = None
+    name: Name | None = None
+    uri: Uri | None = None
+    stage: Name | None = None
+    message: Text | None = None
+    error_code: Name | None = None
+    error_message: Text | None = None
+    skip_reason: Text | None = None
+    size_bytes: Size | None = None
+    result: AnyJson = Field(default=None, description="Up to 4 KiB of JSON.")
+
+    @field_validator("result")
+    @classmethod
+    def _small(cls, value: Any) -> Any:
+        if value is not None and len(to_json(value)) > MAX_ITEM_RESULT_BYTES:
+            raise PydanticCustomError("result_too_long", "An item's result takes up to 4096 bytes.")
+        return value
+
+    def to_domain(self) -> ItemUpdate:
+        """Say it in the domain's words."""
+        return ItemUpdate(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class LogLineIn(Body):
+    """One line of the job's log."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    message: LogText
+    at: Time | None = Field(default=None, description="Accepted; the service stamps lines on arrival.")
+
+
+class ReportIn(Body):
+    """How it is going. With nothing but the token it is a heartbeat."""
+
+    token: Id
+    lease_seconds: LeaseSeconds | None = Field(default=None, description="The lease's new length; null keeps it.")
+    stage: Name | None = None
+    progress: float | None = Field(default=None, ge=0, le=100)
+    message: Text | None = None
+    items: list[ItemUpdateIn] = Field(default=[], max_length=1000)
+    items_total: Size | None = Field(default=None, description="How many items there will be.")
+    logs: list[LogLineIn] = Field(default=[], max_length=1000)
+    checkpoint: AnyJson = None
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Say it in the domain's words."""
+        return Report(
+            project_id=project_id,
+            job_id=job_id,
+            token=self.token,
+            lease_seconds=self.lease_seconds,
+            stage=self.stage,
+            progress=self.progress,
+            message=self.message,
+            items=tuple(item.to_domain() for item in self.items),
+            items_total=self.items_total,
+            logs=tuple(LogLine(line.level, line.message) for line in self.logs),
+            checkpoint=self.checkpoint,
+        )
+
+
+class CompleteIn(Body):
+    """The job is done."""
+
+    token: Id
+    result: AnyJson = None
+    billing: AnyJson = None
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Say it in the domain's words."""
+        return Complete(
+            project_id=project_id, job_id=job_id, token=self.token, result=self.result, billing=self.billing
+        )
+
+
+class FailIn(Body):
+    """The attempt failed."""
+
+    token: Id
+    code: Name
+    message: Text
+    retryable: bool = True
+    retry_after_seconds: float | None = Field(default=None, ge=0, le=604_800)
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Say it in the domain's words."""
+        return Fail(
+            project_id=project_id,
+            job_id=job_id,
+            token=self.token,
+            code=self.code,
+            message=self.message,
+            retryable=self.retryable,
+            retry_after_seconds=self.retry_after_seconds,
+        )
+
+
+class ReleaseIn(Body):
+    """The worker gives the job back; the attempt is not counted."""
+
+    token: Id
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Say it in the domain's words."""
+        return Release(project_id=project_id, job_id=job_id, token=self.token)
+
+
+class ReportRow(ReportIn):
+    """A report of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["report"]
+
+
+class CompleteRow(CompleteIn):
+    """A completion of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["complete"]
+
+
+class FailRow(FailIn):
+    """A failure of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["fail"]
+
+
+class ReleaseRow(ReleaseIn):
+    """A release of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["release"]
+
+
+class BadRow:
+    """A row that is wrong, and why; the others go on."""
+
+    def __init__(self, raw: object, errors: tuple[FieldError, ...]) -> None:
+        given = raw.get("job_id") if isinstance(raw, dict) else None
+        self.job_id = given if isinstance(given, str) and len(given) <= 255 else None
+        self.errors = errors
+
+
+def _judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        # The first step of each place is the action, which is no part of the row's path.
+        tagged = isinstance(value, dict) and error.errors()[0]["loc"][:1] == (value.get("action"),)
+        return BadRow(value, field_errors({**e, "loc": e["loc"][tagged:]} for e in error.errors()))
+
+
+Row: TypeAlias = Annotated[
+    Annotated[ReportRow | CompleteRow | FailRow | ReleaseRow, Field(discriminator="action")],
+    WrapValidator(_judge_alone),
+]
+
+
+class ReportsIn(Body):
+    """Up to 1,000 calls about different jobs, each judged alone."""
+
+    reports: list[Row] = Field(min_length=1, max_length=MAX_ROWS)

@@ -1,0 +1,217 @@
+"""What workers call: claim jobs, and report, complete, fail or release them under the lease's token."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Body, Request, Response
+from starlette.requests import ClientDisconnect
+
+from app.api.render import claimed_document, error_document, json_response, outcome_document
+from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
+from app.api.schemas import Claimed, JobSummary, ReportedOut, ReportResults
+from app.api.worker_requests import (
+    MAX_CLAIM_WAIT_SECONDS,
+    BadRow,
+    ClaimsIn,
+    CompleteIn,
+    FailIn,
+    ReleaseIn,
+    ReportIn,
+    ReportsIn,
+)
+from app.domain.errors import InvalidError, JobtrackError, NotFoundError
+from app.domain.ids import parse_id
+from app.domain.job import ClaimedJob, ClaimFilter, WorkerCall
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.body import BATCH_BODY, check_text
+from app.web.deps import CoreServices, Services
+from app.web.disconnect import while_connected
+
+workers = router("Workers")
+batches = router("Workers", BATCH_BODY)
+
+WorkerKey = Annotated[Principal, requires(Scope.WORK)]
+
+_TOKEN = "0192f0c1-3b1d-4c56-8b57-0d4e6f1a2b3c"  # noqa: S105
+_JOB = "0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"
+_REPORT = {"token": _TOKEN, "stage": "embedding", "progress": 40, "items": [{"key": "a.pdf", "status": "completed"}]}
+
+
+@workers.post(
+    "/claims",
+    operation_id="claims_create",
+    summary="Claim jobs, waiting for work",
+    response_model=Claimed,
+    responses={200: {"description": "The jobs with their leases."}, **problems(body=True)},
+)
+async def claim(
+    request: Request,
+    caller: WorkerKey,
+    services: CoreServices,
+    wanted: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
+) -> Response:
+    """Take jobs by queues and types, or by id. Jobs taken for a client that has left go back at once."""
+    queues = wanted.queues
+    for queue in queues or ():
+        check_queue(caller, queue)
+    if queues is None and caller.queues is not None:
+        queues = sorted(caller.queues)
+    job_ids = None
+    if wanted.job_ids is not None:
+        job_ids = tuple(job_id for text in dict.fromkeys(wanted.job_ids) if (job_id := parse_id(text)) is not None)
+        if not job_ids:
+            return json_response({"jobs": []})
+    taken = await while_connected(
+        request,
+        services.leases.claim(
+            ClaimFilter(
+                project_id=caller.project_id,
+                queues=None if queues is None else tuple(queues),
+                types=None if wanted.types is None else tuple(wanted.types),
+                job_ids=job_ids,
+            ),
+            worker=wanted.worker,
+            max_jobs=wanted.max,
+            lease_seconds=wanted.lease_seconds,
+            wait_seconds=min(wanted.wait, MAX_CLAIM_WAIT_SECONDS),
+        ),
+    )
+    if taken and await request.is_disconnected():
+        await services.leases.give_back(taken)
+        raise ClientDisconnect
+    return _ClaimResponse(services, taken)
+
+
+class _ClaimResponse(Response):
+    """Jobs on their way to a worker; they go back when they cannot be delivered."""
+
+    def __init__(self, services: Services, taken: list[ClaimedJob]) -> None:
+        answer = json_response({"jobs": [claimed_document(job) for job in taken]})
+        super().__init__(answer.body, 200, None, "application/json")
+        self._services = services
+        self._taken = taken
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send, and give back what was not sent."""
+        try:
+            await super().__call__(scope, receive, send)
+        except BaseException:
+            await self._services.leases.give_back(self._taken)
+            raise
+
+
+@workers.post(
+    "/jobs/{job_id}/report",
+    operation_id="jobs_report",
+    summary="Report progress, extend the lease",
+    response_model=ReportedOut,
+    responses={200: {"description": "What is left of the lease."}, **problems(404, 409, body=True)},
+)
+async def report(
+    caller: WorkerKey, services: CoreServices, job_id: JobIdText, body: Annotated[ReportIn, Body(examples=[_REPORT])]
+) -> Response:
+    """Say how it is going. The answer says whether a cancel was asked for."""
+    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+
+
+@workers.post(
+    "/jobs/{job_id}/complete",
+    operation_id="jobs_complete",
+    summary="Complete a job",
+    response_model=JobSummary,
+    responses={200: {"description": "The job, ended."}, **problems(404, 409, body=True)},
+)
+async def complete(
+    caller: WorkerKey,
+    services: CoreServices,
+    job_id: JobIdText,
+    body: Annotated[CompleteIn, Body(examples=[{"token": _TOKEN, "result": {"pages": 12}}])],
+) -> Response:
+    """Finish the job. Sending the same completion again is answered like the first."""
+    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+
+
+@workers.post(
+    "/jobs/{job_id}/fail",
+    operation_id="jobs_fail",
+    summary="Fail an attempt",
+    response_model=JobSummary,
+    responses={200: {"description": "The job: retrying while attempts remain."}, **problems(404, 409, body=True)},
+)
+async def fail(
+    caller: WorkerKey,
+    services: CoreServices,
+    job_id: JobIdText,
+    body: Annotated[FailIn, Body(examples=[{"token": _TOKEN, "code": "source_gone", "message": "No such folder"}])],
+) -> Response:
+    """End this attempt as failed."""
+    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+
+
+@workers.post(
+    "/jobs/{job_id}/release",
+    operation_id="jobs_release",
+    summary="Give a job back",
+    response_model=JobSummary,
+    responses={200: {"description": "The job: pending again, or cancelled."}, **problems(404, 409, body=True)},
+)
+async def release(
+    caller: WorkerKey,
+    services: CoreServices,
+    job_id: JobIdText,
+    body: Annotated[ReleaseIn, Body(examples=[{"token": _TOKEN}])],
+) -> Response:
+    """Give the job back unworked; this is also how a worker acknowledges a cancel."""
+    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+
+
+async def _submit(services: Services, call: WorkerCall) -> Response:
+    return json_response(outcome_document(await services.leases.submit(call)))
+
+
+@batches.post(
+    "/reports",
+    operation_id="reports_create",
+    summary="Report on many jobs at once",
+    response_model=ReportResults,
+    responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
+)
+async def reports(
+    request: Request,
+    caller: WorkerKey,
+    services: CoreServices,
+    body: Annotated[
+        ReportsIn, Body(examples=[{"reports": [{"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}]}])
+    ],
+) -> Response:
+    """Send up to 1,000 reports, completions, failures and releases; each is judged alone."""
+    raw = (await request.json())["reports"]
+    # Only escapes can hold a NUL, so that most batches are not looked through again.
+    suspicious = b"\\u0000" in await request.body()
+    ready = [_ready(caller.project_id, row, raw[n] if suspicious else None) for n, row in enumerate(body.reports)]
+    calls = [call for call in ready if isinstance(call, WorkerCall)]
+    outcomes = iter(await services.leases.submit_many(calls) if calls else ())
+    results = []
+    for row, call in zip(body.reports, ready, strict=True):
+        outcome = next(outcomes) if isinstance(call, WorkerCall) else call
+        if isinstance(outcome, JobtrackError):
+            results.append({"job_id": row.job_id, "problem": error_document(outcome)})
+        else:
+            results.append({"job_id": row.job_id, "outcome": outcome_document(outcome)})
+    return json_response({"results": results})
+
+
+def _ready(project_id: UUID, row: Any, raw: object) -> WorkerCall | JobtrackError:
+    """Turn a row into a call, or say what is wrong with it."""
+    if isinstance(row, BadRow):
+        return InvalidError("The row is not valid.", row.errors)
+    job_id = parse_id(row.job_id)
+    if job_id is None:
+        return NotFoundError("There is no such job.")
+    try:
+        check_text(raw)
+    except InvalidError as error:
+        return error
+    call: WorkerCall = row.call(project_id, job_id)
+    return call

@@ -1,0 +1,54 @@
+"""The application: the native API, every dialect, and the pages, over the services that it is given."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from app import dialects
+from app.api import native
+from app.api.render import render_error
+from app.dashboard.pages import NATIVE, make_pages
+from app.web.deps import Services
+from app.web.edge import Edge
+from app.web.errors import install
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(services: Services, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """Build the application. Nothing is opened here; whoever built the services starts and stops them."""
+    # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
+    app = FastAPI(
+        title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    app.state.services = services
+    app.add_middleware(Edge)
+    for router in native.ROUTERS:
+        app.include_router(router)
+    found = dialects.discover()
+    for dialect in found:
+        app.include_router(dialect.router)
+    titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
+    app.include_router(make_pages(titles, _documents))
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    install(app, render_error, {prefix: dialect.render for dialect in found for prefix in dialect.prefixes})
+    return app
+
+
+def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:
+    """Give the OpenAPI document of every API that the application speaks, by name."""
+    del app
+    return _documents()
+
+
+@cache
+def _documents() -> dict[str, dict[str, Any]]:
+    """Make the documents once, when somebody first asks: every start of the service would pay for them otherwise."""
+    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover()}}
