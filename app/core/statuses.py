@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.domain.job import Job
+from app.live.sweep import SWEEP_SECONDS
 from app.live.waiters import Waiters, Watch
 
 
@@ -36,14 +37,15 @@ class Statuses:
         seconds: float,
         until: Until = Until.ALL,
         versions: Mapping[UUID, int] | None = None,
-        poll_seconds: float | None = None,
+        poll_seconds: float = SWEEP_SECONDS,  # noqa: ARG002 - see the docstring
         documents: bool = False,
     ) -> dict[UUID, Job]:
         """Wait until all or any of the jobs have ended, or one differs from `versions`; gives the states as they are.
 
         `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
-        `poll_seconds` bounds the time between two reads and is met by the sweep of the process, never by a query of
-        this call. The answer on a drain is that of a wait whose time is over.
+        `poll_seconds`, from 1, bounds the time between two reads. The process's sweep looks every second at all that is
+        watched and so meets any such bound; it is never a query of this call.
+        The answer on a drain is that of a wait whose time is over.
         """
         if seconds == 0:
             return await self._jobs.get_many(project_id, job_ids, documents=documents)

@@ -1,0 +1,260 @@
+"""Creating, rerunning and cancelling through the whole core of one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from app.core.keys import Keys, digest_of, make_key
+from app.core.statuses import Until
+from app.domain.errors import (
+    AlreadyTerminalError,
+    InvalidError,
+    NotFoundError,
+    NotTerminalError,
+    ThrottledError,
+    UnauthorizedError,
+)
+from app.domain.ids import new_id
+from app.domain.item import ItemStatus, ItemUpdate, NewItem
+from app.domain.job import (
+    Claim,
+    ClaimedJob,
+    ClaimFilter,
+    Complete,
+    Fail,
+    Idempotency,
+    Job,
+    NewJob,
+    Release,
+    Report,
+)
+from app.domain.states import JobState
+from app.runtime import Runtime
+from app.web.deps import Services
+
+PROJECT = new_id()
+
+
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    one = Runtime(database_url, pool_size=4)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+def core(runtime: Runtime) -> Services:
+    return runtime.services
+
+
+async def create(core: Services, **fields: object) -> Job:
+    return (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", **fields))).job  # type: ignore[arg-type]
+
+
+async def claim(core: Services, *, lease_seconds: int = 30, wait_seconds: float = 5) -> ClaimedJob:
+    (claimed,) = await core.leases.claim(
+        ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=lease_seconds, wait_seconds=wait_seconds
+    )
+    return claimed
+
+
+def held(claimed: ClaimedJob) -> dict[str, UUID]:
+    return {"project_id": PROJECT, "job_id": claimed.job.id, "token": claimed.lease.token}
+
+
+async def completed(core: Services, **fields: object) -> Job:
+    await create(core, **fields)
+    job = await core.leases.submit(Complete(**held(await claim(core))))
+    assert isinstance(job, Job)
+    return job
+
+
+async def test_the_same_key_and_request_make_one_job(core: Services) -> None:
+    key = Idempotency("POST /v1/jobs", "k", b"same")
+    made = await asyncio.gather(
+        *(core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", payload=[1]), idempotency=key) for _ in range(20))
+    )
+    assert len({one.job.id for one in made}) == 1
+    assert sorted(one.replayed for one in made) == [False] + [True] * 19
+    assert all(one.job.documents is not None and one.job.documents.payload == [1] for one in made)
+
+
+async def test_the_same_key_with_another_request_is_refused_alone(core: Services) -> None:
+    await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", "k", b"one"))
+    other, plain = await asyncio.gather(
+        core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", "k", b"two")),
+        core.jobs.create(PROJECT, NewJob(id=new_id(), type="t")),
+        return_exceptions=True,
+    )
+    assert isinstance(other, InvalidError)
+    assert not isinstance(plain, BaseException)
+
+
+async def test_another_project_sees_nothing_of_a_job(core: Services) -> None:
+    job = await create(core)
+    stranger = new_id()
+    with pytest.raises(NotFoundError):
+        await core.jobs.get(stranger, job.id)
+    with pytest.raises(NotFoundError):
+        await core.jobs.cancel(stranger, job.id, by=None)
+    assert await core.statuses.wait(stranger, [job.id], seconds=5) == {}
+    assert (await core.jobs.get(PROJECT, job.id)).state is JobState.PENDING
+
+
+async def test_two_reruns_at_once_make_one_job(core: Services) -> None:
+    job = await completed(core)
+    first, second = await asyncio.gather(*(core.jobs.rerun(PROJECT, job.id) for _ in range(2)))
+    assert first.job.id == second.job.id
+    assert first.job.original_job_id == job.id
+    assert {first.replayed, second.replayed} == {True, False}
+
+
+async def test_a_rerun_of_a_live_job_is_refused(core: Services) -> None:
+    with pytest.raises(NotTerminalError):
+        await core.jobs.rerun(PROJECT, (await create(core)).id)
+
+
+async def test_a_rerun_takes_only_the_failed_items_if_asked(core: Services) -> None:
+    await create(core, items=tuple(NewItem(key=key) for key in "abc"), labels={"a": "b"}, payload={"x": 1})
+    claimed = await claim(core)
+    updates = (
+        ItemUpdate(key="a", status=ItemStatus.COMPLETED),
+        ItemUpdate(key="b", status=ItemStatus.FAILED, error_code="broken"),
+    )
+    await core.leases.submit(Report(**held(claimed), items=updates))
+    ended = await core.leases.submit(Complete(**held(claimed)))
+    assert isinstance(ended, Job)
+    assert ended.state is JobState.COMPLETED_WITH_FAILURES
+    again = (await core.jobs.rerun(PROJECT, ended.id, only_failed_items=True)).job
+    page = await core.items.page(PROJECT, again.id)
+    assert [(item.key, item.status, item.error_code) for item in page.items] == [("b", ItemStatus.QUEUED, None)]
+    assert again.counts.total == 1
+    assert (again.labels, again.documents and again.documents.payload) == ({"a": "b"}, {"x": 1})
+    shown = {item.key: item.status for item in (await core.items.page(PROJECT, ended.id)).items}
+    assert shown["c"] is ItemStatus.CANCELLED
+
+
+async def test_a_rerun_without_failed_items_changes_nothing(core: Services) -> None:
+    job = await completed(core)
+    with pytest.raises(InvalidError):
+        await core.jobs.rerun(PROJECT, job.id, only_failed_items=True)
+    again = await core.jobs.rerun(PROJECT, job.id)
+    assert not again.replayed
+
+
+async def test_cancelling_a_held_job_ends_when_its_worker_acknowledges(core: Services) -> None:
+    job = await create(core)
+    claimed = await claim(core)
+    assert (await core.jobs.cancel(PROJECT, job.id, by="me")).state is JobState.CANCELLING
+    assert (await core.jobs.cancel(PROJECT, job.id, by="you")).cancelled_by == "me"
+    reported = await core.leases.submit(Report(**held(claimed), progress=50.0))
+    assert not isinstance(reported, Job)
+    assert reported.cancel_requested
+    ended = await core.leases.submit(Release(**held(claimed)))
+    assert isinstance(ended, Job)
+    assert ended.state is JobState.CANCELLED
+    with pytest.raises(AlreadyTerminalError):
+        await core.jobs.cancel(PROJECT, (await completed(core)).id, by=None)
+
+
+async def test_a_job_created_already_claimed_is_its_creators(core: Services) -> None:
+    made = await core.jobs.create(
+        PROJECT, NewJob(id=new_id(), type="t", engine="celery", claim=Claim(worker="celery-1", lease_seconds=None))
+    )
+    assert made.job.state is JobState.DISPATCHED
+    assert made.lease is not None
+    assert made.lease.expires_in_seconds is None
+    token = made.lease.token
+    await core.leases.submit(Report(project_id=PROJECT, job_id=made.job.id, token=token, stage="s"))
+    cancelling = await core.jobs.cancel(PROJECT, made.job.id, by=None)
+    assert cancelling.state is JobState.CANCELLING
+
+
+async def test_a_heartbeat_changes_neither_version_nor_updated_at(core: Services) -> None:
+    job = await create(core)
+    claimed = await claim(core)
+    await core.leases.submit(Report(**held(claimed), progress=1.0))
+    before = await core.jobs.get(PROJECT, job.id)
+    await core.leases.submit(Report(**held(claimed)))
+    after = await core.jobs.get(PROJECT, job.id)
+    assert after == before
+
+
+async def test_a_checkpoint_reaches_the_next_attempt(core: Services) -> None:
+    await create(core)
+    claimed = await claim(core)
+    await core.leases.submit(Report(**held(claimed), checkpoint={"at": 7}))
+    await core.leases.submit(Fail(**held(claimed), code="c", message="m", retry_after_seconds=0))
+    again = await claim(core)
+    assert again.checkpoint == {"at": 7}
+    assert again.job.attempt == 2
+
+
+async def test_a_dead_workers_job_is_offered_again(core: Services) -> None:
+    job = await create(core)
+    await claim(core, lease_seconds=1)
+    again = await claim(core, wait_seconds=10)
+    assert again.job.id == job.id
+    assert again.job.attempt == 2
+    assert again.job.error is not None
+    assert again.job.error.code == "lease_expired"
+
+
+async def test_waits_end_on_all_any_and_change(core: Services) -> None:
+    one, two = await create(core), await create(core)
+    ids = [one.id, two.id]
+    waits = {
+        until: asyncio.create_task(
+            core.statuses.wait(
+                PROJECT, ids, seconds=20, until=until, versions={one.id: one.version, two.id: two.version}
+            )
+        )
+        for until in Until
+    }
+    first = await claim(core)
+    assert (await waits[Until.CHANGE])[first.job.id].state is JobState.DISPATCHED
+    await core.leases.submit(Complete(**held(first)))
+    await waits[Until.ANY]
+    assert not waits[Until.ALL].done()
+    await core.leases.submit(Complete(**held(await claim(core))))
+    assert {job.state for job in (await waits[Until.ALL]).values()} == {JobState.COMPLETED}
+
+
+async def test_a_drain_answers_waits_with_the_current_states(core: Services, runtime: Runtime) -> None:
+    job = await create(core)
+    waiting = asyncio.create_task(core.statuses.wait(PROJECT, [job.id], seconds=-1))
+    while not len(runtime.waiters):
+        await asyncio.sleep(0)
+    runtime.drain()
+    assert (await waiting)[job.id].state is JobState.PENDING
+
+
+async def test_a_claimer_that_leaves_during_its_claim_gives_the_job_back(core: Services, runtime: Runtime) -> None:
+    job = await create(core)
+    leaving = asyncio.create_task(claim(core))
+    while not len(runtime.claimers):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    again = await claim(core)
+    assert (again.job.id, again.job.attempt) == (job.id, 1)
+
+
+async def test_keys_are_found_by_digest_and_guessing_is_throttled(runtime: Runtime) -> None:
+    keys: Keys = runtime.services.keys
+    first = await keys.install_first(None)
+    assert first is not None
+    assert await keys.install_first(None) is None
+    assert (await keys.authenticate(first, "a")).name == "first key"
+    for _ in range(20):
+        with pytest.raises(UnauthorizedError):
+            await keys.authenticate(make_key()[1], "guesser")
+    with pytest.raises(ThrottledError):
+        await keys.authenticate(make_key()[1], "guesser")
+    assert (await keys.authenticate(first, "guesser")).name == "first key"
+    assert len(digest_of(first)) == 32

@@ -1,0 +1,40 @@
+"""What the import contracts cannot say: no forbidden habit anywhere in the tree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "app").rglob("*.py"))
+
+FORBIDDEN = {
+    r"BaseHTTPMiddleware": "it hides disconnects from handlers; write pure ASGI",
+    r"datetime\.(now|utcnow)\(": "the database's clock decides",
+    r"\btime\.time\(": "the database's clock decides",
+    r"\bOFFSET\b": "pages are keyset pages",
+    r"CREATE (CONSTRAINT )?TRIGGER": "no row triggers: NOTIFY comes from code, after the commit",
+}
+ALLOWED = {
+    # A remembered key is two seconds old at most; see the comment there.
+    (r"datetime\.(now|utcnow)\(", "app/core/keys.py"),
+}
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN)
+def test_no_module_has_a_forbidden_habit(pattern: str) -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if "app/demo" not in str(path)
+        and re.search(pattern, path.read_text())
+        and (pattern, str(path.relative_to(ROOT))) not in ALLOWED
+    ]
+    assert not found, FORBIDDEN[pattern]
+
+
+def test_states_are_listed_in_the_domain_alone() -> None:
+    """A tuple or set of three or more states in code is a list that the next state would be missing from."""
+    lists = re.compile(r"[\(\[\{](\s*JobState\.[A-Z_]+\s*,){3,}")
+    found = [path.name for path in MODULES if lists.search(path.read_text()) and path.name != "states.py"]
+    assert not found
