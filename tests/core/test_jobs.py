@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from uuid import UUID
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -62,7 +62,7 @@ async def claim(core: Services, *, lease_seconds: int = 30, wait_seconds: float 
     return claimed
 
 
-def held(claimed: ClaimedJob) -> dict[str, UUID]:
+def held(claimed: ClaimedJob) -> dict[str, Any]:
     return {"project_id": PROJECT, "job_id": claimed.job.id, "token": claimed.lease.token}
 
 
