@@ -1,0 +1,60 @@
+"""Every route declares who may call it."""
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from app.api import native
+from app.dialects import discover
+from app.domain.principal import Scope
+from app.web.auth import public, requires, scope_of
+from app.web.errors import problem_response
+from app.web.routing import guarded_route
+
+PUBLIC = {"/livez", "/readyz"}
+
+
+def routes(router: Any) -> list[APIRoute]:
+    return [route for route in router.routes if isinstance(route, APIRoute)]
+
+
+def test_every_native_route_declares_a_scope() -> None:
+    found = {route.path: scope_of(route.dependant) for router in native.ROUTERS for route in routes(router)}
+    assert {path for path, scope in found.items() if scope is None} == PUBLIC
+
+
+def test_every_dialect_route_declares_a_scope() -> None:
+    for dialect in discover():
+        for route in routes(dialect.router):
+            scope_of(route.dependant)
+
+
+def test_scopes_by_what_a_route_does() -> None:
+    found = {route.operation_id: scope_of(route.dependant) for router in native.ROUTERS for route in routes(router)}
+    assert found == {
+        "jobs_create": Scope.SUBMIT,
+        "jobs_get": Scope.READ,
+        "jobs_wait": Scope.READ,
+        "jobs_rerun": Scope.SUBMIT,
+        "jobs_cancel": Scope.SUBMIT,
+        "items_list": Scope.READ,
+        "claims_create": Scope.WORK,
+        "jobs_report": Scope.WORK,
+        "jobs_complete": Scope.WORK,
+        "jobs_fail": Scope.WORK,
+        "jobs_release": Scope.WORK,
+        "reports_create": Scope.WORK,
+        "livez": None,
+        "readyz": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "dependencies", [[], [public, requires(Scope.READ)], [requires(Scope.READ), requires(Scope.WORK)]]
+)
+def test_route_without_exactly_one_declaration_cannot_be_built(dependencies: list[Any]) -> None:
+    router = APIRouter(route_class=guarded_route(render=problem_response))
+    with pytest.raises(LookupError):
+        router.add_api_route("/x", lambda: None, dependencies=dependencies)
