@@ -12,10 +12,14 @@ from app.domain.item import ItemStatus
 from app.domain.states import JobState
 
 
-class Answer(BaseModel):
-    """What every answer shares."""
+def _open(schema: dict[str, Any]) -> None:
+    schema.pop("additionalProperties", None)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Answer(BaseModel):
+    """What every answer shares. The models are closed, for the tests; the document is open: fields may be added."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_open)
 
 
 class CountsOut(Answer):

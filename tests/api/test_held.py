@@ -1,0 +1,133 @@
+"""Answers that are long in coming, and clients that do not stay for them."""
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from app.web.disconnect import while_connected
+from app.web.streaming import held_json_response
+from tests.api.conftest import Create
+from tests.service_process import ServiceProcess
+
+SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+
+
+class Client:
+    """One that stays until it leaves."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.sent: list[MutableMapping[str, Any]] = []
+        self.request = Request(SCOPE, self.receive)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.sent.append(message)
+
+
+class Work:
+    """A wait that ends when it is told to, and knows whether it was cancelled."""
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+        self.failing = False
+        self.cancelled = False
+
+    async def __call__(self) -> dict[str, int]:
+        try:
+            await self.done.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.failing:
+            raise ConnectionError
+        return {"n": 1}
+
+
+def body(value: dict[str, int]) -> bytes:
+    return json.dumps(value).encode()
+
+
+async def test_short_wait_is_a_plain_response() -> None:
+    client, work = Client(), Work()
+    work.done.set()
+    response = await held_json_response(client.request, work(), body)
+    assert (response.status_code, response.body) == (200, b'{"n": 1}')
+    assert response.headers["content-length"] == "8"
+
+
+async def test_long_wait_sends_spaces_before_its_json() -> None:
+    client, work = Client(), Work()
+    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    sending = asyncio.create_task(response(SCOPE, client.receive, client.send))
+    while len(client.sent) < 4:
+        await asyncio.sleep(0)
+    work.done.set()
+    await sending
+    assert client.sent[0]["status"] == 200
+    whole = b"".join(message["body"] for message in client.sent[1:])
+    assert whole.startswith(b"   ")
+    assert json.loads(whole) == {"n": 1}
+    assert client.sent[-1]["more_body"] is False
+
+
+async def test_long_wait_whose_client_left_is_cancelled() -> None:
+    client, work = Client(), Work()
+    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    client.left.set()
+    await response(SCOPE, client.receive, client.send)
+    assert work.cancelled
+    assert client.sent[-1]["more_body"] is True
+
+
+async def test_error_after_the_first_space_invents_nothing() -> None:
+    client, work = Client(), Work()
+    work.failing = True
+    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    work.done.set()
+    with pytest.raises(ConnectionError):
+        await response(SCOPE, client.receive, client.send)
+    assert all(message.get("more_body", True) for message in client.sent)
+
+
+async def test_error_before_the_first_space_is_an_error() -> None:
+    client, work = Client(), Work()
+    work.failing = True
+    work.done.set()
+    with pytest.raises(ConnectionError):
+        await held_json_response(client.request, work(), body)
+
+
+async def test_wait_ends_with_its_client() -> None:
+    client, work = Client(), Work()
+    waiting = asyncio.create_task(while_connected(client.request, work()))
+    await asyncio.sleep(0)
+    client.left.set()
+    with pytest.raises(ClientDisconnect):
+        await waiting
+    assert work.cancelled
+
+
+async def test_worker_that_left_while_claiming_gets_no_job(
+    service: ServiceProcess, create: Create, api: Any, queue: str
+) -> None:
+    claim = json.dumps({"worker": "gone", "queues": [queue], "wait": 50}).encode()
+    head = f"POST /v1/claims HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {service.api_key}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(claim)}\r\n\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(head.encode() + claim)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    job = await create()
+    answer = await api.post("/v1/claims", json={"worker": "here", "queues": [queue], "wait": 20})
+    [claimed] = answer.json()["jobs"]
+    assert (claimed["id"], claimed["worker"]) == (job["id"], "here")

@@ -1,0 +1,47 @@
+"""What a browser gets."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.service_process import ServiceProcess
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/problems"])
+async def test_page_has_no_inline_script(service: ServiceProcess, path: str) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as browser:
+        page = await browser.get(path)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        assert "script-src 'self';" in page.headers["content-security-policy"]
+        assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=|style=", page.text)
+        for link in re.findall(r'(?:href|src|data-url)="(/[^"#]*)"', page.text):
+            assert (await browser.get(link)).status_code == 200, link
+
+
+async def test_documents_are_served_without_a_key(service: ServiceProcess) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as browser:
+        native = (await browser.get("/openapi.json")).json()
+        assert native["openapi"].startswith("3.1")
+        assert "/v1/jobs" in native["paths"]
+        assert (await browser.get("/dialects/native/openapi.json")).status_code == 404
+        assert (await browser.get("/dialects/nobody/openapi.json")).status_code == 404
+
+
+async def test_every_operation_is_described(service: ServiceProcess) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as browser:
+        document = (await browser.get("/openapi.json")).json()
+    text = str(document)
+    assert "HTTPValidationError" not in text
+    for name in set(re.findall(r"#/components/schemas/(\w+)", text)):
+        assert name in document["components"]["schemas"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert operation["operationId"]
+            assert operation["summary"]
+            assert operation["tags"]
+            if "requestBody" in operation:
+                assert "examples" in operation["requestBody"]["content"]["application/json"]["schema"] or (
+                    operation["operationId"] == "jobs_rerun"
+                )
