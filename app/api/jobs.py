@@ -193,7 +193,8 @@ async def rerun(
 )
 async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
     """Cancel a job. One that a worker holds is `cancelling` until the worker gives it back. Repeating is harmless."""
-    job = await services.jobs.cancel(caller.project_id, job_id_of(job_id), by=caller.name)
+    parsed = job_id_of(job_id)
+    job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name)
     if job.state is JobState.CANCELLING:
         return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}"})
     return json_response(job_document(job))

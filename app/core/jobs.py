@@ -10,7 +10,7 @@ from app.db import items, jobs, transitions
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
-from app.domain.errors import AlreadyTerminalError, InvalidError, NotFoundError, NotTerminalError
+from app.domain.errors import AlreadyTerminalError, InvalidError, InvalidTransitionError, NotFoundError
 from app.domain.ids import new_id
 from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
@@ -116,7 +116,9 @@ async def _rerun(
     if original is None:
         raise no_such_job()
     if original.state not in RERUNNABLE:
-        raise NotTerminalError(f"The job is still {original.state}; only a job that has ended can be rerun.", original)
+        raise InvalidTransitionError(
+            f"The job is still {original.state}; only a job that has ended can be rerun.", original
+        )
     creation = Creation(key[0], _again(original, new_job_id), original_job_id=original.id)
     existing = await _made_before(connection, key, creation, idempotency)
     if existing is not None:

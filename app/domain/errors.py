@@ -128,12 +128,6 @@ class InvalidTransitionError(ConflictError):
     code = "invalid_transition"
 
 
-class NotTerminalError(ConflictError):
-    """The job is still live, and what was asked needs one that has ended."""
-
-    code = "not_terminal"
-
-
 class IdempotencyInProgressError(ConflictError):
     """The first call with this Idempotency-Key has not finished yet."""
 

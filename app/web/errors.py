@@ -70,7 +70,6 @@ TITLES: Final[Mapping[str, str]] = {
     "lease_lost": "The lease is lost",
     "already_terminal": "The job has ended",
     "invalid_transition": "The job's state does not allow this",
-    "not_terminal": "The job has not ended yet",
     "idempotency_in_progress": "The first call is still running",
 }
 

@@ -111,7 +111,7 @@ async def test_rerun_makes_a_new_job_of_an_ended_one(create: Create, claim: Clai
     job = await create(payload={"p": 1})
     early = await api.post(f"/v1/jobs/{job['id']}/rerun")
     assert early.status_code == 409
-    assert early.json()["code"] == "not_terminal"
+    assert early.json()["code"] == "invalid_transition"
     assert early.json()["job"]["id"] == job["id"]
     token = (await claim())["lease"]["token"]
     await api.post(f"/v1/jobs/{job['id']}/complete", json={"token": token})

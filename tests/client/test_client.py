@@ -73,7 +73,7 @@ def test_refusals_are_errors_of_their_own(service: Any, queue: str) -> None:
             jobs.rerun(job["id"])
         assert live.value.job is not None
         with pytest.raises(LeaseLost):
-            jobs.report(job["id"], "not-the-token")
+            jobs.report(job["id"], str(uuid.uuid4()))
         jobs.fail(job["id"], claimed["lease"]["token"], code="c", message="m", retryable=False)
         with pytest.raises(AlreadyTerminal):
             jobs.complete(job["id"], claimed["lease"]["token"])
@@ -108,7 +108,7 @@ async def test_a_batch_tells_each_its_own_outcome(client: AsyncJobtrackClient, q
     results = await client.reports(
         [
             {"job_id": jobs[0]["id"], "action": "complete", "token": tokens[jobs[0]["id"]], "result": 1},
-            {"job_id": jobs[1]["id"], "action": "report", "token": "not-the-token"},
+            {"job_id": jobs[1]["id"], "action": "report", "token": str(uuid.uuid4())},
         ]
     )
     assert [result["job_id"] for result in results] == [job["id"] for job in jobs]

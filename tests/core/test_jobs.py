@@ -12,8 +12,8 @@ from app.core.statuses import Until
 from app.domain.errors import (
     AlreadyTerminalError,
     InvalidError,
+    InvalidTransitionError,
     NotFoundError,
-    NotTerminalError,
     ThrottledError,
     UnauthorizedError,
 )
@@ -114,7 +114,7 @@ async def test_two_reruns_at_once_make_one_job(core: Services) -> None:
 
 
 async def test_a_rerun_of_a_live_job_is_refused(core: Services) -> None:
-    with pytest.raises(NotTerminalError):
+    with pytest.raises(InvalidTransitionError):
         await core.jobs.rerun(PROJECT, (await create(core)).id)
 
 

@@ -150,7 +150,7 @@ async def test_completed_and_cancelled_jobs_can_be_rerun(api: httpx.AsyncClient,
 async def test_a_live_job_is_not_rerun(api: httpx.AsyncClient, make_job: MakeJob, work: Work) -> None:
     job = await make_job()
     said = assert_error(await api.post(f"/jobs/{job['id']}/rerun"), 400, "ValidationError")
-    assert said["details"] == {"code": "not_terminal", "status": "pending"}
+    assert said["details"] == {"code": "invalid_transition", "status": "pending"}
     await work.claim(job["id"])
     said = assert_error(await api.post(f"/v1/api/jobs/{job['id']}/rerun"), 400, "ValidationError")
     assert said["details"]["status"] == "running"

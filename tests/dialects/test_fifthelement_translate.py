@@ -15,10 +15,10 @@ from app.domain.errors import (
     FieldError,
     ForbiddenError,
     InvalidError,
+    InvalidTransitionError,
     JobtrackError,
     MalformedError,
     NotFoundError,
-    NotTerminalError,
     ThrottledError,
     UnauthorizedError,
     UnavailableError,
@@ -107,7 +107,7 @@ def test_times_are_whole_seconds_of_utc_and_never_in_the_future(at: datetime) ->
     [
         (InvalidError("no"), 400, "ValidationError"),
         (MalformedError("no"), 400, "ValidationError"),
-        (NotTerminalError("no"), 400, "ValidationError"),
+        (InvalidTransitionError("no"), 400, "ValidationError"),
         (AlreadyTerminalError("no"), 400, "ValidationError"),
         (ConflictError("no"), 400, "ValidationError"),
         (UnauthorizedError("no"), 401, "UnauthorizedError"),
@@ -124,11 +124,11 @@ def test_every_error_has_its_status_and_name(error: JobtrackError, status: int, 
 
 
 def test_errors_read_as_recorded() -> None:
-    live = NotTerminalError("The job is still live.", sample(JobState.RETRYING))
+    live = InvalidTransitionError("The job is still live.", sample(JobState.RETRYING))
     wrong = InvalidError("The request is not valid.", (FieldError("?limit", "int_parsing", "no integer"),))
     said = {
         "not_found": body(translate.error_answer(NotFoundError("There is no such job."))),
-        "not_terminal": body(translate.error_answer(live)),
+        "invalid_transition": body(translate.error_answer(live)),
         "invalid": body(translate.error_answer(wrong)),
     }
     assert said == golden("errors.json")
