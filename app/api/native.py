@@ -13,7 +13,7 @@ from app.api.schemas import Problem
 from app.api.waits import waits
 from app.api.workers import batches, workers
 
-ROUTERS: Final = (waits, jobs, items, workers, batches, health)
+ROUTERS: Final = (jobs, waits, items, workers, batches, health)
 """In the order in which paths are tried and documented."""
 
 _TAGS: Final = [

@@ -39,7 +39,7 @@ _HEAD: Final = """<!doctype html>
 """
 
 _HOME: Final = """<body>
-<main class="home">
+<main class="page home">
 <p class="mark" aria-hidden="true"><span></span><span></span><span></span></p>
 <h1>Jobtrack</h1>
 <p class="lead">This service keeps track of background jobs: who asked for them, who works on them, how far they are,
@@ -63,7 +63,7 @@ _DOCS: Final = """<body class="docs">
 """
 
 _PROBLEMS: Final = """<body>
-<main>
+<main class="page">
 <p><a href="/">Jobtrack</a></p>
 <h1>Problems</h1>
 <p class="lead">What the <code>code</code> of an error means.</p>
@@ -115,12 +115,7 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
             f'<tr id="{code}"><td><code>{code}</code></td><td>{STATUS.get(code, 409)}</td><td>{title}</td></tr>'
             for code, title in TITLES.items()
         )
-        table = (
-            f"<table><thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
-        return _page(
-            "Problems", f'<body><main><p><a href="/">Jobtrack</a></p><h1>Problems</h1>{table}</main></body></html>'
-        )
+        return _page("Problems", _PROBLEMS.format(rows=rows))
 
     @pages.get("/openapi.json")
     async def native_document() -> Response:
