@@ -5,11 +5,16 @@ import json
 import socket
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 
 from app.api.schemas import Problem
+from app.domain.errors import SlowBodyError
+from app.web.body import BodyRules, read_bytes
+from app.web.errors import status_of
 from tests.service_process import ServiceProcess
 
 UNKNOWN = "/v1/jobs/01890a5d-ac96-774b-bcce-b302099a8057"
@@ -69,8 +74,19 @@ async def test_wrong_method_names_the_right_ones(api: httpx.AsyncClient) -> None
 
 async def test_dialects_answer_their_unknown_paths_in_their_own_shape(api: httpx.AsyncClient) -> None:
     answer = await api.get("/v1/api/nothing")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] != "application/problem+json" or "code" not in answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+    assert "code" not in answer.json()
+
+
+async def test_body_that_does_not_come_is_given_up() -> None:
+    async def silence() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    with pytest.raises(SlowBodyError) as caught:
+        await read_bytes(Request(scope, silence), BodyRules(seconds=0.01))
+    assert status_of(caught.value) == 408
 
 
 async def test_body_of_another_kind(api: httpx.AsyncClient) -> None:
