@@ -31,7 +31,7 @@ _NAMED = re.compile(
 )
 _HIDDEN_FIELDS = frozenset({*_NAMES, "authorization"})
 # Lines about every start, stop and request of libraries that speak for themselves elsewhere.
-_QUIET = {"uvicorn.error": logging.WARNING, "uvicorn.access": logging.WARNING, "httpx": logging.WARNING}
+_QUIET = dict.fromkeys(("alembic.runtime.plugins", "httpx", "uvicorn.access", "uvicorn.error"), logging.WARNING)
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

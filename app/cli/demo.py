@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from app.cli.exits import Exit, clear_sentences, fail, needing
-from app.cli.target import AsJson, Url, address, api_key, data_dir
+from app.cli.target import KEY_FILE, AsJson, Url, address, api_key, data_dir
 
 if TYPE_CHECKING:
     from app.demo import DemoEvent
@@ -56,11 +57,17 @@ def demo(
             fail(Exit.USAGE, f"{error}.")
         except OSError as error:
             fail(Exit.START_UP, f"The demo cannot keep its index in {data_dir() / 'demo'}: {error.strerror or error}.")
-    print(json.dumps(job) if as_json else f"{outcome(job)}\n\n{_addresses(url, job['id'])}", flush=True)
+    print(json.dumps(job) if as_json else f"{outcome(job)}\n\n{_addresses(url, key, job['id'])}", flush=True)
     raise typer.Exit(exit_code([job]))
 
 
-def _addresses(url: str, job_id: str) -> str:
-    # Quoted for a shell that has the key in its environment: a key in a printed line would end up in its history.
-    ask = 'curl -H "Authorization: Bearer $JOBTRACK_API_KEY"'
+def _addresses(url: str, key: str, job_id: str) -> str:
+    # The key itself would end up in the history of the shell that the line is pasted into.
+    kept = data_dir() / KEY_FILE
+    try:
+        found = kept.read_text().strip() == key
+    except (OSError, UnicodeDecodeError):
+        found = False
+    shown = f"$(cat {shlex.quote(str(kept))})" if found else "$JOBTRACK_API_KEY"
+    ask = f'curl -H "Authorization: Bearer {shown}"'
     return f"The job:    {ask} {url}/v1/jobs/{job_id}\nIts files:  {ask} '{url}/v1/jobs/{job_id}/items?limit=20'"
