@@ -2,8 +2,7 @@
 
 import asyncio
 
-from sqlalchemy import text
-
+from app.db import migrate
 from app.db.engine import Database
 from app.domain.errors import JobtrackError
 
@@ -18,6 +17,7 @@ class Health:
         self._database = database
         self._checked_at = float("-inf")
         self._failures: dict[str, str] = {}
+        self._outdated = migrate.outdated_revisions()
         self.draining = False
 
     async def failures(self) -> dict[str, str]:
@@ -33,11 +33,11 @@ class Health:
     async def _check(self) -> dict[str, str]:
         try:
             # The statement itself is bounded and shielded; only the wait for it is given up here.
-            await asyncio.wait_for(
-                self._database.read(lambda connection: connection.execute(text("SELECT 1"))), TIMEOUT_SECONDS
-            )
+            found = await asyncio.wait_for(self._database.read(migrate.select_revisions), TIMEOUT_SECONDS)
         except TimeoutError:
             return {"database": f"The database did not answer within {TIMEOUT_SECONDS:g} s."}
         except JobtrackError as error:
             return {"database": error.message}
+        if not found or found & self._outdated:
+            return {"migrations": "The database is not at this version's schema: run `jobtrack migrate`."}
         return {}

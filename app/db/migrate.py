@@ -6,6 +6,8 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import asyncpg_dsn, connect_options
 from app.paths import migrations_dir
@@ -33,6 +35,21 @@ def is_current(database_url: str) -> bool:
     """Say whether the database is at the revision that this code was written for."""
     heads = ScriptDirectory.from_config(_config(database_url)).get_heads()
     return set(heads) == asyncio.run(_revisions(database_url))
+
+
+def outdated_revisions() -> frozenset[str]:
+    """Name the revisions that this code knows and has left behind. One it does not know is newer, and was made to let
+    this code go on working while a new version is rolled out.
+    """
+    script = ScriptDirectory.from_config(_config(""))
+    return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())
+
+
+async def select_revisions(connection: AsyncConnection) -> frozenset[str]:
+    """Read the database's revision; empty if it was never migrated."""
+    if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is None:
+        return frozenset()
+    return frozenset((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
 
 
 async def _revisions(database_url: str) -> set[str]:
