@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import claims, jobs, transitions
+from app.db import claims, jobs, sweeps, transitions
 from app.db.claims import Taken
 from app.db.engine import Database
 from app.db.transitions import Move
@@ -131,8 +131,8 @@ class Leases:
 
     async def rescue(self) -> int:
         """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""
-        lapsed = await self._sweep(JobEvent.LEASE_RAN_OUT, jobs.select_lapsed)
-        overdue = await self._sweep(JobEvent.DEADLINE, jobs.select_overdue)
+        lapsed = await self._sweep(JobEvent.LEASE_RAN_OUT, sweeps.select_lapsed)
+        overdue = await self._sweep(JobEvent.DEADLINE, sweeps.select_overdue)
         return lapsed + overdue
 
     async def _sweep(self, event: JobEvent, select: Callable[..., object]) -> int:

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import literals
-from app.db.transitions import Moved
+from app.db.transitions import Moved, moved_from_row
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
-from app.domain.states import CLAIMABLE, JobState
+from app.domain.states import CLAIMABLE
 
 WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
 NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
@@ -109,24 +109,7 @@ async def claim(
         statement = CLAIM_BY_ID
         parameters["job_ids"] = wanted.job_ids
     return [
-        Taken(
-            Moved(
-                project_id=row.project_id,
-                job_id=row.id,
-                source=JobState(row.source),
-                target=JobState(row.state),
-                attempt=row.attempt,
-                worker=row.worker,
-                queue=row.queue,
-                type=row.type,
-                engine=row.engine,
-                scheduled_at=row.scheduled_at,
-                now=row.now,
-            ),
-            row.token,
-            row.lease_seconds,
-            row.checkpoint,
-        )
+        Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint)
         for row in await connection.execute(statement, parameters)
     ]
 

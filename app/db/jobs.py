@@ -244,26 +244,3 @@ SET_ITEMS_TOTAL = text("UPDATE jobs SET items_total = :total WHERE project_id = 
 async def set_items_total(connection: AsyncConnection, key: JobKey, total: int) -> None:
     """Write how many items a job has, when they were copied to it in the transaction that made it."""
     await connection.execute(SET_ITEMS_TOTAL, {"project_id": key[0], "job_id": key[1], "total": total})
-
-
-SELECT_OVERDUE = text(f"""
-    SELECT j.project_id, j.id FROM jobs j
-    WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
-    ORDER BY j.expires_at LIMIT :limit
-""")
-
-SELECT_LAPSED = text("""
-    SELECT r.project_id, r.job_id FROM runs r WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit
-""")
-
-
-async def select_overdue(connection: AsyncConnection, limit: int) -> list[JobKey]:
-    """Find live jobs whose deadline has passed."""
-    rows = await connection.execute(SELECT_OVERDUE, {"limit": limit})
-    return [(row.project_id, row.id) for row in rows]
-
-
-async def select_lapsed(connection: AsyncConnection, limit: int) -> list[JobKey]:
-    """Find jobs whose lease ran out. Reads the whole narrow table: it is as long as the number of live jobs."""
-    rows = await connection.execute(SELECT_LAPSED, {"limit": limit})
-    return [(row.project_id, row.job_id) for row in rows]

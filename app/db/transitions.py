@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import literals
@@ -185,6 +186,23 @@ def _statement(event: JobEvent) -> TextClause:
     """)
 
 
+def moved_from_row(row: Row[Any]) -> Moved:
+    """Build what a statement that moves jobs says of one of them."""
+    return Moved(
+        project_id=row.project_id,
+        job_id=row.id,
+        source=JobState(row.source),
+        target=JobState(row.state),
+        attempt=row.attempt,
+        worker=row.worker,
+        queue=row.queue,
+        type=row.type,
+        engine=row.engine,
+        scheduled_at=row.scheduled_at,
+        now=row.now,
+    )
+
+
 async def move(connection: AsyncConnection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
     """Let one event happen to many jobs, each at most once in `moves`; those that refuse it are not in the answer."""
     parameters = {
@@ -200,19 +218,4 @@ async def move(connection: AsyncConnection, event: JobEvent, moves: Sequence[Mov
         "final_calls": [m.final_call for m in moves],
     }
     rows = await connection.execute(_statement(event), parameters)
-    return [
-        Moved(
-            project_id=row.project_id,
-            job_id=row.id,
-            source=JobState(row.source),
-            target=JobState(row.state),
-            attempt=row.attempt,
-            worker=row.worker,
-            queue=row.queue,
-            type=row.type,
-            engine=row.engine,
-            scheduled_at=row.scheduled_at,
-            now=row.now,
-        )
-        for row in rows
-    ]
+    return [moved_from_row(row) for row in rows]

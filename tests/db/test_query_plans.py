@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.db import claims, items, jobs, keys, reports, transitions
+from app.db import claims, items, jobs, keys, reports, sweeps, transitions
 from app.db.engine import asyncpg_dsn
 from app.domain.states import JobEvent
 
@@ -49,7 +49,7 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "select by ids": (jobs.SELECT, {"jobs_pkey", "runs_pkey"}),
     "select with documents": (jobs.SELECT_WITH_DOCUMENTS, {"jobs_pkey", "runs_pkey"}),
     "select versions": (jobs.SELECT_VERSIONS, {"jobs_pkey", "runs_pkey"}),
-    "overdue": (jobs.SELECT_OVERDUE, {"jobs_deadline"}),
+    "overdue": (sweeps.SELECT_OVERDUE, {"jobs_deadline"}),
     "lock": (transitions.LOCK, {"jobs_pkey"}),
     "admit": (reports.ADMIT, {"jobs_pkey", "runs_pkey"}),
     "record": (reports.RECORD, {"jobs_pkey", "runs_pkey"}),
@@ -107,7 +107,7 @@ async def test_hot_statement_uses_its_indexes_under_a_generic_plan(filled: async
 
 
 async def test_the_sweep_for_lapsed_leases_reads_nothing_but_the_narrow_table(filled: asyncpg.Connection) -> None:
-    assert {table for table, _ in _scans(await _plan(filled, jobs.SELECT_LAPSED))} == {"runs"}
+    assert {table for table, _ in _scans(await _plan(filled, sweeps.SELECT_LAPSED))} == {"runs"}
 
 
 async def test_a_claim_reads_no_more_of_a_backlog_than_it_takes(filled: asyncpg.Connection) -> None:
