@@ -1,0 +1,199 @@
+"""`jobtrack serve` as a real process: the embedded database, the key, the demo, and above all the end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+import pytest_asyncio
+
+from tests.conftest import StartService
+from tests.service_process import ROOT, ServiceProcess, free_port
+
+OPEN_WAITS = 500
+GONE_SECONDS = 5.0
+
+
+async def gone(process: subprocess.Popen[bytes], within: float) -> int:
+    return await asyncio.to_thread(process.wait, within)
+
+
+async def hold(client: httpx.AsyncClient, count: int) -> list[asyncio.Task[httpx.Response]]:
+    """So many open waits for one job that nobody works."""
+    job_id = (await client.post("/v1/jobs", json={"type": "held"})).json()["id"]
+    waits = [asyncio.create_task(client.get(f"/v1/jobs/{job_id}", params={"wait": 50})) for _ in range(count)]
+    # All are sent by then, and one that is not held would have been answered.
+    done, _ = await asyncio.wait(waits, timeout=3)
+    assert not done
+    return waits
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_sigterm_answers_every_open_wait_and_the_process_goes(start_service: StartService, workers: str) -> None:
+    service = await start_service(JOBTRACK_WORKERS=workers)
+    async with httpx.AsyncClient(
+        base_url=service.url,
+        headers={"Authorization": f"Bearer {service.api_key}"},
+        limits=httpx.Limits(max_connections=None),
+        timeout=60,
+    ) as client:
+        waits = await hold(client, OPEN_WAITS)
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        answers = await asyncio.gather(*waits)
+        assert {answer.status_code for answer in answers} == {200}
+        assert {answer.json()["status"] for answer in answers} == {"pending"}
+        assert await gone(service.process, GONE_SECONDS) == 0
+        assert time.monotonic() - began < GONE_SECONDS
+
+
+async def test_ctrl_c_ends_with_a_friendly_line_and_0(start_service: StartService) -> None:
+    service = await start_service()
+    service.process.send_signal(signal.SIGINT)
+    assert await gone(service.process, GONE_SECONDS) == 0
+    said = service.log.read_text()
+    assert said.endswith("Jobtrack has stopped.\n")
+    assert "Traceback" not in said
+
+
+async def test_a_dead_serving_process_is_replaced(start_service: StartService) -> None:
+    service = await start_service(JOBTRACK_WORKERS="2")
+    parent = psutil.Process(service.process.pid)
+    before = {child.pid for child in parent.children()}
+    assert len(before) == 2
+    os.kill(min(before), signal.SIGKILL)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and len({child.pid for child in parent.children()} - before) != 1:
+        await asyncio.sleep(0.05)
+    assert len({child.pid for child in parent.children()} - before) == 1
+    async with service.client() as client:
+        assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest_asyncio.fixture
+async def data_dir(room: Path) -> AsyncIterator[Path]:
+    """Where nothing is yet."""
+    yield room / uuid4().hex[:8]
+
+
+@contextlib.asynccontextmanager
+async def serve(data_dir: Path, *options: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """The command as `make run` starts it, on a database of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
+    chosen = os.environ.get("JOBTRACK_TEST_PG_BINDIR")
+    if chosen:
+        pytest.skip("the service runs the PostgreSQL of the wheel")
+    with (data_dir.parent / f"{data_dir.name}.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
+            [sys.executable, "-m", "app.cli", "serve", *options],
+            cwd=ROOT,
+            env={**kept, "JOBTRACK_DATA_DIR": str(data_dir)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            assert await gone(process, 10) == 0
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    await gone(process, 10)
+                process.kill()
+
+
+async def said(data_dir: Path, pattern: str, process: subprocess.Popen[bytes]) -> re.Match[str]:
+    """Wait until the command has said it."""
+    end = time.monotonic() + 60
+    text = ""
+    while time.monotonic() < end and process.poll() is None:
+        text = (data_dir.parent / f"{data_dir.name}.log").read_text()
+        found = re.search(pattern, text)
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{pattern} was not said:\n{text}")
+
+
+async def test_the_embedded_mode_keeps_its_key_and_lets_no_second_in(data_dir: Path) -> None:
+    port = str(free_port())
+    async with serve(data_dir, "--port", port) as process:
+        key = (await said(data_dir, r"API key     (jt_\w+) \(kept in", process)).group(1)
+        kept = data_dir / "api-key"
+        assert kept.read_text() == f"{key}\n"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
+            answer = await client.post(f"http://127.0.0.1:{port}/v1/jobs", json={"type": "x"})
+        assert answer.status_code == 201
+        for other, sentence in (("0", f"Another Jobtrack (process {process.pid}) is using"), (port, "Cannot serve on")):
+            second = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-m", "app.cli", "serve", "--port", other],
+                check=False,
+                capture_output=True,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, "JOBTRACK_DATA_DIR": str(data_dir)},
+            )
+            assert (second.returncode, second.stdout) == (3, "")
+            assert second.stderr.splitlines()[-1].startswith(f"jobtrack: {sentence}")
+            assert "Traceback" not in second.stderr
+    async with serve(data_dir, "--port", "0", "--json") as process:
+        line = (await said(data_dir, r'(?m)^(\{"url".*\})$', process)).group(1)
+        assert json.loads(line)["api_key"] == key
+
+
+async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("A worker holds the lease of a job. " * 50)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "app.cli", "demo", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "JOBTRACK_URL": service.url,
+            "JOBTRACK_API_KEY": service.api_key,
+            "JOBTRACK_DATA_DIR": str(tmp_path / "data"),
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    submitted = re.match(r"Submitted job (\S+)\n", done.stdout)
+    assert submitted
+    assert f"{submitted[1]} completed_with_failures (2 of 2, 1 failed)" in done.stdout
+    files = await asyncio.to_thread(
+        subprocess.run,
+        ["sh", "-c", re.findall(r"Its files: +(curl .*)", done.stdout)[0]],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JOBTRACK_API_KEY": service.api_key},
+    )
+    assert {item["key"] for item in json.loads(files.stdout)["items"]} == {"notes.txt", "broken.pdf"}
+
+
+async def test_the_demo_goes_with_the_service(data_dir: Path) -> None:
+    async with serve(data_dir, "--port", "0", "--demo") as process:
+        await said(data_dir, r"Submitted job (\S+)", process)
+    text = (data_dir.parent / f"{data_dir.name}.log").read_text()
+    assert "Traceback" not in text
+    assert text.endswith("Jobtrack has stopped.\n")
