@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -40,23 +39,6 @@ def _room() -> str:
     if memory.is_dir() and shutil.disk_usage(memory).free > 2**30 and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
         return str(memory)
     return tempfile.gettempdir()
-
-
-def in_thread(function: Callable[..., None], *args: object) -> None:
-    """Run what starts an event loop of its own, which the thread of the tests' loop cannot."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            function(*args)
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
 
 
 @pytest.fixture(scope="session")
