@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
-from app.main import create_app
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def serve_until_signal(
     parent: int | None = None,
 ) -> None:
     """Run one serving process on the socket until a signal comes, or until the pipe from its parent is cut."""
+    # Here and not above: the parent of several processes serves nothing, and every route is a second of imports.
+    from app.main import create_app
 
     async def run() -> None:
         runtime = Runtime(serving.database_url, listen_url=serving.listen_url, pool_size=serving.pool_size)
@@ -129,5 +130,7 @@ def _stop_without(parent: int, server: DrainingServer) -> None:
 
 def bare_app() -> FastAPI:
     """Give the application without a database behind it, for its documents."""
+    from app.main import create_app
+
     # Nothing is opened before `start`.
     return create_app(Runtime("postgresql://nowhere/none").services)
