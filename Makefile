@@ -61,7 +61,7 @@ lint: install assets ## Check style, format, types and import boundaries
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo --quiet
+	@$(BIN)/lint-imports --no-logo
 
 format: install ## Let ruff fix and format what it can
 	@$(BIN)/ruff check --quiet --fix-only .
