@@ -76,6 +76,7 @@ class Runtime:
     async def stop(self) -> None:
         """Stop the loops, tell what is still to be told, and close the pool when the last unit of work is done."""
         self.drain()
+        await self.services.leases.settle()
         for loop in self._loops:
             await loop.stop()
         try:

@@ -10,7 +10,7 @@ from app.db import items, jobs, transitions
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
-from app.domain.errors import AlreadyTerminalError, InvalidError, InvalidTransitionError, NotFoundError
+from app.domain.errors import AlreadyTerminalError, ForbiddenError, InvalidError, InvalidTransitionError, NotFoundError
 from app.domain.ids import new_id
 from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
@@ -91,11 +91,19 @@ class Jobs:
         *,
         only_failed_items: bool = False,
         idempotency: Idempotency | None = None,
+        queues: frozenset[str] | None = None,
     ) -> Created:
-        """Make a new job like an ended one; while such a rerun is live, another call without a key answers it."""
+        """Make a new job like an ended one; while such a rerun is live, another call without a key answers it.
+
+        `queues` are the only ones that the caller's key may create in; None means all.
+        """
         new_job_id = new_id()
 
         async def work(connection: AsyncConnection) -> tuple[Created, list[Change]]:
+            if queues is not None:
+                original = (await jobs.select_by_ids(connection, [(project_id, job_id)])).get((project_id, job_id))
+                if original is not None and original.queue not in queues:
+                    raise ForbiddenError(f"This key may not create jobs in the queue {original.queue!r}.")
             return await _rerun(connection, (project_id, job_id), new_job_id, idempotency, only_failed_items)
 
         created, changes = await self._database.write(work)

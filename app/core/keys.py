@@ -76,7 +76,9 @@ class Keys:
         known = self._remembered.get(digest)
         if known is not None and known.until > now and not _expired(known.principal):
             return known.principal
-        self._throttle(address, now)
+        if known is None:
+            # A key that was right a moment ago is never kept out by others' guesses from the same address.
+            self._throttle(address, now)
 
         async def work(connection: AsyncConnection) -> Principal | None:
             return await keys.select_by_digest(connection, digest)

@@ -59,6 +59,7 @@ class Leases:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain."""
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         claimer = self._claimers.join(wanted)
+        taken: list[ClaimedJob] = []
         try:
             while True:
                 # Cleared before the look: a job offered during it wakes this claimer again.
@@ -73,6 +74,9 @@ class Leases:
                     return []
         finally:
             self._claimers.leave(claimer)
+            # A wake-up that was used, or that this claimer leaves behind, goes on to the next who waits for the same.
+            if taken or claimer.wakened.is_set():
+                self._claimers.wake_filters((wanted,))
 
     async def _take(
         self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
@@ -114,6 +118,10 @@ class Leases:
     async def _give_back(self, taking: asyncio.Future[list[ClaimedJob]]) -> None:
         taken = await taking
         await self.give_back(taken)
+
+    async def settle(self) -> None:
+        """Wait until every job whose claimer has left is given back; before the database is closed."""
+        await asyncio.gather(*self._returning, return_exceptions=True)
 
     async def give_back(self, claimed: Sequence[ClaimedJob]) -> None:
         """Release jobs whose claimer left before it had the answer; their attempts are not counted."""

@@ -59,6 +59,8 @@ class Statuses:
                 _note(watch, project_id, job_ids, found)
                 left = None if ends_at is None else ends_at - loop.time()
                 if not await watch.changed(left):
+                    # One more read: what changed as the time ran out, or unheard before a drain, is still told.
+                    found = await self._jobs.get_many(project_id, job_ids)
                     break
                 found = await self._jobs.get_many(project_id, job_ids)
         return await self._jobs.get_many(project_id, job_ids, documents=True) if documents else found
@@ -69,7 +71,10 @@ def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, 
         return True
     if until is Until.CHANGE:
         # Without a version the caller knows nothing yet, so anything is news to it.
-        return any(versions.get(job.id) != job.version for job in found.values())
+        # Where all have ended nothing can ever change, and a wait for it would have no end.
+        return all(job.terminal for job in found.values()) or any(
+            versions.get(job.id) != job.version for job in found.values()
+        )
     ended = [job.terminal for job in found.values()]
     return all(ended) if until is Until.ALL else any(ended)
 

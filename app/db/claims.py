@@ -116,13 +116,19 @@ async def claim(
 
 OFFERS = text(f"""
     SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json))
-         AS w (n integer, project_id uuid, queues json, types json)
-    WHERE EXISTS (
+         AS w (n integer, project_id uuid, queues json, types json, job_ids json)
+    WHERE w.job_ids IS NULL AND EXISTS (
         SELECT FROM queues q
         JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
          AND {WAITING} AND {NOT_OVERDUE}
         WHERE q.project_id = w.project_id AND NOT q.paused
           AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
+          AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
+    )
+    OR EXISTS (
+        SELECT FROM json_array_elements_text(w.job_ids) AS asked
+        JOIN jobs j ON j.project_id = w.project_id AND j.id = CAST(asked AS uuid) AND {WAITING} AND {NOT_OVERDUE}
+        WHERE (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
 """)
@@ -136,6 +142,7 @@ async def select_offers(connection: AsyncConnection, filters: Sequence[ClaimFilt
             "project_id": str(wanted.project_id),
             "queues": None if wanted.queues is None else list(wanted.queues),
             "types": None if wanted.types is None else list(wanted.types),
+            "job_ids": None if wanted.job_ids is None else [str(job_id) for job_id in wanted.job_ids],
         }
         for n, wanted in enumerate(filters)
     ]

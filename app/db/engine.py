@@ -135,7 +135,8 @@ class Database:
 
     async def close(self) -> None:
         """Wait for the units under way, then close the pool."""
-        await asyncio.gather(*self._units, return_exceptions=True)
+        while self._units:  # A unit may have begun another when it ended: a claim that is given back.
+            await asyncio.gather(*self._units, return_exceptions=True)
         await self.engine.dispose()
 
 

@@ -130,7 +130,8 @@ def _statement(event: JobEvent) -> TextClause:
     lease_end = f"coalesce(r.lease_ends_at, {grace})" if event is JobEvent.CANCEL else "r.lease_ends_at"
     return text(f"""
         WITH decided AS (
-            SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version, r.stage, r.progress,
+            SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version,
+                   j.worker AS held_by, j.attempt AS attempt_was, r.stage, r.progress,
                    r.message, r.items_processed, r.items_failed, r.items_skipped, r.updated_at AS reported_at,
                    greatest(r.items_count, r.declared_total) AS items_total
             FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]),
@@ -168,7 +169,8 @@ def _statement(event: JobEvent) -> TextClause:
                 updated_at = statement_timestamp()
             FROM decided d
             WHERE j.project_id = d.project_id AND j.id = d.job_id AND d.target <> d.source
-            RETURNING j.project_id, j.id, d.source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
+            RETURNING j.project_id, j.id, d.source, j.state, d.attempt_was AS attempt, d.held_by AS worker, j.queue,
+                      j.type, j.engine,
                       j.scheduled_at
         ), ended AS (
             DELETE FROM runs r USING moved d

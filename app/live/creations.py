@@ -11,7 +11,7 @@ from app.db.events import NewEvent
 from app.db.idempotency import Record
 from app.db.jobs import Creation
 from app.domain.errors import FieldError, InvalidError, JobtrackError
-from app.domain.job import Created, Documents, Idempotency, JobKey, Lease
+from app.domain.job import Created, Documents, Idempotency, Job, JobKey, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
@@ -134,11 +134,16 @@ async def _read_replays(connection: AsyncConnection, earlier: dict[UUID, Record]
     return {
         key: Created(
             job,
-            Lease(token, None) if job.state is JobState.DISPATCHED and (token := fences[key].token) else None,
+            Lease(token, None) if _untouched(job) and (token := fences[key].token) else None,
             replayed=True,
         )
         for key, job in read.items()
     }
+
+
+def _untouched(job: Job) -> bool:
+    """Whether a job is still as its creator claimed it: any later holder's token is none of the creator's business."""
+    return job.state is JobState.DISPATCHED and job.status_changed_at == job.created_at
 
 
 def _replayed(request: CreateRequest, record: Record, replays: dict[JobKey, Created]) -> Created | JobtrackError:
@@ -148,4 +153,9 @@ def _replayed(request: CreateRequest, record: Record, replays: dict[JobKey, Crea
     if created is None:
         return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
     # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.
-    return created if request.creation.token is not None else replace(created, lease=None)
+    claim = request.creation.job.claim
+    if claim is None or created.lease is None:
+        return replace(created, lease=None)
+    # The same request asked for the same length; at most that much of it is left.
+    seconds = None if claim.lease_seconds is None else float(claim.lease_seconds)
+    return replace(created, lease=Lease(created.lease.token, seconds))

@@ -68,6 +68,12 @@ class GroupWriter(Generic[Request, Result]):
         return [await future for _, future in entries]
 
     async def _write(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            self._writing = None
+
+    async def _write_all(self) -> None:
         while self._waiting:
             size = min(self._max_batch, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
@@ -79,7 +85,6 @@ class GroupWriter(Generic[Request, Result]):
                     future.set_result(outcome)
                 else:
                     future.set_exception(outcome)
-        self._writing = None
 
     async def _commit(self, requests: Sequence[Request]) -> Sequence[Result | Exception]:
         try:

@@ -9,7 +9,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 1.0
+"""Waits and leases are promised within a second or so of an outage's end, so no loop may rest longer."""
 
 
 class Service(Protocol):
@@ -47,11 +48,15 @@ class Loop:
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 await self.turn()
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - a loop that dies silently is worse than any error it meets
+                if loop.time() - began > LONGEST_PAUSE_SECONDS:
+                    pause = FIRST_PAUSE_SECONDS  # It worked for a while: this is a new trouble.
                 log.warning("background turn failed", loop=self.name, error=repr(error))
                 # Jittered, so that many processes do not come back at once after an outage.
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,7 @@ from app.core.keys import Keys, digest_of, make_key
 from app.core.statuses import Until
 from app.domain.errors import (
     AlreadyTerminalError,
+    ForbiddenError,
     InvalidError,
     InvalidTransitionError,
     NotFoundError,
@@ -258,3 +260,46 @@ async def test_keys_are_found_by_digest_and_guessing_is_throttled(runtime: Runti
         await keys.authenticate(make_key()[1], "guesser")
     assert (await keys.authenticate(first, "guesser")).name == "first key"
     assert len(digest_of(first)) == 32
+
+
+async def test_a_replayed_create_never_hands_out_a_later_holders_token(core: Services) -> None:
+    key = Idempotency("POST /v1/jobs", "claimed", b"same")
+
+    async def create_claimed() -> tuple[Job, UUID | None]:
+        job = NewJob(id=new_id(), type="t", claim=Claim(worker="first", lease_seconds=30))
+        made = await core.jobs.create(PROJECT, job, idempotency=key)
+        return made.job, made.lease.token if made.lease else None
+
+    job, token = await create_claimed()
+    assert token is not None
+    assert (await create_claimed())[1] == token
+    await core.leases.submit(Release(project_id=PROJECT, job_id=job.id, token=token))
+    later = await claim(core)
+    assert later.job.id == job.id
+    assert await create_claimed() == (later.job, None)
+
+
+async def test_a_claim_by_id_is_woken_when_the_job_can_be_taken(core: Services) -> None:
+    job = await create(core, engine="celery")
+    wanted = ClaimFilter(project_id=PROJECT, job_ids=(job.id,))
+    (held_now,) = await core.leases.claim(wanted, worker="a", max_jobs=1, lease_seconds=30, wait_seconds=0)
+    waiting = asyncio.create_task(core.leases.claim(wanted, worker="b", max_jobs=1, lease_seconds=30, wait_seconds=20))
+    await core.leases.submit(Release(**held(held_now)))
+    async with asyncio.timeout(10):
+        (claimed,) = await waiting
+    assert claimed.job.worker == "b"
+
+
+async def test_a_rerun_stays_within_the_queues_of_the_key(core: Services) -> None:
+    job = await completed(core)
+    with pytest.raises(ForbiddenError):
+        await core.jobs.rerun(PROJECT, job.id, queues=frozenset({"other"}))
+
+
+async def test_a_wait_for_change_ends_at_once_where_nothing_can_change(core: Services) -> None:
+    job = await completed(core)
+    async with asyncio.timeout(10):
+        found = await core.statuses.wait(
+            PROJECT, [job.id], seconds=-1, until=Until.CHANGE, versions={job.id: job.version}
+        )
+    assert found[job.id].version == job.version

@@ -67,7 +67,7 @@ async def rerun_job(id: str, services: CoreServices, caller: Caller) -> Response
     job_id = parse_id(id)
     if job_id is None:
         raise NotFoundError("There is no such job.")
-    created = await services.jobs.rerun(caller.project_id, job_id)
+    created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues)
     return _answer(translate.rerun_answer(created.job, job_id))
 
 
