@@ -167,13 +167,12 @@ async def rerun(
 ) -> Response:
     """Make a new job like an ended one, which stays as it is. While such a rerun is live, another call answers it."""
     parsed = job_id_of(job_id)
-    if caller.queues is not None:
-        check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
     created = await services.jobs.rerun(
         caller.project_id,
         parsed,
         only_failed_items=how is not None and how.only_failed_items,
         idempotency=await idempotency_of(request),
+        queues=caller.queues,
     )
     response = _created(created)
     response.headers["Link"] = f'</v1/jobs/{parsed}>; rel="original"'

@@ -100,11 +100,7 @@ class Jobs:
         new_job_id = new_id()
 
         async def work(connection: AsyncConnection) -> tuple[Created, list[Change]]:
-            if queues is not None:
-                original = (await jobs.select_by_ids(connection, [(project_id, job_id)])).get((project_id, job_id))
-                if original is not None and original.queue not in queues:
-                    raise ForbiddenError(f"This key may not create jobs in the queue {original.queue!r}.")
-            return await _rerun(connection, (project_id, job_id), new_job_id, idempotency, only_failed_items)
+            return await _rerun(connection, (project_id, job_id), new_job_id, idempotency, only_failed_items, queues)
 
         created, changes = await self._database.write(work)
         self._announce(changes)
@@ -117,12 +113,15 @@ async def _rerun(
     new_job_id: UUID,
     idempotency: Idempotency | None,
     only_failed_items: bool,
+    queues: frozenset[str] | None,
 ) -> tuple[Created, list[Change]]:
     # The original's lock lets one rerun of it through at a time, so that two calls at once do not make two jobs.
     await transitions.lock_in_order(connection, [key])
     original = (await jobs.select_with_documents(connection, [key])).get(key)
     if original is None:
         raise no_such_job()
+    if queues is not None and original.queue not in queues:
+        raise ForbiddenError("The key may not use this queue.")
     if original.state not in RERUNNABLE:
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original

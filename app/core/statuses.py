@@ -58,11 +58,11 @@ class Statuses:
             while not _satisfied(found, until, versions or {}):
                 _note(watch, project_id, job_ids, found)
                 left = None if ends_at is None else ends_at - loop.time()
-                if not await watch.changed(left):
-                    # One more read: what changed as the time ran out, or unheard before a drain, is still told.
-                    found = await self._jobs.get_many(project_id, job_ids)
-                    break
+                woken = await watch.changed(left)
+                # Read whatever ended the wait: what changed as the time ran out, or unheard, is still told.
                 found = await self._jobs.get_many(project_id, job_ids)
+                if not woken:
+                    break
         return await self._jobs.get_many(project_id, job_ids, documents=True) if documents else found
 
 
