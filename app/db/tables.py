@@ -175,6 +175,8 @@ jobs = Table(
         postgresql_where=text(f"expires_at IS NOT NULL AND state IN ({literals(LIVE)})"),
     ),
     Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
+    # What retention walks, and what the rates of a queue are counted in.
+    Index("jobs_ended", "project_id", "queue", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
 )
 
 job_labels = Table(
@@ -220,6 +222,33 @@ payloads = Table("payloads", metadata, _plain_project(), _job(), Column("payload
 
 results = Table("results", metadata, _plain_project(), _job(), Column("result", JSON), Column("billing", JSON))
 
+# A job's input is described here and lies in chunks, which a rerun shares with its original.
+inputs = Table(
+    "inputs",
+    metadata,
+    _plain_project(),
+    _job(),
+    Column("upload_id", Uuid, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    # It holds credentials: dropped when the job has ended, and `dropped_at` says so to a rerun.
+    Column("sensitive", Boolean, nullable=False),
+    _timestamp("created_at"),
+    _timestamp("dropped_at", nullable=True),
+    Index("inputs_upload", "project_id", "upload_id"),
+)
+
+input_chunks = Table(
+    "input_chunks",
+    metadata,
+    _plain_project(),
+    Column("upload_id", Uuid, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    _timestamp("created_at"),
+)
+
 checkpoints = Table("checkpoints", metadata, _plain_project(), _job(), Column("checkpoint", JSON, nullable=False))
 
 items = Table(
@@ -263,6 +292,9 @@ events = Table(
     Column("data", JSON),
     Index("events_feed", "project_id", "xid", "id"),
 )
+
+# Jobs whose row is gone and whose other rows, perhaps millions, are being pruned in steps.
+deletions = Table("deletions", metadata, _plain_project(), _job(), _timestamp("deleted_at"))
 
 job_logs = Table(
     "job_logs",
