@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from uuid import uuid4
 
+from app.core.bulk import Bulk
 from app.core.health import Health
 from app.core.items import Items
+from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.core.keys import Keys
 from app.core.leases import Leases
+from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
@@ -21,6 +24,7 @@ from app.live.service import Service
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
 from app.live.worker_calls import apply_worker_calls
+from app.maintenance.pruner import Pruner
 from app.maintenance.rescuer import Rescuer
 from app.web.deps import Services
 
@@ -52,15 +56,24 @@ class Runtime:
         full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
         leases = Leases(self.database, calls, self.claimers, announce)
+        lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
+            lists=lists,
+            bulk=Bulk(self.database, jobs, lists, announce),
             leases=leases,
             statuses=Statuses(jobs, self.waiters),
             items=Items(self.database, jobs),
             keys=keys,
             health=Health(self.database),
         )
-        self._loops: Iterable[Service] = (self.announcer, self.feed, self.sweep, Rescuer(leases))
+        self._loops: Iterable[Service] = (
+            self.announcer,
+            self.feed,
+            self.sweep,
+            Rescuer(leases),
+            Pruner(Retention(self.database, announce)),
+        )
 
     async def start(self) -> None:
         """Start the background loops; the database is connected to when it is first needed."""

@@ -1,4 +1,4 @@
-"""Jobs: create, read (and wait for one), rerun, cancel."""
+"""Jobs: create, read (and wait for one), rerun, cancel, delete."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -193,10 +193,24 @@ async def rerun(
 async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
     """Cancel a job. One that a worker holds is `cancelling` until the worker gives it back. Repeating is harmless."""
     parsed = job_id_of(job_id)
-    job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name)
+    job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name, queues=caller.queues)
     if job.state is JobState.CANCELLING:
         return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}"})
     return json_response(job_document(job))
+
+
+@jobs.delete(
+    "/jobs/{job_id}",
+    operation_id="jobs_delete",
+    summary="Delete a job that has ended",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "It is gone, for every reader."}, **problems(404, 409)},
+)
+async def delete(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+    """Delete a job with all that belongs to it. One that has not ended must be cancelled first."""
+    await services.jobs.delete(caller.project_id, job_id_of(job_id), queues=caller.queues)
+    return Response(status_code=204)
 
 
 def _created(created: Created) -> Response:

@@ -95,6 +95,22 @@ class JobInWait(JobSummary):
     billing: Any = None
 
 
+class JobList(Answer):
+    """A page of jobs, newest first. Only a null `next_cursor` is the end."""
+
+    jobs: list[JobInWait]
+    next_cursor: str | None
+
+
+class BulkResult(Answer):
+    """What one call about many jobs came to."""
+
+    matched: int = Field(description="Jobs that this call looked at and that fit.")
+    changed: int = Field(description="Those of them that it changed; 0 in a dry run.")
+    dry_run: bool
+    next_cursor: str | None = Field(description="Where the next call goes on; null at the end.")
+
+
 class LeaseOut(Answer):
     """The right to write to a job."""
 

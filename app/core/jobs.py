@@ -1,4 +1,6 @@
-"""Creating, reading, cancelling and rerunning jobs."""
+"""Creating, reading, cancelling, rerunning and deleting single jobs. Many at once are in `bulk`, lists in
+`job_lists`.
+"""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -6,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import items, jobs, transitions
+from app.db import deletions, items, jobs, transitions
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
@@ -64,14 +66,18 @@ class Jobs:
         found = await reads.get_many([(project_id, job_id) for job_id in job_ids])
         return {job_id: found[project_id, job_id] for job_id in job_ids if (project_id, job_id) in found}
 
-    async def cancel(self, project_id: UUID, job_id: UUID, *, by: str | None) -> Job:
+    async def cancel(
+        self, project_id: UUID, job_id: UUID, *, by: str | None, queues: frozenset[str] | None = None
+    ) -> Job:
         """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is
-        harmless.
+        harmless. `queues` are the only ones that the caller's key may use; None means all.
         """
         key = (project_id, job_id)
 
         async def work(connection: AsyncConnection) -> tuple[Job | None, list[Change]]:
             await transitions.lock_in_order(connection, [key])
+            if queues is not None:
+                check_queue((await jobs.select_by_ids(connection, [key])).get(key), queues)
             move = Move(project_id=project_id, job_id=job_id, cancelled_by=by)
             moved = await move_jobs(connection, JobEvent.CANCEL, [move])
             return (await jobs.select_by_ids(connection, [key])).get(key), changes_of(moved)
@@ -106,6 +112,28 @@ class Jobs:
         self._announce(changes)
         return created
 
+    async def delete(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> None:
+        """Delete a job that has ended: gone for every reader at once, its rows are pruned in steps."""
+        key = (project_id, job_id)
+
+        async def work(connection: AsyncConnection) -> None:
+            await transitions.lock_in_order(connection, [key])
+            job = (await jobs.select_by_ids(connection, [key])).get(key)
+            if job is None:
+                raise no_such_job()
+            check_queue(job, queues)
+            if not await deletions.delete(connection, [key]):
+                raise InvalidTransitionError(f"The job is still {job.state}; only an ended job can be deleted.", job)
+
+        await self._database.write(work)
+        self._announce([Change(key)])
+
+
+def check_queue(job: Job | None, queues: frozenset[str] | None) -> None:
+    """Refuse a job of a queue that the caller's key may not use."""
+    if job is not None and queues is not None and job.queue not in queues:
+        raise ForbiddenError("The key may not use this queue.")
+
 
 async def _rerun(
     connection: AsyncConnection,
@@ -120,8 +148,7 @@ async def _rerun(
     original = (await jobs.select_with_documents(connection, [key])).get(key)
     if original is None:
         raise no_such_job()
-    if queues is not None and original.queue not in queues:
-        raise ForbiddenError("The key may not use this queue.")
+    check_queue(original, queues)
     if original.state not in RERUNNABLE:
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original

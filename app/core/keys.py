@@ -68,6 +68,8 @@ class Keys:
         self._database = database
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._used: set[tuple[UUID, str]] = set()
+        self._changes = 0
 
     async def authenticate(self, key: str, address: str) -> Principal:
         """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
@@ -83,11 +85,16 @@ class Keys:
         async def work(connection: AsyncConnection) -> Principal | None:
             return await keys.select_by_digest(connection, digest)
 
+        changes = self._changes
         principal = await self._database.read(work)
         if principal is None:
             self._remembered.pop(digest, None)
             self._count_wrong(address, now)
             raise UnauthorizedError("This API key is not valid.")
+        self._used.add((principal.project_id, principal.key_id))
+        if changes != self._changes:
+            # Some key was revoked while this one was read: what was read may be older than that.
+            return principal
         self._remembered[digest] = _Remembered(principal, now + REMEMBERED_SECONDS)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
@@ -95,7 +102,16 @@ class Keys:
 
     def forget(self) -> None:
         """Forget all keys, because one of them was made or revoked somewhere."""
+        self._changes += 1
         self._remembered.clear()
+
+    async def write_uses(self) -> None:
+        """Write down which keys were used since the last call. Once a minute and for all at once: a write per request
+        would make the key's row the hottest of all.
+        """
+        used, self._used = self._used, set()
+        if used:
+            await self._database.write(lambda connection: keys.mark_used(connection, used))
 
     def _throttle(self, address: str, now: float) -> None:
         count, since = self._wrong.get(address, (0, now))

@@ -1,5 +1,6 @@
 """API keys and the projects they belong to."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.principal import Principal, Scope
+from app.domain.principal import Principal, Project, Scope, StoredKey
 
 SELECT_BY_DIGEST = text("""
     SELECT k.project_id, k.id, k.name, k.scopes, k.queues, k.expires_at FROM keys k
@@ -35,25 +36,30 @@ async def select_by_digest(connection: AsyncConnection, digest: bytes) -> Princi
 
 
 INSERT_PROJECT = text("""
-    INSERT INTO projects (id, name, created_at) VALUES (:id, :name, statement_timestamp()) ON CONFLICT DO NOTHING
+    INSERT INTO projects (id, name, created_at) VALUES (:id, :name, statement_timestamp())
+    RETURNING id, name, created_at
 """)
 
+# A time that has passed makes no key: by the database's clock, which is the one that ends it.
 INSERT_KEY = text("""
     INSERT INTO keys (project_id, id, name, digest, scopes, queues, created_at, expires_at)
-    VALUES (:project_id, :id, :name, :digest, :scopes, :queues, statement_timestamp(), :expires_at)
+    SELECT :project_id, :id, :name, :digest, CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(),
+           CAST(:expires_at AS timestamptz)
+    WHERE CAST(:expires_at AS timestamptz) IS NULL OR CAST(:expires_at AS timestamptz) > statement_timestamp()
+    RETURNING project_id, id, name, scopes, queues, created_at, expires_at, revoked_at, last_used_at
 """)
 
 
-async def insert_project(connection: AsyncConnection, project_id: UUID, name: str) -> None:
-    """Make a project, unless it is there."""
-    await connection.execute(INSERT_PROJECT, {"id": project_id, "name": name})
+async def insert_project(connection: AsyncConnection, project_id: UUID, name: str) -> Project:
+    """Make a project."""
+    return Project(*(await connection.execute(INSERT_PROJECT, {"id": project_id, "name": name})).one())
 
 
 async def insert_key(
     connection: AsyncConnection, principal: Principal, digest: bytes, *, expires_at: datetime | None = None
-) -> None:
-    """Store a key by its digest; the key itself is never stored."""
-    await connection.execute(
+) -> StoredKey | None:
+    """Store a key by its digest, never the key itself; None if its end has passed already."""
+    rows = await connection.execute(
         INSERT_KEY,
         {
             "project_id": principal.project_id,
@@ -65,6 +71,135 @@ async def insert_key(
             "expires_at": expires_at,
         },
     )
+    row = rows.one_or_none()
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Row[Any]) -> StoredKey:
+    return StoredKey(
+        project_id=row.project_id,
+        id=row.id,
+        name=row.name,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        queues=None if row.queues is None else frozenset(row.queues),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+_COLUMNS = "k.project_id, k.id, k.name, k.scopes, k.queues, k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
+
+SELECT_KEY = text(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
+
+# Two keys of one microsecond come on one page, so that the time alone says where the next one begins.
+SELECT_KEYS = text(f"""
+    SELECT {_COLUMNS} FROM keys k
+    WHERE k.project_id = :project_id AND (CAST(:before AS timestamptz) IS NULL OR k.created_at < :before)
+    ORDER BY k.created_at DESC FETCH FIRST :limit ROWS WITH TIES
+""")
+
+
+async def select_key(connection: AsyncConnection, project_id: UUID, key_id: str) -> StoredKey | None:
+    """Read one key of a project, whatever became of it."""
+    row = (await connection.execute(SELECT_KEY, {"project_id": project_id, "id": key_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def select_keys(
+    connection: AsyncConnection, project_id: UUID, *, before: datetime | None, limit: int
+) -> list[StoredKey]:
+    """List keys of a project, newest first; more than `limit` where the last ones were made at the same moment."""
+    rows = await connection.execute(SELECT_KEYS, {"project_id": project_id, "before": before, "limit": limit})
+    return [_stored(row) for row in rows]
+
+
+REVOKE = text("""
+    UPDATE keys SET revoked_at = statement_timestamp()
+    WHERE project_id = :project_id AND id = :id AND revoked_at IS NULL
+""")
+
+SET_EXPIRY = text(f"""
+    UPDATE keys k SET expires_at = :expires_at WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
+    RETURNING {_COLUMNS}
+""")
+
+
+async def revoke(connection: AsyncConnection, project_id: UUID, key_id: str) -> None:
+    """End a key for good; one that was revoked keeps its moment."""
+    await connection.execute(REVOKE, {"project_id": project_id, "id": key_id})
+
+
+async def set_expiry(
+    connection: AsyncConnection, project_id: UUID, key_id: str, expires_at: datetime | None
+) -> StoredKey | None:
+    """Set when a key ends; None if it was revoked."""
+    values = {"project_id": project_id, "id": key_id, "expires_at": expires_at}
+    row = (await connection.execute(SET_EXPIRY, values)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+# All projects' keys: whoever administers the service belongs to one of them and rules over all.
+SELECT_IS_LAST_OPERATOR = text("""
+    SELECT EXISTS (
+        SELECT FROM keys k
+        WHERE k.project_id = :project_id AND k.id = :id AND 'operator' = ANY(k.scopes) AND k.revoked_at IS NULL
+          AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
+          AND NOT EXISTS (
+              SELECT FROM keys o
+              WHERE 'operator' = ANY(o.scopes) AND o.revoked_at IS NULL
+                AND NOT (o.project_id = k.project_id AND o.id = k.id)
+                AND (o.expires_at IS NULL OR (k.expires_at IS NOT NULL AND o.expires_at > statement_timestamp()))
+          )
+    )
+""")
+
+
+async def is_last_operator(connection: AsyncConnection, project_id: UUID, key_id: str) -> bool:
+    """Whether no other key could administer the service for as long as this one can; call under `lock_keys`."""
+    rows = await connection.execute(SELECT_IS_LAST_OPERATOR, {"project_id": project_id, "id": key_id})
+    return bool(rows.scalar_one())
+
+
+# Locked in the order of their ids: two processes that saw the same keys would otherwise deadlock.
+MARK_USED = text("""
+    WITH used AS (
+        SELECT k.project_id, k.id
+        FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS text[])) AS i (project_id, id)
+        JOIN keys k ON k.project_id = i.project_id AND k.id = i.id
+        ORDER BY k.project_id, k.id FOR UPDATE OF k
+    )
+    UPDATE keys k SET last_used_at = statement_timestamp() FROM used u
+    WHERE k.project_id = u.project_id AND k.id = u.id
+""")
+
+
+async def mark_used(connection: AsyncConnection, used: Collection[tuple[UUID, str]]) -> None:
+    """Note that these keys were used just now."""
+    values = {"project_ids": [project_id for project_id, _ in used], "ids": [key_id for _, key_id in used]}
+    await connection.execute(MARK_USED, values)
+
+
+SELECT_PROJECT = text("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
+
+SELECT_PROJECTS = text("""
+    SELECT p.id, p.name, p.created_at FROM projects p
+    WHERE CAST(:before AS timestamptz) IS NULL OR p.created_at < :before
+    ORDER BY p.created_at DESC FETCH FIRST :limit ROWS WITH TIES
+""")
+
+
+async def select_project(connection: AsyncConnection, project_id: UUID) -> Project | None:
+    """Read a project."""
+    row = (await connection.execute(SELECT_PROJECT, {"id": project_id})).one_or_none()
+    return None if row is None else Project(*row)
+
+
+async def select_projects(connection: AsyncConnection, *, before: datetime | None, limit: int) -> list[Project]:
+    """List projects, newest first; more than `limit` where the last ones were made at the same moment."""
+    rows = await connection.execute(SELECT_PROJECTS, {"before": before, "limit": limit})
+    return [Project(*row) for row in rows]
 
 
 async def any_key(connection: AsyncConnection) -> bool:

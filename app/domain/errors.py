@@ -133,3 +133,15 @@ class IdempotencyInProgressError(ConflictError):
 
     code = "idempotency_in_progress"
     retryable = True
+
+
+class KeyRevokedError(ConflictError):
+    """The key was revoked, and a revoked key stays what it is."""
+
+    code = "key_revoked"
+
+
+class LastOperatorKeyError(ConflictError):
+    """Without this key nobody could administer the service any more."""
+
+    code = "last_operator_key"

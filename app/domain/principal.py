@@ -1,4 +1,4 @@
-"""Who is calling: the project and the rights that a key stands for."""
+"""Who is calling: the project and the rights that a key stands for; and keys and projects as they are managed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,9 +32,43 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
     queues: frozenset[str] | None = None
-    """The only queues this key may create in, claim from and report to; None means all."""
+    """The only queues this key may create in, rerun in and claim from; None means all.
+
+    Reports need no such check: the token that fences them was handed out by a claim or a create that was checked.
+    """
     expires_at: datetime | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the key has the scope, by itself or within a wider one."""
         return scope in self.scopes or any(scope in IMPLIED.get(held, ()) for held in self.scopes)
+
+    def covers(self, scopes: frozenset[Scope], queues: frozenset[str] | None) -> bool:
+        """Whether a key of these scopes and queues may nothing that this one may not."""
+        if self.queues is not None and (queues is None or not queues <= self.queues):
+            return False
+        return all(self.may(scope) for scope in scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A tenant."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """A key as it can be shown at any time: never the key itself, which nobody stores."""
+
+    project_id: UUID
+    id: str
+    name: str
+    scopes: frozenset[Scope]
+    queues: frozenset[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    """Written down once a minute at most, so it may be a minute behind."""

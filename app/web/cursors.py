@@ -7,7 +7,8 @@ from typing import Final
 
 from app.domain.errors import FieldError, InvalidError
 
-_POSITION_BYTES: Final = 8
+_POSITION_BYTES: Final = 16
+"""Room for a UUID, or for a transaction and a row of it."""
 _SEAL_BYTES: Final = 8
 MAX_LENGTH: Final = 64
 

@@ -9,8 +9,10 @@ from app.domain.principal import Principal
 
 if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
+    from app.core.bulk import Bulk
     from app.core.health import Health
     from app.core.items import Items
+    from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
     from app.core.keys import Keys
     from app.core.leases import Leases
@@ -22,6 +24,8 @@ class Services:
     """The core as the edges see it; the runtime builds one and `create_app` keeps it in `app.state.services`."""
 
     jobs: "Jobs"
+    lists: "JobLists"
+    bulk: "Bulk"
     leases: "Leases"
     statuses: "Statuses"
     items: "Items"

@@ -71,6 +71,8 @@ TITLES: Final[Mapping[str, str]] = {
     "already_terminal": "The job has ended",
     "invalid_transition": "The job's state does not allow this",
     "idempotency_in_progress": "The first call is still running",
+    "key_revoked": "The key is revoked",
+    "last_operator_key": "It is the last key of its kind",
 }
 
 

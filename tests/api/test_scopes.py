@@ -36,6 +36,10 @@ def test_scopes_by_what_a_route_does() -> None:
     assert found == {
         "jobs_create": Scope.SUBMIT,
         "jobs_get": Scope.READ,
+        "jobs_list": Scope.READ,
+        "jobs_delete": Scope.SUBMIT,
+        "jobs_cancel_many": Scope.SUBMIT,
+        "jobs_rerun_many": Scope.SUBMIT,
         "jobs_wait": Scope.READ,
         "jobs_rerun": Scope.SUBMIT,
         "jobs_cancel": Scope.SUBMIT,

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.db import claims, items, jobs, keys, reports, sweeps, transitions
+from app.db import claims, deletions, items, job_lists, jobs, keys, reports, sweeps, transitions
 from app.db.engine import asyncpg_dsn
 from app.domain.states import JobEvent
 
@@ -43,6 +43,11 @@ FILL = f"""
 """
 
 STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
+    "list all": (job_lists.listing("all"), {"jobs_pkey"}),
+    "list by state": (job_lists.listing("state"), {"jobs_state_id"}),
+    "list by label": (job_lists.listing("label"), {"job_labels_value"}),
+    "list reruns": (job_lists.listing("original"), {"jobs_original"}),
+    "aged": (deletions.AGED, {"jobs_ended"}),
     "claim by queue": (claims.CLAIM_BY_QUEUE, {"jobs_waiting", "jobs_pkey"}),
     "claim by id": (claims.CLAIM_BY_ID, {"jobs_pkey"}),
     "offers": (claims.OFFERS, {"jobs_waiting"}),

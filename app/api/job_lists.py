@@ -1,0 +1,164 @@
+"""Lists of jobs, and the calls about all jobs that a filter matches."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Body as FromBody
+from fastapi import Depends, Query, Request, Response
+from pydantic import Field
+
+from app.api.filters import JobFilterIn, bound_of, query_filter
+from app.api.render import job_document, json_response
+from app.api.requests import Included
+from app.api.routes import problems, router
+from app.api.schemas import BulkResult, JobList
+from app.core.bulk import MOST_CANCELS, MOST_RERUNS, BulkOutcome
+from app.domain.job_filter import JobFilter
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.deps import CoreServices
+
+lists = router("Jobs")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
+
+_LINK = {"Link": {"description": '`rel="next"`: the next page.', "schema": {"type": "string"}}}
+
+
+@lists.get(
+    "/jobs",
+    operation_id="jobs_list",
+    summary="List jobs, newest first",
+    response_model=JobList,
+    responses={200: {"headers": _LINK, "description": "A page."}, **problems()},
+)
+async def list_jobs(
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.READ)],
+    services: CoreServices,
+    wanted: Annotated[JobFilter, Depends(query_filter)],
+    limit: Annotated[
+        int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before, same filter.")
+    ] = None,
+    include: Annotated[
+        list[Included] | None, Query(max_length=3, description="Large parts to show: payload, result, billing.")
+    ] = None,
+) -> Response:
+    """Give the jobs that fulfil all conditions. A page may be short or empty; only a null cursor is the end."""
+    bound = bound_of(wanted)
+    shown = {part.value for part in include or ()}
+    page = await services.lists.page(
+        caller.project_id,
+        wanted,
+        before=None if cursor is None else UUID(int=read_cursor(cursor, *bound)),
+        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        documents=bool(shown),
+    )
+    next_cursor = None if page.next_before is None else write_cursor(page.next_before.int, *bound)
+    headers = {}
+    if next_cursor is not None:
+        url = request.url.include_query_params(cursor=next_cursor)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return json_response(
+        {"jobs": [job_document(job, shown) for job in page.jobs], "next_cursor": next_cursor}, 200, headers
+    )
+
+
+class BulkIn(JobFilterIn):
+    """Which jobs, and how many of them at a time. At least one condition must be given."""
+
+    cursor: Annotated[str, Field(max_length=4 * MAX_LENGTH)] | None = Field(
+        default=None, description="`next_cursor` of the call before, same filter."
+    )
+    dry_run: bool = Field(default=False, description="Count what matches, and change nothing.")
+
+    def before(self) -> UUID | None:
+        """Give where the last call stopped."""
+        return None if self.cursor is None else UUID(int=read_cursor(self.cursor, *bound_of(self.to_domain())))
+
+
+class BulkCancelIn(BulkIn):
+    """Cancel what matches."""
+
+    limit: int = Field(default=MOST_CANCELS, ge=1, le=MOST_CANCELS)
+
+
+class BulkRerunIn(BulkIn):
+    """Rerun what matches."""
+
+    limit: int = Field(default=MOST_RERUNS, ge=1, le=MOST_RERUNS)
+    only_failed_items: bool = False
+
+
+_AFTER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "What this call did; call again with `next_cursor` until it is null."}
+}
+
+
+@lists.post(
+    "/jobs/cancel",
+    operation_id="jobs_cancel_many",
+    summary="Cancel all jobs that a filter matches",
+    response_model=BulkResult,
+    responses={**_AFTER, **problems(body=True)},
+)
+async def cancel_many(
+    caller: Submitter,
+    services: CoreServices,
+    how: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
+) -> Response:
+    """Cancel live jobs that match, the newest first, up to `limit` a call. Those that have ended do not match."""
+    outcome = await services.bulk.cancel(
+        caller.project_id,
+        how.to_domain(),
+        by=caller.name,
+        before=how.before(),
+        limit=how.limit,
+        dry_run=how.dry_run,
+        queues=caller.queues,
+    )
+    return _answer(outcome, how)
+
+
+@lists.post(
+    "/jobs/rerun",
+    operation_id="jobs_rerun_many",
+    summary="Rerun all jobs that a filter matches",
+    response_model=BulkResult,
+    responses={**_AFTER, **problems(body=True)},
+)
+async def rerun_many(
+    caller: Submitter,
+    services: CoreServices,
+    how: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
+) -> Response:
+    """Rerun ended jobs that match, the newest first, up to `limit` a call. One with a live rerun is not rerun again."""
+    outcome = await services.bulk.rerun(
+        caller.project_id,
+        how.to_domain(),
+        only_failed_items=how.only_failed_items,
+        before=how.before(),
+        limit=how.limit,
+        dry_run=how.dry_run,
+        queues=caller.queues,
+    )
+    return _answer(outcome, how)
+
+
+def _answer(outcome: BulkOutcome, how: BulkIn) -> Response:
+    bound = bound_of(how.to_domain())
+    return json_response(
+        {
+            "matched": outcome.matched,
+            "changed": outcome.changed,
+            "dry_run": how.dry_run,
+            "next_cursor": None if outcome.next_before is None else write_cursor(outcome.next_before.int, *bound),
+        }
+    )

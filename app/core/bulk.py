@@ -1,0 +1,120 @@
+"""Cancelling and rerunning all jobs that a filter matches, a bounded number a call."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.job_lists import JobLists
+from app.core.jobs import Jobs
+from app.db import transitions
+from app.db.engine import Database
+from app.db.transitions import Move
+from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
+from app.domain.job_filter import JobFilter, JobPage
+from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
+from app.live.change_feed import Change
+from app.live.moves import changes_of, move_jobs
+
+MOST_CANCELS: Final = 1_000
+MOST_RERUNS: Final = 100
+"""A rerun copies items and is a transaction of its own, so that one with a million of them delays no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOutcome:
+    """What one call came to. Call again with `next_before` until it is None."""
+
+    matched: int
+    changed: int
+    next_before: UUID | None
+
+
+class Bulk:
+    """Does to many jobs what `Jobs` does to one."""
+
+    def __init__(
+        self, database: Database, jobs: Jobs, lists: JobLists, announce: Callable[[Iterable[Change]], None]
+    ) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._lists = lists
+        self._announce = announce
+
+    async def cancel(
+        self,
+        project_id: UUID,
+        wanted: JobFilter,
+        *,
+        by: str | None,
+        before: UUID | None = None,
+        limit: int = MOST_CANCELS,
+        dry_run: bool = False,
+        queues: frozenset[str] | None = None,
+    ) -> BulkOutcome:
+        """Ask for a cancel of up to `limit` live jobs; those already being cancelled are not counted."""
+        sources = sources_of(JobEvent.CANCEL) - {JobState.CANCELLING}
+        page = await self._matching(project_id, wanted, sources, queues, before=before, limit=min(limit, MOST_CANCELS))
+        if dry_run or not page.jobs:
+            return BulkOutcome(len(page.jobs), 0, page.next_before)
+        keys = [(project_id, job.id) for job in page.jobs]
+
+        async def work(connection: AsyncConnection) -> list[Change]:
+            await transitions.lock_in_order(connection, keys)
+            moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for _, job_id in keys]
+            return changes_of(await move_jobs(connection, JobEvent.CANCEL, moves))
+
+        changes = await self._database.write(work)
+        self._announce(changes)
+        return BulkOutcome(len(keys), len(changes), page.next_before)
+
+    async def rerun(
+        self,
+        project_id: UUID,
+        wanted: JobFilter,
+        *,
+        only_failed_items: bool = False,
+        before: UUID | None = None,
+        limit: int = MOST_RERUNS,
+        dry_run: bool = False,
+        queues: frozenset[str] | None = None,
+    ) -> BulkOutcome:
+        """Rerun up to `limit` ended jobs, each in a transaction of its own. One that has a live rerun, has nothing to
+        rerun or is gone meanwhile is matched and not changed.
+        """
+        page = await self._matching(
+            project_id, wanted, RERUNNABLE, queues, before=before, limit=min(limit, MOST_RERUNS)
+        )
+        if dry_run:
+            return BulkOutcome(len(page.jobs), 0, page.next_before)
+        changed = 0
+        for job in page.jobs:
+            try:
+                created = await self._jobs.rerun(project_id, job.id, only_failed_items=only_failed_items, queues=queues)
+            except JobtrackError as error:
+                if error.retryable:
+                    raise
+                continue
+            changed += not created.replayed
+        return BulkOutcome(len(page.jobs), changed, page.next_before)
+
+    async def _matching(
+        self,
+        project_id: UUID,
+        wanted: JobFilter,
+        states: frozenset[JobState],
+        queues: frozenset[str] | None,
+        *,
+        before: UUID | None,
+        limit: int,
+    ) -> JobPage:
+        if wanted.everything:
+            raise InvalidError("Give at least one condition: a call about all jobs of a project is a slip, mostly.")
+        if queues is not None:
+            if wanted.queues is not None and not wanted.queues <= queues:
+                raise ForbiddenError("The key may not use this queue.")
+            wanted = replace(wanted, queues=wanted.queues or queues)
+        states = states if wanted.states is None else states & wanted.states
+        return await self._lists.page(project_id, replace(wanted, states=states), before=before, limit=limit)

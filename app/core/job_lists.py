@@ -1,0 +1,68 @@
+"""Lists of jobs: by cursor natively, by offset for the vendors whose contract wants one."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.jobs import Jobs
+from app.db import job_lists
+from app.db.engine import Database
+from app.db.job_lists import Listed
+from app.domain.job import Job
+from app.domain.job_filter import CountedPage, JobFilter, JobPage
+
+FILTER_WINDOW: Final = 5_000
+"""With a filter at most this many jobs are looked at for one page: a short page and a cursor, never a long scan."""
+MOST_BY_OFFSET: Final = 10_000
+"""How far back a list by offset reaches. Skipping rows costs reading them, and an offset drifts while jobs are made."""
+
+
+class JobLists:
+    """The jobs of a project, newest first."""
+
+    def __init__(self, database: Database, jobs: Jobs) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    async def page(
+        self,
+        project_id: UUID,
+        wanted: JobFilter,
+        *,
+        before: UUID | None = None,
+        limit: int = 50,
+        documents: bool = False,
+    ) -> JobPage:
+        """Give the jobs that are older than `before`. A page may be short; only a `next_before` of None is the end."""
+        window = limit + 1 if wanted.everything else FILTER_WINDOW
+        found = await self._select(project_id, wanted, before=before, window=window, limit=limit + 1, offset=0)
+        shown = tuple(found.jobs[:limit])
+        next_before = None
+        if len(found.jobs) > limit:
+            next_before = shown[-1].id
+        elif found.seen == window:
+            next_before = found.last_id
+        return JobPage(await self._whole(project_id, shown) if documents else shown, next_before)
+
+    async def page_by_offset(self, project_id: UUID, wanted: JobFilter, *, offset: int, limit: int) -> CountedPage:
+        """Give jobs behind the newest `offset`, and how many there are; both among the newest 10,000 looked at."""
+        found = await self._select(
+            project_id, wanted, before=None, window=MOST_BY_OFFSET, limit=limit, offset=min(offset, MOST_BY_OFFSET)
+        )
+        return CountedPage(tuple(found.jobs), found.total)
+
+    async def _select(
+        self, project_id: UUID, wanted: JobFilter, *, before: UUID | None, window: int, limit: int, offset: int
+    ) -> Listed:
+        async def work(connection: AsyncConnection) -> Listed:
+            return await job_lists.select_page(
+                connection, project_id, wanted, before=before, window=window, limit=limit, offset=offset
+            )
+
+        return await self._database.read(work)
+
+    async def _whole(self, project_id: UUID, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+        """Read the documents as well; a job that was deleted meanwhile drops out of the page."""
+        found = await self._jobs.get_many(project_id, [job.id for job in jobs], documents=True)
+        return tuple(found.values())

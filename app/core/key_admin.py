@@ -1,0 +1,186 @@
+"""Managing keys and projects: who may make, end and see which of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.keys import digest_of, make_key
+from app.db import keys
+from app.db.engine import Database
+from app.domain.errors import (
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    KeyRevokedError,
+    LastOperatorKeyError,
+    NotFoundError,
+)
+from app.domain.ids import new_id
+from app.domain.principal import Principal, Project, Scope, StoredKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key that somebody asks for; `project_id` None is the project of whoever asks."""
+
+    name: str
+    scopes: frozenset[Scope]
+    queues: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    project_id: UUID | None = None
+
+
+class KeyAdmin:
+    """Makes, shows and ends keys. A key manages only keys that may nothing that it may not itself."""
+
+    def __init__(self, database: Database, announce_keys: Callable[[], None]) -> None:
+        self._database = database
+        self._announce_keys = announce_keys
+
+    async def create(self, caller: Principal, wanted: NewKey) -> tuple[StoredKey, str]:
+        """Make a key; gives it as it is stored, and the key itself, which is known to nobody but the reader."""
+        project_id = _project_of(caller, wanted.project_id)
+        if not caller.covers(wanted.scopes, wanted.queues):
+            raise ForbiddenError("A key cannot make one that may more than itself: a scope or queue is missing here.")
+        key_id, key = make_key()
+        principal = Principal(project_id, key_id, wanted.name, wanted.scopes, wanted.queues)
+
+        async def work(connection: AsyncConnection) -> StoredKey:
+            if await keys.select_project(connection, project_id) is None:
+                raise _invalid("/project_id", "not_found", "There is no such project.")
+            made = await keys.insert_key(connection, principal, digest_of(key), expires_at=wanted.expires_at)
+            if made is None:
+                raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
+            return made
+
+        return await self._database.write(work), key
+
+    async def get(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> StoredKey:
+        """Read one key."""
+        place = _project_of(caller, project_id)
+        return await self._database.read(lambda connection: _existing(connection, place, key_id))
+
+    async def page(
+        self, caller: Principal, *, project_id: UUID | None = None, before: datetime | None, limit: int
+    ) -> tuple[list[StoredKey], datetime | None]:
+        """List keys made before a moment, newest first; the moment before which the next page begins, or None."""
+        place = _project_of(caller, project_id)
+
+        async def work(connection: AsyncConnection) -> list[StoredKey]:
+            if await keys.select_project(connection, place) is None:
+                raise NotFoundError("There is no such project.")
+            return await keys.select_keys(connection, place, before=before, limit=limit + 1)
+
+        found = await self._database.read(work)
+        moment = next_moment([key.created_at for key in found], limit)
+        return [key for key in found if moment is None or key.created_at >= moment], moment
+
+    async def revoke(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> None:
+        """End a key for good and at once; harmless when it was revoked before."""
+        place = _project_of(caller, project_id)
+
+        async def work(connection: AsyncConnection) -> None:
+            key = await _managed(connection, caller, place, key_id)
+            await _keep_an_operator(connection, key)
+            await keys.revoke(connection, place, key_id)
+
+        await self._database.write(work)
+        self._announce_keys()
+
+    async def set_expiry(
+        self, caller: Principal, key_id: str, expires_at: datetime | None, *, project_id: UUID | None = None
+    ) -> StoredKey:
+        """Set when a key ends: None is never, a moment that has passed is now."""
+        place = _project_of(caller, project_id)
+
+        async def work(connection: AsyncConnection) -> StoredKey:
+            key = await _managed(connection, caller, place, key_id)
+            if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
+                await _keep_an_operator(connection, key)
+            changed = await keys.set_expiry(connection, place, key_id, expires_at)
+            if changed is None:
+                raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
+            return changed
+
+        changed = await self._database.write(work)
+        self._announce_keys()
+        return changed
+
+
+class Projects:
+    """The tenants. One is made and never deleted: this version has no way to delete all that belongs to it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str) -> Project:
+        """Make a project. Names need not differ: the id is what tells two apart."""
+        project_id = new_id()
+        return await self._database.write(lambda connection: keys.insert_project(connection, project_id, name))
+
+    async def get(self, project_id: UUID) -> Project:
+        """Read one project."""
+        project = await self._database.read(lambda connection: keys.select_project(connection, project_id))
+        if project is None:
+            raise NotFoundError("There is no such project.")
+        return project
+
+    async def page(self, *, before: datetime | None, limit: int) -> tuple[list[Project], datetime | None]:
+        """List projects made before a moment, newest first; the moment before which the next page begins, or None."""
+        found = await self._database.read(
+            lambda connection: keys.select_projects(connection, before=before, limit=limit + 1)
+        )
+        moment = next_moment([project.created_at for project in found], limit)
+        return [project for project in found if moment is None or project.created_at >= moment], moment
+
+
+def next_moment(moments: list[datetime], limit: int) -> datetime | None:
+    """Say at which moment a page ends of which `limit + 1` rows and all ties of the last one were read; None: nowhere.
+
+    Rows of the same moment stay together, so a page may hold some more than its limit and never splits them.
+    """
+    if len(moments) <= limit or moments[limit - 1] == moments[-1]:
+        return None if len(moments) <= limit else moments[-1]
+    return moments[limit - 1]
+
+
+def _project_of(caller: Principal, asked: UUID | None) -> UUID:
+    if asked is None or asked == caller.project_id:
+        return caller.project_id
+    if not caller.may(Scope.OPERATOR):
+        # Whether that project exists or not: a stranger learns nothing.
+        raise ForbiddenError("Only a key with the scope `operator` reaches into another project.")
+    return asked
+
+
+async def _existing(connection: AsyncConnection, project_id: UUID, key_id: str) -> StoredKey:
+    key = await keys.select_key(connection, project_id, key_id)
+    if key is None:
+        raise NotFoundError("There is no such key.")
+    return key
+
+
+async def _managed(connection: AsyncConnection, caller: Principal, project_id: UUID, key_id: str) -> StoredKey:
+    """Read a key that the caller may change; scopes and queues never change, so this needs no lock."""
+    key = await _existing(connection, project_id, key_id)
+    if not caller.covers(key.scopes, key.queues):
+        raise ForbiddenError("This key may more than the one that you sent; only its like can change it.")
+    return key
+
+
+async def _keep_an_operator(connection: AsyncConnection, key: StoredKey) -> None:
+    """Refuse to end the last operator key. Under a lock: two that end each other's would both see the other one."""
+    if Scope.OPERATOR not in key.scopes:
+        return
+    await keys.lock_keys(connection)
+    if await keys.is_last_operator(connection, key.project_id, key.id):
+        raise LastOperatorKeyError(
+            "No other operator key would last as long; make one before, or nobody can administer this service."
+        )
+
+
+def _invalid(pointer: str, code: str, sentence: str) -> InvalidError:
+    return InvalidError("The request is not valid.", (FieldError(pointer, code, sentence),))

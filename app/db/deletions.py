@@ -1,0 +1,108 @@
+"""Deleting jobs: the row that all readers join on goes at once, everything else in steps.
+
+A job may have a million items. Its deletion takes one short transaction all the same: without its row in `jobs` no
+reader finds any of it, and `deletions` remembers what is left to remove.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import literals
+from app.domain.job import JobKey
+from app.domain.states import TERMINAL
+
+DELETE = text(f"""
+    WITH gone AS (
+        DELETE FROM jobs j
+        USING unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
+        WHERE j.project_id = i.project_id AND j.id = i.job_id AND j.state IN ({literals(TERMINAL)})
+        RETURNING j.project_id, j.id
+    ), unlabelled AS (
+        DELETE FROM job_labels l USING gone g WHERE l.project_id = g.project_id AND l.job_id = g.id
+    ), without_input AS (
+        DELETE FROM inputs n USING gone g WHERE n.project_id = g.project_id AND n.job_id = g.id
+    )
+    INSERT INTO deletions (project_id, job_id, deleted_at)
+    SELECT g.project_id, g.id, statement_timestamp() FROM gone g
+    RETURNING project_id, job_id
+""")
+
+
+async def delete(connection: AsyncConnection, keys: Sequence[JobKey]) -> list[JobKey]:
+    """Delete those of these jobs that have ended; gives them. The caller has locked them in order."""
+    rows = await connection.execute(DELETE, {"project_ids": [p for p, _ in keys], "job_ids": [j for _, j in keys]})
+    return [(row.project_id, row.job_id) for row in rows]
+
+
+# Nobody waits for a row that another process is pruning: each takes what is free.
+NEXT = text("""
+    SELECT d.project_id, d.job_id FROM deletions d ORDER BY d.project_id, d.job_id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
+"""Tables with many rows a job, and what tells those apart."""
+OF_ONE_ROW = ("payloads", "results", "checkpoints", "runs")
+
+
+async def prune(connection: AsyncConnection, *, jobs: int, rows: int) -> int:
+    """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; gives how many deletions were looked at."""
+    found = (await connection.execute(NEXT, {"limit": jobs})).all()
+    if not found:
+        return 0
+    keys = {"project_ids": [row.project_id for row in found], "job_ids": [row.job_id for row in found]}
+    left = False
+    for table in OF_MANY_ROWS:
+        removed = await connection.execute(_PRUNE_MANY[table], {**keys, "rows": rows})
+        left = left or removed.rowcount >= rows
+    if not left:
+        for table in OF_ONE_ROW:
+            await connection.execute(_PRUNE_ONE[table], keys)
+        await connection.execute(_PRUNE_ONE["deletions"], keys)
+    return len(found)
+
+
+_KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
+_PRUNE_ONE = {
+    table: text(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
+    for table in (*OF_ONE_ROW, "deletions")
+}
+_PRUNE_MANY = {
+    table: text(f"""
+        DELETE FROM {table} t USING (
+            SELECT m.project_id, m.job_id, m.{column}
+            FROM {_KEYS} JOIN {table} m ON m.project_id = i.project_id AND m.job_id = i.job_id LIMIT :rows
+        ) d WHERE t.project_id = d.project_id AND t.job_id = d.job_id AND t.{column} = d.{column}
+    """)
+    for table, column in OF_MANY_ROWS.items()
+}
+
+AGED = text("""
+    SELECT c.project_id, c.id FROM queues q CROSS JOIN LATERAL (
+        SELECT j.project_id, j.id FROM jobs j
+        WHERE j.project_id = q.project_id AND j.queue = q.name AND j.completed_at IS NOT NULL
+          AND j.completed_at < statement_timestamp() - q.retention_seconds * interval '1 second'
+        ORDER BY j.completed_at LIMIT :limit
+    ) c
+    WHERE q.retention_seconds IS NOT NULL
+    LIMIT :limit
+""")
+
+
+async def select_aged(connection: AsyncConnection, limit: int) -> list[JobKey]:
+    """Find ended jobs that are older than their queue keeps them."""
+    return [(row.project_id, row.id) for row in await connection.execute(AGED, {"limit": limit})]
+
+
+OLD_RECORDS = text("""
+    DELETE FROM idempotency_records d USING (
+        SELECT o.project_id, o.route, o.key FROM idempotency_records o
+        WHERE o.created_at < statement_timestamp() - CAST(:age AS interval) LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) o WHERE d.project_id = o.project_id AND d.route = o.route AND d.key = o.key
+""")
+
+
+async def prune_idempotency(connection: AsyncConnection, *, age: timedelta, limit: int) -> int:
+    """Forget old Idempotency-Keys; gives how many."""
+    return (await connection.execute(OLD_RECORDS, {"age": age, "limit": limit})).rowcount

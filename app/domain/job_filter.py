@@ -1,0 +1,45 @@
+"""Which jobs a list, or a call about many jobs, is about."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.job import Job
+from app.domain.states import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Conditions that must all hold; None, or no label, asks for nothing."""
+
+    states: frozenset[JobState] | None = None
+    types: frozenset[str] | None = None
+    queues: frozenset[str] | None = None
+    collection: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    created_after: datetime | None = None
+    """Inclusive."""
+    created_before: datetime | None = None
+    """Exclusive."""
+    original_job_id: UUID | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether no condition was given."""
+        return self == JobFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, newest first. Only a `next_before` of None is the end; a page before it may be short or empty."""
+
+    jobs: tuple[Job, ...]
+    next_before: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPage:
+    """A page by offset, for the vendors whose contract wants one, with how many jobs there are to page through."""
+
+    jobs: tuple[Job, ...]
+    total: int

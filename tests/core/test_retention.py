@@ -1,0 +1,82 @@
+"""What is deleted or has grown old goes in steps, whoever takes them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.core import retention
+from app.core.retention import Retention
+from app.db.engine import Database
+from app.domain.errors import NotFoundError
+from app.domain.ids import new_id
+from app.domain.item import NewItem
+from app.domain.job import Idempotency, NewJob
+from app.domain.job_filter import JobFilter
+from app.runtime import Runtime
+from app.web.deps import Services
+from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # noqa: F401 - fixtures
+
+
+async def count(database: Database, table: str) -> int:
+    async def work(connection: Any) -> int:
+        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
+
+    return await database.read(work)
+
+
+async def finish(steps: Retention) -> int:
+    done = 1
+    while await steps.step():
+        done += 1
+    return done
+
+
+async def test_deletion_removes_every_row_in_bounded_steps(
+    runtime: Runtime,  # noqa: F811
+    core: Services,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "ROWS_A_STEP", 10)
+    kept = await create(core, items=(NewItem(key="kept"),))
+    job = await create(core, items=tuple(NewItem(key=f"k{n}") for n in range(35)), labels={"a": "b"}, payload=[1])
+    await core.jobs.cancel(PROJECT, job.id, by=None)
+    await core.jobs.delete(PROJECT, job.id)
+    with pytest.raises(NotFoundError):
+        await core.jobs.get(PROJECT, job.id)
+    steps = [Retention(runtime.database, lambda _: None) for _ in range(2)]
+    assert sum(await asyncio.gather(*map(finish, steps))) >= 4
+    assert await count(runtime.database, "deletions") == 0
+    assert await count(runtime.database, "items") == 1
+    for table in ("payloads", "job_labels"):
+        assert await count(runtime.database, table) == 0
+    assert [j.id for j in (await core.lists.page(PROJECT, JobFilter())).jobs] == [kept.id]
+
+
+async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
+    runtime: Runtime,  # noqa: F811
+    core: Services,  # noqa: F811
+) -> None:
+    old, young = await completed(core, queue="q"), await completed(core, queue="q")
+    other, live = await completed(core, queue="kept-for-ever"), await create(core, queue="q")
+    async with runtime.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE queues SET retention_seconds = 600 WHERE name = 'q'"))
+        await connection.execute(
+            text("UPDATE jobs SET completed_at = now() - interval '1 hour' WHERE id = ANY (:ids)"),
+            {"ids": [old.id, other.id]},
+        )
+    await finish(Retention(runtime.database, lambda _: None))
+    left = {job.id for job in (await core.lists.page(PROJECT, JobFilter())).jobs}
+    assert left == {young.id, live.id, other.id}
+
+
+async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:  # noqa: F811
+    for key in ("old", "new"):
+        await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", key, b"x"))
+    async with runtime.database.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE idempotency_records SET created_at = now() - interval '25 hours' WHERE key = 'old'")
+        )
+    await finish(Retention(runtime.database, lambda _: None))
+    assert await count(runtime.database, "idempotency_records") == 1
