@@ -46,11 +46,12 @@ _CONDITIONS = """
     AND (CAST(:created_after AS timestamptz) IS NULL OR j.created_at >= CAST(:created_after AS timestamptz))
     AND (CAST(:created_before AS timestamptz) IS NULL OR j.created_at < CAST(:created_before AS timestamptz))
     AND (CAST(:original_job_id AS uuid) IS NULL OR j.original_job_id = CAST(:original_job_id AS uuid))
-    AND NOT EXISTS (
-        SELECT FROM unnest(CAST(:label_names AS text[]), CAST(:label_values AS text[])) AS w (name, value)
-        WHERE NOT EXISTS (SELECT FROM job_labels l WHERE l.project_id = j.project_id AND l.job_id = j.id
-                          AND l.name = w.name AND l.value = w.value)
-    )
+"""
+# A count, because the planner would turn NOT EXISTS into a hash of all labels there are.
+_LABELLED = """
+    AND (SELECT count(*) FROM unnest(CAST(:label_names AS text[]), CAST(:label_values AS text[])) AS w (name, value)
+         JOIN job_labels l ON l.project_id = j.project_id AND l.job_id = j.id AND l.name = w.name
+         WHERE l.value = w.value) = cardinality(CAST(:label_names AS text[]))
 """
 
 HIGHEST, LOWEST = UUID(int=2**128 - 1), UUID(int=0)
@@ -63,11 +64,12 @@ but for this much.
 @cache
 def listing(walk: str) -> TextClause:
     """Build the statement that pages along one index. Its first columns stand even where no job fits."""
+    labelled = _LABELLED if walk in ("label", "original") else ""
     return text(f"""
         WITH w AS MATERIALIZED ({_WALKS[walk]}),
         edge AS (SELECT (SELECT id FROM w ORDER BY id LIMIT 1) AS last_id, (SELECT count(*) FROM w) AS seen),
         fits AS MATERIALIZED (
-            SELECT j.id FROM w JOIN jobs j ON j.project_id = :project_id AND j.id = w.id WHERE {_CONDITIONS}
+            SELECT j.id FROM w JOIN jobs j ON j.project_id = :project_id AND j.id = w.id WHERE {_CONDITIONS} {labelled}
         ), shown AS (SELECT f.id FROM fits f ORDER BY f.id DESC LIMIT :limit OFFSET :offset)
         SELECT e.last_id, e.seen, (SELECT count(*) FROM fits) AS total, m.*
         FROM edge e LEFT JOIN LATERAL (
@@ -134,9 +136,10 @@ def _parameters(
         "created_after": wanted.created_after,
         "created_before": wanted.created_before,
         "original_job_id": wanted.original_job_id,
-        "label_names": [name for name, _ in wanted.labels],
-        "label_values": [value for _, value in wanted.labels],
     }
+    if walk_of(wanted) in ("label", "original"):
+        parameters["label_names"] = [name for name, _ in wanted.labels]
+        parameters["label_values"] = [value for _, value in wanted.labels]
     if walk_of(wanted) == "label":
         parameters["label_name"], parameters["label_value"] = wanted.labels[0]
     return parameters

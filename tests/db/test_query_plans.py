@@ -39,6 +39,8 @@ FILL = f"""
     INSERT INTO keys (project_id, id, name, digest, scopes, created_at)
     SELECT '00000000-0000-0000-0000-000000000001', 'k' || n, 'k', decode(md5(n::text), 'hex'), '{{}}', now()
     FROM generate_series(1, 5000) n;
+    INSERT INTO job_labels (project_id, job_id, name, value)
+    SELECT project_id, id, 'team', 'team-' || version FROM jobs;
     ANALYZE;
 """
 
