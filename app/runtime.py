@@ -8,6 +8,7 @@ from app.core.health import Health
 from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
+from app.core.key_admin import KeyAdmin, Projects
 from app.core.keys import Keys
 from app.core.leases import Leases
 from app.core.retention import Retention
@@ -15,15 +16,17 @@ from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
 from app.domain.job import Created, Job, JobKey, Reported, WorkerCall
+from app.live import creations as creating
+from app.live import worker_calls
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.claimers import Claimers
-from app.live.creations import CreateRequest, apply_creations
+from app.live.creations import CreateRequest
 from app.live.group_writer import GroupWriter
 from app.live.read_batcher import ReadBatcher
 from app.live.service import Service
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
-from app.live.worker_calls import apply_worker_calls
+from app.maintenance.key_uses import KeyUses
 from app.maintenance.pruner import Pruner
 from app.maintenance.rescuer import Rescuer
 from app.web.deps import Services
@@ -50,8 +53,12 @@ class Runtime:
         self.announcer = Announcer(self.database, origin, listeners)
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
-        creations: GroupWriter[CreateRequest, Created] = GroupWriter(self.database, apply_creations, announce)
-        calls: GroupWriter[WorkerCall, Reported | Job] = GroupWriter(self.database, apply_worker_calls, announce)
+        creations: GroupWriter[CreateRequest, Created] = GroupWriter(
+            self.database, creating.apply_creations, announce, weigh=creating.rows_of
+        )
+        calls: GroupWriter[WorkerCall, Reported | Job] = GroupWriter(
+            self.database, worker_calls.apply_worker_calls, announce, weigh=worker_calls.rows_of
+        )
         reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
@@ -65,6 +72,8 @@ class Runtime:
             statuses=Statuses(jobs, self.waiters),
             items=Items(self.database, jobs),
             keys=keys,
+            key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
+            projects=Projects(self.database),
             health=Health(self.database),
         )
         self._loops: Iterable[Service] = (
@@ -72,6 +81,7 @@ class Runtime:
             self.feed,
             self.sweep,
             Rescuer(leases),
+            KeyUses(keys),
             Pruner(Retention(self.database, announce)),
         )
 

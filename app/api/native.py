@@ -8,19 +8,24 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.health import health
 from app.api.items import items
+from app.api.job_batches import job_batches
 from app.api.job_lists import lists
 from app.api.jobs import jobs
+from app.api.keys import keys
+from app.api.projects import projects
 from app.api.schemas import Problem
 from app.api.waits import waits
 from app.api.workers import batches, workers
 
-ROUTERS: Final = (jobs, lists, waits, items, workers, batches, health)
+ROUTERS: Final = (jobs, job_batches, lists, waits, items, workers, batches, keys, projects, health)
 """In the order in which paths are tried and documented."""
 
 _TAGS: Final = [
     {"name": "Jobs", "description": "Create jobs, list and read them, wait for them, rerun, cancel and delete them."},
     {"name": "Items", "description": "The parts of a job that have a status each."},
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
+    {"name": "Keys", "description": "Keys of the project: make, show, end."},
+    {"name": "Projects", "description": "Tenants, for whoever operates the service."},
     {"name": "Health", "description": "Liveness and readiness, without a key."},
 ]
 

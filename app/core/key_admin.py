@@ -142,9 +142,7 @@ def next_moment(moments: list[datetime], limit: int) -> datetime | None:
 
     Rows of the same moment stay together, so a page may hold some more than its limit and never splits them.
     """
-    if len(moments) <= limit or moments[limit - 1] == moments[-1]:
-        return None if len(moments) <= limit else moments[-1]
-    return moments[limit - 1]
+    return None if len(moments) <= limit else moments[limit - 1]
 
 
 def _project_of(caller: Principal, asked: UUID | None) -> UUID:

@@ -43,8 +43,8 @@ INSERT_PROJECT = text("""
 # A time that has passed makes no key: by the database's clock, which is the one that ends it.
 INSERT_KEY = text("""
     INSERT INTO keys (project_id, id, name, digest, scopes, queues, created_at, expires_at)
-    SELECT :project_id, :id, :name, :digest, CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(),
-           CAST(:expires_at AS timestamptz)
+    SELECT CAST(:project_id AS uuid), CAST(:id AS text), CAST(:name AS text), CAST(:digest AS bytea),
+           CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(), CAST(:expires_at AS timestamptz)
     WHERE CAST(:expires_at AS timestamptz) IS NULL OR CAST(:expires_at AS timestamptz) > statement_timestamp()
     RETURNING project_id, id, name, scopes, queues, created_at, expires_at, revoked_at, last_used_at
 """)

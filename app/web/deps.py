@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.core.items import Items
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
+    from app.core.key_admin import KeyAdmin, Projects
     from app.core.keys import Keys
     from app.core.leases import Leases
     from app.core.statuses import Statuses
@@ -30,6 +31,8 @@ class Services:
     statuses: "Statuses"
     items: "Items"
     keys: "Keys"
+    key_admin: "KeyAdmin"
+    projects: "Projects"
     health: "Health"
 
 

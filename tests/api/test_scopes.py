@@ -35,6 +35,7 @@ def test_scopes_by_what_a_route_does() -> None:
     found = {route.operation_id: scope_of(route.dependant) for router in native.ROUTERS for route in routes(router)}
     assert found == {
         "jobs_create": Scope.SUBMIT,
+        "jobs_create_batch": Scope.SUBMIT,
         "jobs_get": Scope.READ,
         "jobs_list": Scope.READ,
         "jobs_delete": Scope.SUBMIT,
@@ -50,6 +51,14 @@ def test_scopes_by_what_a_route_does() -> None:
         "jobs_fail": Scope.WORK,
         "jobs_release": Scope.WORK,
         "reports_create": Scope.WORK,
+        "keys_create": Scope.ADMIN,
+        "keys_list": Scope.ADMIN,
+        "keys_get": Scope.ADMIN,
+        "keys_set_expiry": Scope.ADMIN,
+        "keys_revoke": Scope.ADMIN,
+        "projects_create": Scope.OPERATOR,
+        "projects_list": Scope.OPERATOR,
+        "projects_get": Scope.OPERATOR,
         "livez": None,
         "readyz": None,
     }

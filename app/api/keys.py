@@ -1,0 +1,184 @@
+"""Keys: make, show, end. A key itself is in one answer ever: the one that made it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Body, Path, Query, Response
+
+from app.api.key_models import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
+from app.api.render import json_response, time_text
+from app.api.routes import problems, router
+from app.core.key_admin import NewKey
+from app.domain.errors import NotFoundError
+from app.domain.ids import parse_id
+from app.domain.principal import Principal, Scope, StoredKey
+from app.web.auth import requires
+from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.deps import CoreServices
+
+keys = router("Keys")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXAMPLE = {"name": "indexer", "scopes": ["read", "work"], "queues": ["default"], "expires_at": None}
+
+Admin = Annotated[Principal, requires(Scope.ADMIN)]
+KeyId = Annotated[str, Path(alias="key_id", description="The key's id: the middle part of `jt_<id>_...`.")]
+ProjectId = Annotated[
+    str | None,
+    Query(alias="project_id", description="A project other than the key's own; only for a key with `operator`."),
+]
+Limit = Annotated[int, Query(ge=0, description="About this many, up to 500; more is taken as 500, 0 as the default.")]
+Cursor = Annotated[str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before.")]
+
+
+def moment_of(cursor: str | None, *bound: str) -> datetime | None:
+    """Read the moment before which a page begins."""
+    return None if cursor is None else _EPOCH + timedelta(microseconds=_bounded(read_cursor(cursor, *bound)))
+
+
+def _bounded(microseconds: int) -> int:
+    """Keep a forged position within what a time can hold: it asks for everything, which the caller may see anyway."""
+    return min(microseconds, 2**53)
+
+
+def cursor_of(moment: datetime | None, *bound: str) -> str | None:
+    """Write the moment before which the next page begins."""
+    return None if moment is None else write_cursor((moment - _EPOCH) // timedelta(microseconds=1), *bound)
+
+
+def page_size(limit: int) -> int:
+    """Bring a limit to what a page may be."""
+    return min(limit, MAX_LIMIT) or DEFAULT_LIMIT
+
+
+def key_document(key: StoredKey) -> dict[str, Any]:
+    """Describe a key, without the key."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "project_id": str(key.project_id),
+        "scopes": [scope.value for scope in Scope if scope in key.scopes],
+        "queues": None if key.queues is None else sorted(key.queues),
+        "created_at": time_text(key.created_at),
+        "expires_at": time_text(key.expires_at),
+        "revoked_at": time_text(key.revoked_at),
+        "last_used_at": time_text(key.last_used_at),
+    }
+
+
+def _project(text: str | None) -> Any:
+    project_id = None if text is None else parse_id(text)
+    if text is not None and project_id is None:
+        raise NotFoundError("There is no such project.")
+    return project_id
+
+
+@keys.post(
+    "/keys",
+    operation_id="keys_create",
+    summary="Make a key",
+    status_code=201,
+    response_model=KeyMade,
+    responses={
+        201: {
+            "headers": {"Location": {"description": "Where the key is.", "schema": {"type": "string"}}},
+            "description": "The new key. `key` is shown this once.",
+        },
+        **problems(body=True),
+    },
+)
+async def create(
+    caller: Admin, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
+) -> Response:
+    """Make a key that may no more than the one that asks. Only a digest of it is stored: who loses it makes another."""
+    made, key = await services.key_admin.create(
+        caller,
+        NewKey(
+            name=wanted.name,
+            scopes=frozenset(wanted.scopes),
+            queues=None if wanted.queues is None else frozenset(wanted.queues),
+            expires_at=wanted.expires_at,
+            project_id=wanted.project_id,
+        ),
+    )
+    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
+    return json_response({**key_document(made), "key": key}, 201, headers)
+
+
+@keys.get(
+    "/keys",
+    operation_id="keys_list",
+    summary="List keys",
+    response_model=KeyList,
+    responses={200: {"description": "A page."}, **problems(404)},
+)
+async def list_keys(
+    caller: Admin,
+    services: CoreServices,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    project: ProjectId = None,
+) -> Response:
+    """List the keys of the project, newest first, the revoked ones too. Keys of one moment stay on one page."""
+    project_id = _project(project)
+    bound = ("keys", str(project_id or caller.project_id))
+    found, moment = await services.key_admin.page(
+        caller, project_id=project_id, before=moment_of(cursor, *bound), limit=page_size(limit)
+    )
+    return json_response({"keys": [key_document(key) for key in found], "next_cursor": cursor_of(moment, *bound)})
+
+
+@keys.get(
+    "/keys/{key_id}",
+    operation_id="keys_get",
+    summary="Read a key",
+    response_model=KeyOut,
+    responses={200: {"description": "The key, without the key."}, **problems(404)},
+)
+async def get_key(caller: Admin, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
+    """Say what a key may do and when it was last used."""
+    key = await services.key_admin.get(caller, _id(key_id), project_id=_project(project))
+    return json_response(key_document(key))
+
+
+@keys.put(
+    "/keys/{key_id}",
+    operation_id="keys_set_expiry",
+    summary="Set when a key ends",
+    response_model=KeyOut,
+    responses={200: {"description": "The key as it is now."}, **problems(404, 409, body=True)},
+)
+async def set_expiry(
+    caller: Admin,
+    services: CoreServices,
+    key_id: KeyId,
+    wanted: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
+    project: ProjectId = None,
+) -> Response:
+    """Set the end of a key, the only thing of it that can change. A time that has passed ends it now, within 2 seconds
+    everywhere; null lets it live on. The last operator key that lasts cannot be given an end.
+    """
+    key = await services.key_admin.set_expiry(caller, _id(key_id), wanted.expires_at, project_id=_project(project))
+    return json_response(key_document(key))
+
+
+@keys.delete(
+    "/keys/{key_id}",
+    operation_id="keys_revoke",
+    summary="Revoke a key",
+    status_code=204,
+    responses={204: {"description": "It is revoked, now or before."}, **problems(404, 409)},
+)
+async def revoke(caller: Admin, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
+    """End a key for good; every process refuses it within 2 seconds. The last operator key cannot be revoked."""
+    await services.key_admin.revoke(caller, _id(key_id), project_id=_project(project))
+    return Response(None, 204)
+
+
+def _id(text: str) -> str:
+    """Keep out of statements what PostgreSQL cannot hold, and what no key's id can be."""
+    if not (text.isascii() and text.isalnum()) or len(text) > 64:
+        raise NotFoundError("There is no such key.")
+    return text

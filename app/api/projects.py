@@ -1,0 +1,85 @@
+"""Projects, for whoever operates the service: make and show. There is no way to delete one in this version."""
+
+from typing import Annotated, Any
+
+from fastapi import Body, Path, Response
+
+from app.api.key_models import ProjectIn, ProjectList, ProjectOut
+from app.api.keys import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
+from app.api.render import json_response, time_text
+from app.api.routes import problems, router
+from app.domain.errors import NotFoundError
+from app.domain.ids import parse_id
+from app.domain.principal import Principal, Project, Scope
+from app.web.auth import requires
+from app.web.deps import CoreServices
+
+projects = router("Projects")
+
+Operator = Annotated[Principal, requires(Scope.OPERATOR)]
+
+
+def _document(project: Project) -> dict[str, Any]:
+    return {"id": str(project.id), "name": project.name, "created_at": time_text(project.created_at)}
+
+
+@projects.post(
+    "/projects",
+    operation_id="projects_create",
+    summary="Make a project",
+    status_code=201,
+    response_model=ProjectOut,
+    responses={
+        201: {
+            "headers": {"Location": {"description": "Where the project is.", "schema": {"type": "string"}}},
+            "description": "The new project.",
+        },
+        **problems(body=True),
+    },
+)
+async def create(
+    caller: Operator, services: CoreServices, wanted: Annotated[ProjectIn, Body(examples=[{"name": "search"}])]
+) -> Response:
+    """Make a project; its first key is made by `POST /v1/keys` with its `project_id`. Names need not differ. A project
+    cannot be deleted in this version.
+    """
+    del caller
+    made = await services.projects.create(wanted.name)
+    return json_response(_document(made), 201, {"Location": f"/v1/projects/{made.id}"})
+
+
+@projects.get(
+    "/projects",
+    operation_id="projects_list",
+    summary="List projects",
+    response_model=ProjectList,
+    responses={200: {"description": "A page."}, **problems()},
+)
+async def list_projects(
+    caller: Operator, services: CoreServices, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Response:
+    """List all projects, newest first. Projects of one moment stay on one page."""
+    del caller
+    found, moment = await services.projects.page(before=moment_of(cursor, "projects"), limit=page_size(limit))
+    documents = [_document(project) for project in found]
+    return json_response({"projects": documents, "next_cursor": cursor_of(moment, "projects")})
+
+
+@projects.get(
+    "/projects/{project_id}",
+    operation_id="projects_get",
+    summary="Read a project",
+    response_model=ProjectOut,
+    responses={200: {"description": "The project."}, **problems(404)},
+)
+async def get_project(
+    caller: Operator,
+    services: CoreServices,
+    project_id: Annotated[str, Path(description="The project's id, a UUID in lower case.")],
+) -> Response:
+    """Read one project."""
+    del caller
+    parsed = parse_id(project_id)
+    if parsed is None:
+        raise NotFoundError("There is no such project.")
+    return json_response(_document(await services.projects.get(parsed)))

@@ -1,0 +1,111 @@
+"""Managing keys in a database of the test's own: the last operator, and when a key was last used."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from app.core.key_admin import KeyAdmin, NewKey
+from app.core.keys import Keys
+from app.domain.errors import LastOperatorKeyError
+from app.domain.principal import Principal, Scope
+from app.runtime import Runtime
+
+PAST, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    one = Runtime(database_url, pool_size=4)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+def key_admin(runtime: Runtime) -> KeyAdmin:
+    return runtime.services.key_admin
+
+
+@pytest_asyncio.fixture
+async def first(runtime: Runtime) -> Principal:
+    key = await runtime.services.keys.install_first(None)
+    assert key is not None
+    return await runtime.services.keys.authenticate(key, "a")
+
+
+def operator(expires_at: datetime | None = None) -> NewKey:
+    return NewKey(name="another", scopes=frozenset({Scope.OPERATOR}), expires_at=expires_at)
+
+
+async def test_last_operator_key_can_neither_be_revoked_nor_given_an_end(key_admin: KeyAdmin, first: Principal) -> None:
+    before = await key_admin.get(first, first.key_id)
+    with pytest.raises(LastOperatorKeyError):
+        await key_admin.revoke(first, first.key_id)
+    for end in (PAST, FAR):
+        with pytest.raises(LastOperatorKeyError):
+            await key_admin.set_expiry(first, first.key_id, end)
+    assert await key_admin.get(first, first.key_id) == before
+    another, _ = await key_admin.create(first, operator())
+    await key_admin.revoke(first, first.key_id)
+    with pytest.raises(LastOperatorKeyError):
+        await key_admin.revoke(first, another.id)
+
+
+async def test_operator_key_that_ends_does_not_succeed_one_that_lasts(key_admin: KeyAdmin, first: Principal) -> None:
+    ending, _ = await key_admin.create(first, operator(FAR))
+    with pytest.raises(LastOperatorKeyError):
+        await key_admin.revoke(first, first.key_id)
+    await key_admin.set_expiry(first, ending.id, PAST)
+    await key_admin.set_expiry(first, ending.id, FAR + timedelta(days=1))
+    await key_admin.revoke(first, ending.id)
+
+
+async def test_two_operators_cannot_end_each_others_keys_at_once(key_admin: KeyAdmin, first: Principal) -> None:
+    for _ in range(5):
+        another, _ = await key_admin.create(first, operator())
+        ends = await asyncio.gather(
+            key_admin.revoke(first, first.key_id), key_admin.revoke(first, another.id), return_exceptions=True
+        )
+        assert sum(isinstance(end, LastOperatorKeyError) for end in ends) == 1
+        if ends[0] is None:
+            first = Principal(first.project_id, another.id, "another", frozenset(Scope))
+
+
+async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAdmin, first: Principal) -> None:
+    made, _ = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.ADMIN})))
+    await key_admin.revoke(first, made.id)
+    assert (await key_admin.get(first, made.id)).revoked_at is not None
+
+
+async def test_use_of_a_key_is_written_once_for_many_requests(
+    runtime: Runtime, key_admin: KeyAdmin, first: Principal
+) -> None:
+    keys: Keys = runtime.services.keys
+    made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    for _ in range(3):
+        await keys.authenticate(key, "a")
+    assert (await key_admin.get(first, made.id)).last_used_at is None
+    await keys.write_uses()
+    used = (await key_admin.get(first, made.id)).last_used_at
+    assert used is not None
+    assert used >= made.created_at
+    await keys.authenticate(key, "a")
+    await keys.write_uses()
+    assert (await key_admin.get(first, made.id)).last_used_at == used, "a remembered key is not even looked up"
+
+
+async def test_key_read_while_another_was_revoked_is_not_remembered(
+    runtime: Runtime, key_admin: KeyAdmin, first: Principal
+) -> None:
+    keys: Keys = runtime.services.keys
+    _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    reading = asyncio.create_task(keys.authenticate(key, "a"))
+    await asyncio.sleep(0)
+    keys.forget()
+    await reading
+    assert not keys._remembered
+    await keys.authenticate(key, "a")
+    assert len(keys._remembered) == 1
