@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.api.fields import MAX_BIGINT, MAX_INT, AnyJson, Body, IdText, Labels, LeaseSeconds, Name, Size, Time, Uri
+from app.api.rows import MAX_ROWS, judge_alone
 from app.domain.ids import new_id
 from app.domain.item import NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
@@ -85,6 +86,12 @@ class JobIn(Body):
             items=tuple(NewItem(key=i.key, name=i.name, uri=i.uri, size_bytes=i.size_bytes) for i in self.items),
             claim=Claim(self.claim.worker, self.claim.lease_seconds) if self.claim else None,
         )
+
+
+class JobsIn(Body):
+    """Up to 1,000 jobs to be made, each judged alone."""
+
+    jobs: list[Annotated[JobIn, WrapValidator(judge_alone)]] = Field(min_length=1, max_length=MAX_ROWS)
 
 
 class RerunIn(Body):

@@ -219,6 +219,19 @@ class ReportResults(Answer):
     results: list[ReportResult]
 
 
+class CreateResult(Answer):
+    """What became of one row of a batch: a `job` or a `problem`."""
+
+    job: JobCreated | None = None
+    problem: Problem | None = None
+
+
+class CreateResults(Answer):
+    """The results of a batch, in the order sent."""
+
+    results: list[CreateResult]
+
+
 class Alive(Answer):
     """The process is there, and ready where it says so."""
 

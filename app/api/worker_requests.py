@@ -5,8 +5,6 @@ from uuid import UUID
 
 from pydantic import (
     Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
     model_validator,
@@ -27,7 +25,7 @@ from app.api.fields import (
     Time,
     Uri,
 )
-from app.domain.errors import FieldError
+from app.api.rows import MAX_ROWS, judge_alone
 from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import (
     DEFAULT_LEASE_SECONDS,
@@ -38,11 +36,9 @@ from app.domain.job import (
     Report,
     WorkerCall,
 )
-from app.web.errors import field_errors
 
 MAX_ITEM_RESULT_BYTES = 4096
 MAX_CLAIM_WAIT_SECONDS = 50
-MAX_ROWS = 1000
 
 
 class ClaimsIn(Body):
@@ -204,27 +200,9 @@ class ReleaseRow(ReleaseIn):
     action: Literal["release"]
 
 
-class BadRow:
-    """A row that is wrong, and why; the others go on."""
-
-    def __init__(self, raw: object, errors: tuple[FieldError, ...]) -> None:
-        given = raw.get("job_id") if isinstance(raw, dict) else None
-        self.job_id = given if isinstance(given, str) and len(given) <= 255 else None
-        self.errors = errors
-
-
-def _judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        return validate(value)
-    except ValidationError as error:
-        # The first step of each place is the action, which is no part of the row's path.
-        tagged = isinstance(value, dict) and error.errors()[0]["loc"][:1] == (value.get("action"),)
-        return BadRow(value, field_errors({**e, "loc": e["loc"][tagged:]} for e in error.errors()))
-
-
 Row: TypeAlias = Annotated[
     Annotated[ReportRow | CompleteRow | FailRow | ReleaseRow, Field(discriminator="action")],
-    WrapValidator(_judge_alone),
+    WrapValidator(judge_alone),
 ]
 
 

@@ -8,10 +8,10 @@ from starlette.requests import ClientDisconnect
 
 from app.api.render import claimed_document, error_document, json_response, outcome_document
 from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
+from app.api.rows import BadRow, text_errors
 from app.api.schemas import Claimed, JobSummary, ReportedOut, ReportResults
 from app.api.worker_requests import (
     MAX_CLAIM_WAIT_SECONDS,
-    BadRow,
     ClaimsIn,
     CompleteIn,
     FailIn,
@@ -19,12 +19,12 @@ from app.api.worker_requests import (
     ReportIn,
     ReportsIn,
 )
-from app.domain.errors import InvalidError, JobtrackError, NotFoundError
+from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import parse_id
 from app.domain.job import ClaimedJob, ClaimFilter, WorkerCall
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.body import BATCH_BODY, check_text
+from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
 
@@ -186,10 +186,8 @@ async def reports(
     ],
 ) -> Response:
     """Send up to 1,000 reports, completions, failures and releases; each is judged alone."""
-    raw = (await request.json())["reports"]
-    # Only escapes can hold a NUL, so that most batches are not looked through again.
-    suspicious = b"\\u0000" in await request.body()
-    ready = [_ready(caller.project_id, row, raw[n] if suspicious else None) for n, row in enumerate(body.reports)]
+    wrong = text_errors(await request.body(), (await request.json())["reports"])
+    ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, wrong, strict=True)]
     calls = [call for call in ready if isinstance(call, WorkerCall)]
     outcomes = iter(await services.leases.submit_many(calls) if calls else ())
     results = []
@@ -202,16 +200,12 @@ async def reports(
     return json_response({"results": results})
 
 
-def _ready(project_id: UUID, row: Any, raw: object) -> WorkerCall | JobtrackError:
+def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:
     """Turn a row into a call, or say what is wrong with it."""
     if isinstance(row, BadRow):
-        return InvalidError("The row is not valid.", row.errors)
+        return row.error
     job_id = parse_id(row.job_id)
     if job_id is None:
         return NotFoundError("There is no such job.")
-    try:
-        check_text(raw)
-    except InvalidError as error:
-        return error
     call: WorkerCall = row.call(project_id, job_id)
     return call

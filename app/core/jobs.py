@@ -12,7 +12,14 @@ from app.db import deletions, items, jobs, transitions
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
-from app.domain.errors import AlreadyTerminalError, ForbiddenError, InvalidError, InvalidTransitionError, NotFoundError
+from app.domain.errors import (
+    AlreadyTerminalError,
+    ForbiddenError,
+    InvalidError,
+    InvalidTransitionError,
+    JobtrackError,
+    NotFoundError,
+)
 from app.domain.ids import new_id
 from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
@@ -50,6 +57,13 @@ class Jobs:
         """Store a job and give it back with its documents; with `job.claim` also the lease it is created under."""
         token = uuid4() if job.claim is not None else None
         return await self._creations.submit(CreateRequest(Creation(project_id, job, token=token), idempotency))
+
+    async def create_many(self, project_id: UUID, jobs: Iterable[NewJob]) -> list[Created | JobtrackError]:
+        """Store jobs, each accepted or refused alone; gives what became of each, in the same order."""
+        requests = [
+            CreateRequest(Creation(project_id, job, token=uuid4() if job.claim is not None else None)) for job in jobs
+        ]
+        return await self._creations.submit_many(requests)
 
     async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:
         """Read a job, with payload, result and billing if asked for; raises NotFoundError."""

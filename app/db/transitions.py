@@ -107,6 +107,30 @@ async def lock_in_order(connection: AsyncConnection, jobs: Sequence[tuple[UUID, 
     await connection.execute(LOCK, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
 
 
+LOCK_FREE = text("""
+    SELECT j.id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
+    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+    ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
+""")
+PRESENT = text("""
+    SELECT j.project_id, j.id
+    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
+    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+""")
+
+
+async def lock_free(connection: AsyncConnection, jobs: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Lock those jobs, given as (project, job), that nobody else holds; gives the busy rest. Waits for nobody."""
+    locked = await connection.execute(LOCK_FREE, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
+    free = {row.id for row in locked}
+    rest = [key for key in jobs if key[1] not in free]
+    if not rest:
+        return set()
+    # What was not locked is busy, or does not exist.
+    rows = await connection.execute(PRESENT, {"project_ids": [p for p, _ in rest], "job_ids": [j for _, j in rest]})
+    return {(row.project_id, row.id) for row in rows}
+
+
 @cache
 def _statement(event: JobEvent) -> TextClause:
     terminal = f"d.target IN ({literals(TERMINAL)})"

@@ -18,6 +18,11 @@ from app.live.claimers import Offer
 from app.live.group_writer import Applied
 
 
+def rows_of(request: "CreateRequest") -> int:
+    """Say how many rows a new job is, roughly."""
+    return 1 + len(request.creation.job.items) + len(request.creation.job.labels)
+
+
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
     """A job to make, once per idempotency key."""

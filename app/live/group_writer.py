@@ -1,40 +1,68 @@
 """Group commit: writes that arrive together commit together, and each caller gets its own outcome after the commit.
 
 One batch is in flight at a time, so calls for one job apply in the order in which they came. If a batch fails as a
-whole, it is split until the row at fault stands alone: a row that fails, fails alone.
+whole, it is split until the row at fault stands alone: a row that fails, fails alone. A row that somebody else holds
+locked is deferred to the next batch, so that it keeps nobody waiting but its own caller.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from enum import Enum
+from typing import Final, Generic, TypeAlias, TypeVar
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, UnavailableError
 from app.live.change_feed import Change
 
-MAX_BATCH = 1_000
+log = structlog.get_logger(__name__)
+
+MAX_BATCH: Final = 1_000
+MAX_WEIGHT: Final = 10_000
+"""Rows that one batch may write: a thousand reports of a thousand items each must not be one transaction."""
+LONGEST_DEFERRAL_SECONDS: Final = 2.0
+DEFERRED_PAUSE_SECONDS: Final = 0.01
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+
+
+class Deferred(Enum):
+    """What becomes of a request whose row somebody else holds at the moment."""
+
+    BUSY = "busy"
+
+
+Outcome: TypeAlias = Result | JobtrackError | Deferred
 
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[Result]):
     """What a batch came to: an outcome per request, in order, and the changes to announce after the commit."""
 
-    outcomes: Sequence[Result | JobtrackError]
+    outcomes: Sequence[Outcome[Result]]
     changes: Sequence[Change] = field(default=())
 
 
 Apply: TypeAlias = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
+@dataclass(slots=True)
+class _Entry(Generic[Request, Result]):
+    request: Request
+    future: "asyncio.Future[Result | Exception]"
+    deferred_at: float | None = None
+
+
 class GroupWriter(Generic[Request, Result]):
-    """Collects requests and applies them in one transaction after the other."""
+    """Collects requests and applies them in one transaction after the other.
+
+    `weigh` says how many rows a request writes, for the bound on a batch.
+    """
 
     def __init__(
         self,
@@ -43,50 +71,71 @@ class GroupWriter(Generic[Request, Result]):
         announce: Callable[[Iterable[Change]], None],
         *,
         max_batch: int = MAX_BATCH,
+        weigh: Callable[[Request], int] = lambda _: 1,
+        max_weight: int = MAX_WEIGHT,
     ) -> None:
         self._database = database
         self._apply = apply
         self._announce = announce
         self._max_batch = max_batch
-        self._waiting: deque[tuple[Request, asyncio.Future[Result | JobtrackError]]] = deque()
+        self._weigh = weigh
+        self._max_weight = max_weight
+        self._waiting: deque[_Entry[Request, Result]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
     async def submit(self, request: Request) -> Result:
         """Write one request; gives its result after the commit, or raises its own error."""
-        (outcome,) = await self.submit_many((request,))
-        if isinstance(outcome, JobtrackError):
+        (outcome,) = await self._queue((request,))
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def submit_many(self, requests: Iterable[Request]) -> list[Result | JobtrackError]:
-        """Write requests; gives their outcomes in the same order. The writing goes on if the caller leaves."""
+        """Write requests; gives their outcomes in the same order. The writing goes on if the caller leaves.
+
+        What goes wrong unexpectedly with one of them is its outcome alone, as an internal error.
+        """
+        outcomes: list[Result | JobtrackError] = []
+        for outcome in await self._queue(requests):
+            if isinstance(outcome, Exception) and not isinstance(outcome, JobtrackError):
+                log.error("a row of a batch failed unexpectedly", exc_info=outcome)
+                outcomes.append(JobtrackError("Something went wrong with this row; the others are not affected."))
+            else:
+                outcomes.append(outcome)
+        return outcomes
+
+    async def _queue(self, requests: Iterable[Request]) -> list[Result | Exception]:
         loop = asyncio.get_running_loop()
-        entries = [(request, loop.create_future()) for request in requests]
+        entries = [_Entry[Request, Result](request, loop.create_future()) for request in requests]
         self._waiting.extend(entries)
         if self._writing is None and self._waiting:
             self._writing = asyncio.create_task(self._write())
-        return [await future for _, future in entries]
+        return [await entry.future for entry in entries]
 
     async def _write(self) -> None:
         try:
-            await self._write_all()
+            while self._waiting:
+                batch = self._next_batch()
+                outcomes = await self._commit([entry.request for entry in batch])
+                deferred = [entry for entry, outcome in zip(batch, outcomes, strict=True) if not _told(entry, outcome)]
+                # In front of all that came since: the calls for one job keep their order.
+                self._waiting.extendleft(reversed(deferred))
+                if deferred and len(deferred) == len(self._waiting):
+                    await asyncio.sleep(DEFERRED_PAUSE_SECONDS)
         finally:
             self._writing = None
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            size = min(self._max_batch, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            outcomes = await self._commit([request for request, _ in batch])
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future.done():
-                    continue
-                if isinstance(outcome, JobtrackError) or not isinstance(outcome, Exception):
-                    future.set_result(outcome)
-                else:
-                    future.set_exception(outcome)
+    def _next_batch(self) -> list[_Entry[Request, Result]]:
+        batch = [self._waiting.popleft()]
+        weight = self._weigh(batch[0].request)
+        while self._waiting and len(batch) < self._max_batch:
+            weight += self._weigh(self._waiting[0].request)
+            if weight > self._max_weight:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
-    async def _commit(self, requests: Sequence[Request]) -> Sequence[Result | Exception]:
+    async def _commit(self, requests: Sequence[Request]) -> Sequence[Result | Exception | Deferred]:
         try:
             applied = await self._database.write(lambda connection: self._apply(connection, requests))
         except UnavailableError as error:
@@ -98,3 +147,16 @@ class GroupWriter(Generic[Request, Result]):
             return [*await self._commit(requests[:middle]), *await self._commit(requests[middle:])]
         self._announce(applied.changes)
         return applied.outcomes
+
+
+def _told(entry: _Entry[Request, Result], outcome: Result | Exception | Deferred) -> bool:
+    """Give an entry its outcome; False if it has to wait for another batch."""
+    if isinstance(outcome, Deferred):
+        now = asyncio.get_running_loop().time()
+        entry.deferred_at = entry.deferred_at or now
+        if now - entry.deferred_at < LONGEST_DEFERRAL_SECONDS:
+            return False
+        outcome = UnavailableError("Another call holds this job just now; nothing was changed.")
+    if not entry.future.done():
+        entry.future.set_result(outcome)
+    return True

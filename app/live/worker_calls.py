@@ -1,8 +1,8 @@
 """What workers say, applied many at a time: reports, completions, failures and releases in one transaction.
 
-All jobs of the batch are locked first, in the order of their ids. Then the calls apply in rounds: the first call of
-every job, then the second of those that have one, and so on, each kind in one set-based statement whose WHERE is the
-fence. A call that the fence refused is explained afterwards, by one more read.
+All jobs of the batch are locked first, but for those that somebody else holds: their calls are deferred. Then the calls
+apply in rounds: the first call of every job, then the second of those that have one, and so on, each kind in one
+set-based statement whose WHERE is the fence. A call that the fence refused is explained afterwards, by one more read.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from app.domain.errors import (
 from app.domain.job import Complete, Fail, Job, JobKey, Release, Report, Reported, WorkerCall
 from app.domain.states import TERMINAL, JobEvent
 from app.live.change_feed import Change
-from app.live.group_writer import Applied
+from app.live.group_writer import Applied, Deferred, Outcome
 from app.live.moves import changes_of, move_jobs
 from app.live.reporting import apply_reports
 
@@ -63,13 +63,21 @@ def _rounds(calls: Sequence[WorkerCall]) -> Iterator[list[int]]:
     yield from turns
 
 
+def rows_of(call: WorkerCall) -> int:
+    """Say how many rows a call writes, roughly."""
+    return 1 + len(call.items) + len(call.logs) if isinstance(call, Report) else 1
+
+
 async def apply_worker_calls(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[WorkerOutcome]:
     """Apply a batch; each call has its own outcome, in the order given."""
     keys = list(dict.fromkeys((call.project_id, call.job_id) for call in calls))
-    await transitions.lock_in_order(connection, keys)
-    outcomes: dict[int, WorkerOutcome | JobtrackError] = {}
+    busy = await transitions.lock_free(connection, keys)
+    outcomes: dict[int, Outcome[WorkerOutcome]] = {
+        position: Deferred.BUSY for position, call in enumerate(calls) if (call.project_id, call.job_id) in busy
+    }
     changes: list[Change] = []
-    for turn in _rounds(calls):
+    for every in _rounds(calls):
+        turn = [position for position in every if position not in outcomes]
         mine: dict[int, Report] = {}
         for position in turn:
             call = calls[position]

@@ -88,3 +88,19 @@ async def test_requests_beyond_a_batch_keep_their_order(database: Database, rows
     writer = GroupWriter(database, rows.apply, rows.announce, max_batch=10)
     await writer.submit_many([2 * n for n in range(25)])
     assert rows.batches == [[2 * n for n in range(a, b)] for a, b in ((0, 10), (10, 20), (20, 25))]
+
+
+async def test_batch_is_bounded_by_what_its_requests_write(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce, weigh=lambda number: number, max_weight=20)
+    await asyncio.gather(*(writer.submit(n) for n in (8, 8, 8, 50, 2, 2)))
+    assert rows.batches == [[8, 8], [8], [50], [2, 2]]
+
+
+async def test_row_that_fails_unexpectedly_is_one_outcome_of_many(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    outcomes = await writer.submit_many([2, -2, 4, 3])
+    assert (outcomes[0], outcomes[2]) == (2, 4)
+    assert isinstance(outcomes[1], JobtrackError)
+    assert outcomes[1].code == "internal_error"
+    assert isinstance(outcomes[3], NotFoundError)
+    assert await stored(database) == [2, 3, 4]

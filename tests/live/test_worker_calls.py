@@ -17,13 +17,13 @@ from app.domain.errors import (
     AlreadyTerminalError,
     ConflictError,
     InvalidTransitionError,
-    JobtrackError,
     LeaseLostError,
     NotFoundError,
 )
 from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import ClaimFilter, Complete, Fail, Job, LogLine, Release, Report, Reported, WorkerCall
 from app.domain.states import TERMINAL, JobEvent, JobState
+from app.live.group_writer import Applied, GroupWriter
 from app.live.worker_calls import apply_worker_calls
 from tests import factories
 from tests.factories import HOUR, Made
@@ -67,8 +67,8 @@ async def whole(database: Database, made: Made) -> tuple[Any, ...]:
 
 
 async def apply(database: Database, *calls: WorkerCall) -> list[Any]:
-    async with database.engine.begin() as connection:
-        return list((await apply_worker_calls(connection, calls)).outcomes)
+    """Apply one batch as a process does, which comes back to jobs that another one holds."""
+    return list(await GroupWriter(database, apply_worker_calls, lambda _: None).submit_many(calls))
 
 
 async def counts(connection: AsyncConnection, made: Made) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -355,13 +355,6 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
         held = [Made(project_id, made.id, tokens_now.get(made.id, made.token)) for made in held]
 
 
-async def _blocked(connection: AsyncConnection) -> int:
-    statement = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return int((await connection.execute(statement)).scalar_one())
-
-
 WRITERS = 6
 """Two writers in a wrong order may be lucky; of six some two meet in opposite directions."""
 
@@ -370,23 +363,20 @@ WRITERS = 6
 async def test_overlapping_batches_of_many_processes_do_not_deadlock(
     database: Database, project_id: UUID, turn: int
 ) -> None:
-    """The gate is a lock on one job in the middle: all batches are under way when it opens."""
+    """The gate is a lock on one job in the middle: every batch meets it, and goes round it until it opens."""
     made = [await put(database, project_id) for _ in range(40)]
     shuffled = [random.Random(turn * 10 + n).sample(made, len(made)) for n in range(WRITERS)]
 
-    async def write(jobs: Sequence[Made]) -> list[Any]:
-        async with database.engine.begin() as connection:
-            applied = await apply_worker_calls(
-                connection, [report(one, items=(ItemUpdate(key="a"), ItemUpdate(key="b"))) for one in jobs]
-            )
-            return list(applied.outcomes)
-
     async with database.engine.connect() as gate:
         await transitions.lock_in_order(gate, [made[20].key])
-        writing = [asyncio.create_task(write(jobs)) for jobs in shuffled]
+        updates = (ItemUpdate(key="a"), ItemUpdate(key="b"))
+        batches = [[report(one, items=updates) for one in jobs] for jobs in shuffled]
+        writing = [asyncio.create_task(apply(database, *batch)) for batch in batches]
         async with asyncio.timeout(10), database.engine.connect() as watching:
-            while await _blocked(watching) < WRITERS:
+            others = [one for one in made if one is not made[20]]
+            while [await counts(watching, one) for one in others] != [((2, 0, 0, 0), (2, 0, 0, 0))] * len(others):
                 await watching.rollback()
+        assert not any(task.done() for task in writing)
         await gate.rollback()
         outcomes = await asyncio.gather(*writing)
 
@@ -398,19 +388,27 @@ async def test_overlapping_batches_of_many_processes_do_not_deadlock(
 
 
 async def test_batch_whose_jobs_are_cancelled_in_between_says_so(database: Database, project_id: UUID) -> None:
-    """A batch waits for the canceller's lock, and then sees what it committed."""
+    """A batch comes back to a job that the canceller held, and then sees what it committed."""
     made = await put(database, project_id, expires_at=factories.in_seconds(HOUR))
+    looked = asyncio.Event()
+
+    async def watched(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job]:
+        applied = await apply_worker_calls(connection, calls)
+        looked.set()
+        return applied
+
     async with database.engine.connect() as canceller:
         await transitions.lock_in_order(canceller, [made.key])
         await transitions.move(canceller, JobEvent.CANCEL, [Move(project_id=project_id, job_id=made.id)])
-        writing = asyncio.create_task(apply(database, report(made), complete(made)))
-        async with asyncio.timeout(10), database.engine.connect() as watching:
-            while await _blocked(watching) < 1:
-                await watching.rollback()
+        writer = GroupWriter(database, watched, lambda _: None)
+        writing = asyncio.create_task(writer.submit_many([report(made), complete(made)]))
+        await asyncio.wait_for(looked.wait(), 10)
+        assert not writing.done()
         await canceller.commit()
 
     told, ended = await writing
 
-    assert not isinstance(told, JobtrackError)
+    assert isinstance(told, Reported)
     assert told.cancel_requested
+    assert isinstance(ended, Job)
     assert ended.state is JobState.CANCELLED

@@ -1,0 +1,60 @@
+"""Creating many jobs in one call."""
+
+from typing import Annotated, Any
+
+from fastapi import Body, Request, Response
+
+from app.api.render import created_document, error_document, json_response
+from app.api.requests import JobsIn
+from app.api.routes import check_queue, problems, router
+from app.api.rows import BadRow, text_errors
+from app.api.schemas import CreateResults
+from app.domain.errors import ForbiddenError, JobtrackError
+from app.domain.job import NewJob
+from app.domain.principal import Principal, Scope
+from app.web.auth import check_scope, requires
+from app.web.body import BATCH_BODY
+from app.web.deps import CoreServices
+
+job_batches = router("Jobs", BATCH_BODY)
+
+
+@job_batches.post(
+    "/jobs/batch",
+    operation_id="jobs_create_batch",
+    summary="Create many jobs",
+    response_model=CreateResults,
+    responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
+)
+async def create_batch(
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.SUBMIT)],
+    services: CoreServices,
+    body: Annotated[JobsIn, Body(examples=[{"jobs": [{"type": "index_folder", "payload": {"folder": "/data"}}]}])],
+) -> Response:
+    """Make up to 1,000 jobs; each is accepted or refused alone."""
+    wrong = text_errors(await request.body(), (await request.json())["jobs"])
+    ready = [error or _ready(caller, row) for row, error in zip(body.jobs, wrong, strict=True)]
+    made = iter(await services.jobs.create_many(caller.project_id, [job for job in ready if isinstance(job, NewJob)]))
+    results = []
+    for job in ready:
+        outcome = next(made) if isinstance(job, NewJob) else job
+        if isinstance(outcome, JobtrackError):
+            results.append({"problem": error_document(outcome)})
+        else:
+            results.append({"job": created_document(outcome)})
+    return json_response({"results": results})
+
+
+def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:
+    """Turn a row into a job to be made, or say what is wrong with it."""
+    if isinstance(row, BadRow):
+        return row.error
+    try:
+        check_queue(caller, row.queue)
+        if row.claim is not None:
+            check_scope(caller, Scope.WORK)
+    except ForbiddenError as error:
+        return error
+    job: NewJob = row.to_domain()
+    return job
