@@ -16,19 +16,25 @@ from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
 from app.web.edge import Edge
 from app.web.errors import install
+from app.web.telemetry import HttpMetrics, Telemetry
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _STATIC = Path(__file__).parent / "static"
 
 
-def create_app(services: Services, *, lifespan: Lifespan | None = None) -> FastAPI:
+def create_app(
+    services: Services, *, telemetry: HttpMetrics | None = None, lifespan: Lifespan | None = None
+) -> FastAPI:
     """Build the application. Nothing is opened here; whoever built the services starts and stops them."""
     # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
     app = FastAPI(
         title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.services = services
+    if telemetry is not None:
+        # Within the edge, which makes a GET of a HEAD: what is timed is what the route did.
+        app.add_middleware(Telemetry, telemetry)
     app.add_middleware(Edge)
     for router in native.ROUTERS:
         app.include_router(router)

@@ -8,11 +8,12 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.waiting import waiting
 from app.db import claims, jobs, sweeps, transitions
 from app.db.claims import Taken
 from app.db.engine import Database
 from app.db.transitions import Move
-from app.domain.errors import JobtrackError
+from app.domain.errors import JobtrackError, LeaseLostError
 from app.domain.job import ClaimedJob, ClaimFilter, Job, JobKey, Lease, Release, Reported, WorkerCall
 from app.domain.states import JobEvent
 from app.live.change_feed import Change
@@ -40,11 +41,13 @@ class Leases:
         calls: GroupWriter[WorkerCall, Reported | Job],
         claimers: Claimers,
         announce: Callable[[Iterable[Change]], None],
+        count_stale: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._calls = calls
         self._claimers = claimers
         self._announce = announce
+        self._count_stale = count_stale
         self._returning: set[asyncio.Task[object]] = set()
 
     async def claim(
@@ -69,7 +72,8 @@ class Leases:
                 if taken or left <= 0 or self._claimers.draining:
                     return taken
                 try:
-                    await asyncio.wait_for(claimer.wakened.wait(), left)
+                    with waiting():
+                        await asyncio.wait_for(claimer.wakened.wait(), left)
                 except TimeoutError:
                     return []
         finally:
@@ -131,11 +135,18 @@ class Leases:
 
     async def submit(self, call: WorkerCall) -> Reported | Job:
         """Apply one call: a Report gives Reported, anything else the job; raises the reason if it was refused."""
-        return await self._calls.submit(call)
+        (outcome,) = await self.submit_many((call,))
+        if isinstance(outcome, JobtrackError):
+            raise outcome
+        return outcome
 
     async def submit_many(self, calls: Sequence[WorkerCall]) -> list[Reported | Job | JobtrackError]:
         """Apply many calls, each with its own outcome, in the order given."""
-        return await self._calls.submit_many(calls)
+        outcomes = await self._calls.submit_many(calls)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, LeaseLostError):
+                self._count_stale(type(call).__name__.lower())
+        return outcomes
 
     async def rescue(self) -> int:
         """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""

@@ -1,11 +1,13 @@
 """Waiting for jobs: on the server, without a connection, a transaction or a timer in the database."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from time import monotonic
 from uuid import UUID
 
 from app.core.jobs import Jobs
+from app.core.waiting import waiting
 from app.domain.job import Job
 from app.live.sweep import SWEEP_SECONDS
 from app.live.waiters import Waiters, Watch
@@ -25,9 +27,12 @@ NO_END = -1
 class Statuses:
     """Reads the states of jobs, once they are what the caller waits for."""
 
-    def __init__(self, jobs: Jobs, waiters: Waiters) -> None:
+    def __init__(
+        self, jobs: Jobs, waiters: Waiters, observe_wake: Callable[[str, float], None] = lambda _, __: None
+    ) -> None:
         self._jobs = jobs
         self._waiters = waiters
+        self._observe_wake = observe_wake
 
     async def wait(
         self,
@@ -53,17 +58,24 @@ class Statuses:
         ends_at = None if seconds < 0 else loop.time() + seconds
         keys = [(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
         # Registered before the first read: what changes in between wakes it.
+        cause = None
         with self._waiters.watch(keys) as watch:
             found = await self._jobs.get_many(project_id, job_ids)
             while not _satisfied(found, until, versions or {}):
                 _note(watch, project_id, job_ids, found)
                 left = None if ends_at is None else ends_at - loop.time()
-                woken = await watch.changed(left)
+                with waiting():
+                    woken = await watch.changed(left)
+                cause = watch.cause if woken else None
                 # Read whatever ended the wait: what changed as the time ran out, or unheard, is still told.
                 found = await self._jobs.get_many(project_id, job_ids)
                 if not woken:
                     break
-        return await self._jobs.get_many(project_id, job_ids, documents=True) if documents else found
+        if documents:
+            found = await self._jobs.get_many(project_id, job_ids, documents=True)
+        if cause is not None:
+            self._observe_wake(cause.source, monotonic() - cause.at)
+        return found
 
 
 def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, int]) -> bool:

@@ -8,13 +8,14 @@ when shielded). So each unit of work runs in a task of its own, bounded by `stat
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from app.domain.errors import UnavailableError
 
@@ -78,6 +79,14 @@ def make_engine(url: str, *, pool_size: int) -> AsyncEngine:
     return engine
 
 
+def count_statements(engine: AsyncEngine, count: Callable[[], None]) -> None:
+    """Call `count` for every statement that goes out; BEGIN and COMMIT are the driver's and are not among them."""
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def _count(*_: object) -> None:
+        count()
+
+
 class Database:
     """Runs units of work: `read` outside a transaction, `write` in exactly one."""
 
@@ -85,6 +94,14 @@ class Database:
         self.engine = engine
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._units: set[asyncio.Task[Any]] = set()
+
+    def connections_in_use(self) -> int:
+        """Say how many connections units of work hold."""
+        return cast("QueuePool", self.engine.pool).checkedout()
+
+    def connections_allowed(self) -> int:
+        """Say how many there may be."""
+        return cast("QueuePool", self.engine.pool).size()
 
     async def read(self, work: Work[T]) -> T:
         """Run statements that change nothing; each sees what is committed when it starts."""

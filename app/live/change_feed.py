@@ -40,6 +40,8 @@ class Change:
 
     key: JobKey
     offer: Offer | None = None
+    told: tuple[str, ...] = ()
+    """What happened to it, for those who count."""
 
 
 @dataclass(slots=True)
@@ -67,8 +69,15 @@ class Listeners:
 class Announcer(Loop):
     """Sends what changed. Listeners of this process hear of it at once, without the way through the database."""
 
-    def __init__(self, database: Database, origin: str, listeners: Listeners) -> None:
+    def __init__(
+        self,
+        database: Database,
+        origin: str,
+        listeners: Listeners,
+        count: Callable[[tuple[str, ...]], None] = lambda _: None,
+    ) -> None:
         super().__init__("announcer")
+        self._count = count
         self._database = database
         self._origin = origin
         self._listeners = listeners
@@ -83,6 +92,8 @@ class Announcer(Loop):
             jobs[change.key] = None
             if change.offer is not None:
                 offers.append(change.offer)
+            if change.told:
+                self._count(change.told)
         if jobs:
             self._listeners.changed(jobs)
             self._listeners.offered(offers)

@@ -17,6 +17,9 @@ EVENT_TYPES = {
 }
 """What is told of an event whatever state it leads to; of the others the state tells it."""
 
+WORDS = {JobState.PENDING: "released", JobState.DISPATCHED: "claimed", JobState.RUNNING: "started"}
+"""What brought a job into a state, where the state itself is not the word for it."""
+
 
 def event_type(event: JobEvent, target: JobState) -> str:
     """Name what happened, in the words of section 2 of the design."""
@@ -58,6 +61,7 @@ def changes_of(moved: Iterable[Moved]) -> list[Change]:
         Change(
             (one.project_id, one.job_id),
             Offer(one.project_id, one.queue, one.type) if one.claimable_now and one.scheduled_at <= one.now else None,
+            (WORDS.get(one.target, one.target),),
         )
         for one in moved
     ]

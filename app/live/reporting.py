@@ -49,7 +49,9 @@ async def apply_reports(
     }
     started = {move.job_id for move in starting}
     changes = [
-        Change((report.project_id, report.job_id)) for report in mine if not report.bare or report.job_id in started
+        Change((report.project_id, report.job_id), told=("started",) if report.job_id in started else ())
+        for report in mine
+        if not report.bare or report.job_id in started
     ]
     return answers, changes
 

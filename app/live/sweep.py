@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,11 +20,18 @@ SWEEP_SECONDS = 1.0
 class Sweep(Loop):
     """Compares what waiters have seen, and what claimers want, with what the database has."""
 
-    def __init__(self, database: Database, waiters: Waiters, claimers: Claimers) -> None:
+    def __init__(
+        self,
+        database: Database,
+        waiters: Waiters,
+        claimers: Claimers,
+        observe: Callable[[float, int], None] = lambda _, __: None,
+    ) -> None:
         super().__init__("sweep")
         self._database = database
         self._waiters = waiters
         self._claimers = claimers
+        self._observe = observe
         self._now = asyncio.Event()
         self.late_wakeups = 0
         """Waiters that had to be woken by the sweep, because no notification had reached them."""
@@ -40,10 +49,13 @@ class Sweep(Loop):
 
     async def look(self) -> None:
         """Re-check everything that is watched now."""
+        began, late = monotonic(), 0
         if keys := self._waiters.watched():
-            self.late_wakeups += self._waiters.wake_outdated(await self._versions(keys))
+            late = self._waiters.wake_outdated(await self._versions(keys))
+            self.late_wakeups += late
         if filters := self._claimers.filters():
             self._claimers.wake_filters(await self._offers(filters))
+        self._observe(monotonic() - began, late)
 
     async def _versions(self, keys: list[JobKey]) -> dict[JobKey, int]:
         async def work(connection: AsyncConnection) -> dict[JobKey, int]:

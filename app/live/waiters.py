@@ -2,21 +2,33 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from app.domain.job import JobKey
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a watch was woken: the feed's news or the sweep's find, and when this process had it."""
+
+    source: Literal["notify", "sweep"]
+    at: float
 
 
 class Watch:
     """One caller's wish to hear of changes to some jobs. Enter it before the first read, or a change falls between."""
 
-    __slots__ = ("_changed", "_registry", "_woken", "seen")
+    __slots__ = ("_changed", "_registry", "_woken", "cause", "seen")
 
     def __init__(self, registry: "Waiters", keys: Collection[JobKey]) -> None:
         self._registry = registry
         self._woken = False
         self._changed: asyncio.Future[None] | None = None
+        self.cause: Cause | None = None
+        """What woke it last."""
         self.seen: dict[JobKey, int] = dict.fromkeys(keys, 0)
         """The version of each job that the caller has last read; the sweep wakes it when the database has another."""
 
@@ -33,8 +45,10 @@ class Watch:
             self._registry.forget(self, key)
             del self.seen[key]
 
-    def wake(self) -> None:
+    def wake(self, cause: "Cause | None" = None) -> None:
         """Tell the caller that something may have changed."""
+        if not self._woken:
+            self.cause = cause
         self._woken = True
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
@@ -102,9 +116,10 @@ class Waiters:
 
     def wake(self, keys: Iterable[JobKey]) -> None:
         """Wake whoever waits for these jobs."""
+        cause = Cause("notify", monotonic())
         for key in keys:
             for watch in tuple(self._by_job.get(key, ())):
-                watch.wake()
+                watch.wake(cause)
 
     def wake_outdated(self, versions: Mapping[JobKey, int]) -> int:
         """Wake the watches that have not seen these versions; the number of them says what the feed had missed."""
@@ -122,8 +137,9 @@ class Waiters:
             for watch in watches
             if watch.seen.get(key)
         )
+        cause = Cause("sweep", monotonic())
         for watch in outdated:
-            watch.wake()
+            watch.wake(cause)
         return len(outdated)
 
     def drain(self) -> None:

@@ -10,6 +10,9 @@ import pytest_asyncio
 from tests.races.conftest import Pair
 from tests.races.test_two_processes import LISTENING, cut, post
 
+LIMIT, LIMIT_DEAF = 1.0, 2.5
+"""The feed tells in milliseconds, and what is remembered ends after two seconds; with room for a slow machine."""
+
 
 @pytest_asyncio.fixture
 async def made(pair: Pair) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
@@ -37,7 +40,7 @@ async def test_revoked_key_is_refused_everywhere_within_two_seconds(
     if deaf:
         await cut(pair, LISTENING)
     assert (await pair.first.delete(f"/v1/keys/{key_id}")).status_code == 204
-    assert await seconds_until_refused(client) < 2.5, "2 seconds, with room for a slow machine"
+    assert await seconds_until_refused(client) < (LIMIT_DEAF if deaf else LIMIT)
 
 
 @pytest.mark.parametrize("deaf", [False, True])
@@ -49,4 +52,4 @@ async def test_key_whose_end_was_set_is_refused_everywhere_within_two_seconds(
         await cut(pair, LISTENING)
     ended = await pair.first.put(f"/v1/keys/{key_id}", json={"expires_at": "2001-01-01T00:00:00Z"})
     assert ended.status_code == 200
-    assert await seconds_until_refused(client) < 2.5
+    assert await seconds_until_refused(client) < (LIMIT_DEAF if deaf else LIMIT)

@@ -1,0 +1,167 @@
+"""What one process counts about itself, and the text in which Prometheus reads it.
+
+Every process answers for itself: its counters carry the label `process`, so that several processes behind one address
+do not look like one counter that jumps. Sums over all are the reader's: `sum without (process) (...)`.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.live.group_writer import Applied
+
+SHARED: Final = "jobtrack_queue_"
+"""Families that come from the database: the same whichever process answers, so they are not told apart by it."""
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+MAX_QUEUES = 100
+"""More queues than this share the label `other`: names are chosen by clients, and each one is a series for ever."""
+
+Depths = Mapping[tuple[str, str], int]
+"""How many live jobs there are, by queue and state."""
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+Apply = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
+
+
+class Metrics:
+    """The instruments of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._events = Counter(
+            "jobtrack_job_events",
+            "What happened to jobs by this process, after the commit.",
+            ["event"],
+            registry=registry,
+        )
+        self._stale = Counter(
+            "jobtrack_stale_calls",
+            "Workers' calls that the fence refused: another attempt holds the job, or it was given back.",
+            ["operation"],
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "jobtrack_group_commit_batch_size",
+            "Calls in one transaction; one that is tried again counts again.",
+            ["writer"],
+            buckets=BATCHES,
+            registry=registry,
+        )
+        self._sweep = Histogram(
+            "jobtrack_sweep_duration_seconds",
+            "How long the look at all that is watched took, once a second.",
+            buckets=FAST,
+            registry=registry,
+        )
+        self._late = Counter(
+            "jobtrack_late_wakeups", "Waits that the sweep had to wake, for no notification came.", registry=registry
+        )
+        self._wakes = Histogram(
+            "jobtrack_wake_latency_seconds",
+            "From the news of a change (announced here, heard of, found by the sweep) until the wait it ends has its "
+            "states. How long a change lay before the sweep found it is not in it: up to a second.",
+            ["source"],
+            buckets=FAST,
+            registry=registry,
+        )
+        self._statements = Counter(
+            "jobtrack_db_statements", "Statements sent to the database, without BEGIN and COMMIT.", registry=registry
+        )
+        self._placeholders = Counter(
+            "jobtrack_dialect_placeholder_answers",
+            "Answers with something in place of what Jobtrack does not have.",
+            ["dialect"],
+            registry=registry,
+        )
+        self.queue_depths: Callable[[], Awaitable[Depths]] | None = None
+        """Where the depths of the queues come from, from a memory of some seconds; nothing is shown without."""
+        ProcessCollector(registry=registry)
+
+    def watch(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show a number that is read when somebody asks."""
+        Gauge(f"jobtrack_{name}", documentation, registry=self.registry).set_function(read)
+
+    def count_events(self, words: Iterable[str]) -> None:
+        """Count what happened to a job."""
+        for word in words:
+            self._events.labels(word).inc()
+
+    def count_stale(self, operation: str) -> None:
+        """Count a call that the fence refused."""
+        self._stale.labels(operation).inc()
+
+    def count_statement(self) -> None:
+        """Count a statement."""
+        self._statements.inc()
+
+    def count_placeholder(self, dialect: str) -> None:
+        """Count an answer of a dialect that says less than the vendor's would."""
+        self._placeholders.labels(dialect).inc()
+
+    def observe_sweep(self, seconds: float, late: int) -> None:
+        """Note how long a sweep took and how many waits it had to wake."""
+        self._sweep.observe(seconds)
+        self._late.inc(late)
+
+    def observe_wake(self, source: str, seconds: float) -> None:
+        """Note how long after the news a wait had its answer."""
+        self._wakes.labels(source).observe(seconds)
+
+    def measured(self, writer: str, apply: Apply[Request, Result]) -> Apply[Request, Result]:
+        """Note the size of every batch that a group writer applies."""
+        sizes = self._batches.labels(writer)
+
+        async def measured(connection: AsyncConnection, requests: Sequence[Request]) -> Applied[Result]:
+            sizes.observe(len(requests))
+            return await apply(connection, requests)
+
+        return measured
+
+    async def render(self) -> bytes:
+        """Write everything down as Prometheus reads it."""
+        depths = {} if self.queue_depths is None else await self.queue_depths()
+        note = f"# Process {os.getpid()} of perhaps several, for itself; {SHARED}* alone are the same from all.\n"
+        return note.encode() + generate_latest(_OfProcess(self.registry, _depths(depths)))
+
+
+class _OfProcess(Collector):
+    """The registry with the process as a label, and without the moments at which series began."""
+
+    def __init__(self, registry: CollectorRegistry, shared: Metric) -> None:
+        self._registry = registry
+        self._shared = shared
+
+    def collect(self) -> Iterable[Metric]:
+        process = str(os.getpid())
+        for metric in self._registry.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "process": process})
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
+            ]
+            yield metric
+        if self._shared.samples:
+            yield self._shared
+
+
+def _depths(depths: Depths) -> Metric:
+    """Give the largest queues by name and the rest as one."""
+    totals: dict[str, int] = {}
+    for (queue, _), count in depths.items():
+        totals[queue] = totals.get(queue, 0) + count
+    named = set(sorted(totals, key=lambda queue: (-totals[queue], queue))[:MAX_QUEUES])
+    shown: dict[tuple[str, str], int] = {}
+    for (queue, state), count in depths.items():
+        place = (queue if queue in named else "other", state)
+        shown[place] = shown.get(place, 0) + count
+    metric = Metric(f"{SHARED}jobs", "Live jobs by queue and state, from the database, some seconds old.", "gauge")
+    for (queue, state), count in sorted(shown.items()):
+        metric.add_sample(metric.name, {"queue": queue, "state": state}, count)
+    return metric
