@@ -5,16 +5,18 @@ from uuid import uuid4
 
 from app.core.bulk import Bulk
 from app.core.health import Health
+from app.core.inputs import Inputs
 from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.core.key_admin import KeyAdmin, Projects
 from app.core.keys import Keys
 from app.core.leases import Leases
+from app.core.metrics import Metrics
 from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
-from app.db.engine import Database, make_engine
+from app.db.engine import Database, count_statements, make_engine
 from app.domain.job import Created, Job, JobKey, Reported, WorkerCall
 from app.live import creations as creating
 from app.live import worker_calls
@@ -30,6 +32,7 @@ from app.maintenance.key_uses import KeyUses
 from app.maintenance.pruner import Pruner
 from app.maintenance.rescuer import Rescuer
 from app.web.deps import Services
+from app.web.telemetry import HttpMetrics
 
 POOL_SIZE = 10
 
@@ -38,44 +41,53 @@ class Runtime:
     """One process's machinery over one database."""
 
     def __init__(self, database_url: str, *, listen_url: str | None = None, pool_size: int = POOL_SIZE) -> None:
+        metrics = Metrics()
+        self.telemetry = HttpMetrics(metrics.registry)
         self.database = Database(make_engine(database_url, pool_size=pool_size))
+        count_statements(self.database.engine, metrics.count_statement)
         self.waiters = Waiters()
         self.claimers = Claimers()
         origin = uuid4().hex
         keys = Keys(self.database)
-        self.sweep = Sweep(self.database, self.waiters, self.claimers)
+        self.sweep = Sweep(self.database, self.waiters, self.claimers, metrics.observe_sweep)
         listeners = Listeners(
             changed=self.waiters.wake,
             offered=self.claimers.offer,
             keys_changed=keys.forget,
             reconnected=self.sweep.nudge,
         )
-        self.announcer = Announcer(self.database, origin, listeners)
+        self.announcer = Announcer(self.database, origin, listeners, metrics.count_events)
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
         creations: GroupWriter[CreateRequest, Created] = GroupWriter(
-            self.database, creating.apply_creations, announce, weigh=creating.rows_of
+            self.database, metrics.measured("creations", creating.apply_creations), announce, weigh=creating.rows_of
         )
         calls: GroupWriter[WorkerCall, Reported | Job] = GroupWriter(
-            self.database, worker_calls.apply_worker_calls, announce, weigh=worker_calls.rows_of
+            self.database,
+            metrics.measured("calls", worker_calls.apply_worker_calls),
+            announce,
+            weigh=worker_calls.rows_of,
         )
         reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
-        leases = Leases(self.database, calls, self.claimers, announce)
+        leases = Leases(self.database, calls, self.claimers, announce, metrics.count_stale)
         lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
             lists=lists,
             bulk=Bulk(self.database, jobs, lists, announce),
             leases=leases,
-            statuses=Statuses(jobs, self.waiters),
+            statuses=Statuses(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
+            inputs=Inputs(self.database),
             keys=keys,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
             health=Health(self.database),
+            metrics=metrics,
         )
+        self._watch(metrics)
         self._loops: Iterable[Service] = (
             self.announcer,
             self.feed,
@@ -84,6 +96,15 @@ class Runtime:
             KeyUses(keys),
             Pruner(Retention(self.database, announce)),
         )
+
+    def _watch(self, metrics: Metrics) -> None:
+        """Let the metrics read what the machinery knows about itself."""
+        metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
+        metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.claimers))
+        metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
+        database = self.database
+        metrics.watch("db_pool_checked_out_connections", "Connections in use.", database.connections_in_use)
+        metrics.watch("db_pool_size_connections", "Connections there may be.", database.connections_allowed)
 
     async def start(self) -> None:
         """Start the background loops; the database is connected to when it is first needed."""

@@ -7,17 +7,19 @@ from typing import Any, Final
 from fastapi.openapi.utils import get_openapi
 
 from app.api.health import health
+from app.api.inputs import inputs
 from app.api.items import items
 from app.api.job_batches import job_batches
 from app.api.job_lists import lists
 from app.api.jobs import jobs
 from app.api.keys import keys
+from app.api.metrics import metrics
 from app.api.projects import projects
 from app.api.schemas import Problem
 from app.api.waits import waits
 from app.api.workers import batches, workers
 
-ROUTERS: Final = (jobs, job_batches, lists, waits, items, workers, batches, keys, projects, health)
+ROUTERS: Final = (jobs, job_batches, lists, inputs, waits, items, workers, batches, keys, projects, health, metrics)
 """In the order in which paths are tried and documented."""
 
 _TAGS: Final = [
@@ -26,7 +28,7 @@ _TAGS: Final = [
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
     {"name": "Keys", "description": "Keys of the project: make, show, end."},
     {"name": "Projects", "description": "Tenants, for whoever operates the service."},
-    {"name": "Health", "description": "Liveness and readiness, without a key."},
+    {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
 
 _DESCRIPTION: Final = """Jobtrack keeps track of background jobs: who makes them, who works on them, how far they are.

@@ -34,6 +34,7 @@ _SENTENCES: Final[Mapping[int, str]] = {
     409: "The job's state does not allow this; `job` is the job as it is.",
     413: "The body is too large.",
     415: "The body is not sent as JSON.",
+    416: "The range of bytes is not there.",
     422: "The request can be read, and is wrong.",
     429: "Too many requests; see `Retry-After`.",
     503: "Unavailable just now; see `Retry-After`.",

@@ -118,6 +118,14 @@ class LeaseOut(Answer):
     expires_in_seconds: float | None = Field(description="Null: the lease has no end.")
 
 
+class InputOut(Answer):
+    """What was stored as a job's input."""
+
+    content_type: str
+    size_bytes: int
+    sha256: str = Field(description="In lower-case hexadecimal.")
+
+
 class LeaseLeft(Answer):
     """What is left of a lease."""
 

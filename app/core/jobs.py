@@ -8,19 +8,21 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import deletions, items, jobs, transitions
+from app.db import deletions, inputs, items, jobs, transitions
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
 from app.domain.errors import (
     AlreadyTerminalError,
     ForbiddenError,
+    InputGoneError,
     InvalidError,
     InvalidTransitionError,
     JobtrackError,
     NotFoundError,
 )
 from app.domain.ids import new_id
+from app.domain.input import StoredInput
 from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
 from app.live.change_feed import Change
@@ -140,7 +142,7 @@ class Jobs:
                 raise InvalidTransitionError(f"The job is still {job.state}; only an ended job can be deleted.", job)
 
         await self._database.write(work)
-        self._announce([Change(key)])
+        self._announce([Change(key, told=("deleted",))])
 
 
 def check_queue(job: Job | None, queues: frozenset[str] | None) -> None:
@@ -167,7 +169,13 @@ async def _rerun(
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original
         )
-    creation = Creation(key[0], _again(original, new_job_id), original_job_id=original.id)
+    held = await inputs.select(connection, key)
+    if held is not None and held.dropped:
+        raise InputGoneError(
+            "The job's input held credentials, and was dropped when it ended; create it anew.", original
+        )
+    again = _again(original, new_job_id, None if held is None else held.stored)
+    creation = Creation(key[0], again, original_job_id=original.id)
     existing = await _made_before(connection, key, creation, idempotency)
     if existing is not None:
         job = (await jobs.select_with_documents(connection, [existing]))[existing]
@@ -180,7 +188,7 @@ async def _rerun(
         await jobs.set_items_total(connection, (key[0], new_job_id), copied)
     job = (await jobs.select_with_documents(connection, [(key[0], new_job_id)]))[key[0], new_job_id]
     offer = Offer(job.project_id, job.queue, job.type) if job.engine is None else None
-    return Created(job), [Change((job.project_id, job.id), offer)]
+    return Created(job), [Change((job.project_id, job.id), offer, ("rerun",))]
 
 
 async def _made_before(
@@ -201,8 +209,8 @@ async def _made_before(
     return (earlier.project_id, earlier.job_id)
 
 
-def _again(original: Job, new_job_id: UUID) -> NewJob:
-    """Copy what a rerun keeps of its original; its items are copied by the database."""
+def _again(original: Job, new_job_id: UUID, stored: StoredInput | None) -> NewJob:
+    """Copy what a rerun keeps of its original; its items are copied by the database, the input's bytes are shared."""
     lifetime = None if original.expires_at is None else original.expires_at - original.created_at
     documents = original.documents
     return replace(
@@ -216,4 +224,5 @@ def _again(original: Job, new_job_id: UUID) -> NewJob:
         max_attempts=original.max_attempts,
         retry=original.retry,
         labels=original.labels,
+        input=stored,
     )

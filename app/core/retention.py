@@ -1,5 +1,6 @@
 """What is kept no longer: jobs that were deleted or grew old, and Idempotency-Keys of yesterday."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import deletions, transitions
+from app.db import deletions, inputs, transitions
 from app.db.engine import Database
 from app.domain.job import JobKey
 from app.live.change_feed import Change
@@ -18,6 +19,10 @@ ROWS_A_STEP: Final = 5_000
 """A step is a transaction of some ten milliseconds: nobody who waits for a lock or a checkpoint notices it."""
 JOBS_A_STEP: Final = 200
 IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
+UPLOAD_TAKES_AT_MOST: Final = timedelta(hours=6)
+"""An upload without a job that is older than this has lost its sender."""
+UPLOADS_A_STEP: Final = 5
+ORPHANS_EVERY_SECONDS: Final = 600.0
 
 
 class Retention:
@@ -26,10 +31,16 @@ class Retention:
     def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
         self._database = database
         self._announce = announce
+        self._orphans_at = 0.0
 
     async def step(self) -> bool:
         """Do one step of everything; says whether there may be more to do at once."""
-        more = [await self._prune_deleted(), await self._delete_aged(), await self._forget_keys()]
+        more = [
+            await self._prune_deleted(),
+            await self._delete_aged(),
+            await self._forget_keys(),
+            await self._drop_inputs(),
+        ]
         return any(more)
 
     async def _prune_deleted(self) -> bool:
@@ -51,7 +62,7 @@ class Retention:
             return await deletions.delete(connection, aged)
 
         gone = await self._database.write(work)
-        self._announce(Change(key) for key in gone)
+        self._announce(Change(key, told=("pruned",)) for key in gone)
         log.info("deleted what its queue keeps no longer", jobs=len(gone))
         return True
 
@@ -60,3 +71,19 @@ class Retention:
             return await deletions.prune_idempotency(connection, age=IDEMPOTENCY_KEPT, limit=ROWS_A_STEP)
 
         return await self._database.write(work) >= ROWS_A_STEP
+
+    async def _drop_inputs(self) -> bool:
+        """Remove credentials of ended jobs at once, uploads that no job has when they are certainly abandoned."""
+        look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
+
+        async def work(connection: AsyncConnection) -> int:
+            found = await inputs.drop_sensitive(connection, JOBS_A_STEP)
+            if look_for_orphans:
+                found += await inputs.delete_orphans(connection, age=UPLOAD_TAKES_AT_MOST, limit=UPLOADS_A_STEP)
+            return found
+
+        found = await self._database.write(work)
+        if look_for_orphans and not found:
+            # The look reads the first chunk's row of every input there is, so it is taken seldom.
+            self._orphans_at = asyncio.get_running_loop().time() + ORPHANS_EVERY_SECONDS
+        return found > 0

@@ -237,6 +237,7 @@ inputs = Table(
     _timestamp("created_at"),
     _timestamp("dropped_at", nullable=True),
     Index("inputs_upload", "project_id", "upload_id"),
+    Index("inputs_sensitive", "project_id", "job_id", postgresql_where=text("sensitive AND dropped_at IS NULL")),
 )
 
 input_chunks = Table(

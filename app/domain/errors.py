@@ -128,6 +128,22 @@ class InvalidTransitionError(ConflictError):
     code = "invalid_transition"
 
 
+class InputGoneError(ConflictError):
+    """The job's input held credentials and was dropped."""
+
+    code = "input_gone"
+
+
+class RangeError(JobtrackError):
+    """The range of bytes that was asked for lies outside of what there is."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, message: str, size_bytes: int) -> None:
+        super().__init__(message)
+        self.size_bytes = size_bytes
+
+
 class IdempotencyInProgressError(ConflictError):
     """The first call with this Idempotency-Key has not finished yet."""
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from app.domain.input import StoredInput
 from app.domain.item import Counts, ItemUpdate, NewItem
 from app.domain.states import TERMINAL, JobState
 
@@ -126,6 +127,8 @@ class NewJob:
     retry: Retry | None = None
     labels: dict[str, str] = field(default_factory=dict)
     items: tuple[NewItem, ...] = ()
+    input: StoredInput | None = None
+    """Bytes that were received for this job and become its input with it."""
     claim: Claim | None = None
     """Create the job already claimed: for engines that run it themselves."""
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import events, idempotency, items, jobs
+from app.db import events, idempotency, inputs, items, jobs
 from app.db.events import NewEvent
 from app.db.idempotency import Record
 from app.db.jobs import Creation
@@ -78,7 +78,7 @@ async def apply_creations(connection: AsyncConnection, requests: Sequence[Create
             offer = None
             if job.state is JobState.PENDING and job.engine is None and job.scheduled_at <= job.created_at:
                 offer = Offer(job.project_id, job.queue, job.type)
-            changes.append(Change(request.key, offer))
+            changes.append(Change(request.key, offer, ("created",) if lease is None else ("created", "claimed")))
         else:
             outcomes.append(_replayed(request, earlier[request.key[1]], replays))
     return Applied(outcomes, changes)
@@ -106,6 +106,9 @@ async def insert_jobs(connection: AsyncConnection, creations: Sequence[Creation]
     ]
     if placed:
         await items.insert_new(connection, placed)
+    brought = [((c.project_id, c.job.id), c.job.input) for c in creations if c.job.input is not None]
+    if brought:
+        await inputs.attach(connection, brought)
     told = []
     for creation in creations:
         word = "job.created" if creation.original_job_id is None else "job.rerun"

@@ -44,9 +44,12 @@ class KeyScheme(SecurityBase):
 BEARER = KeyScheme("bearer", HTTPBearer(description="A key of the project: `Authorization: Bearer <key>`."))
 
 
-def requires(scope: Scope, scheme: KeyScheme = BEARER) -> Any:
-    """Declare a route's scope: as `dependencies=[requires(Scope.READ)]`, or on a parameter, which gets the caller."""
-    return Security(scheme, scopes=[scope.value])
+def requires(*scopes: Scope, scheme: KeyScheme = BEARER) -> Any:
+    """Declare a route's scope: as `dependencies=[requires(Scope.READ)]`, or on a parameter, which gets the caller.
+
+    Of several scopes one suffices; the route decides what each may see.
+    """
+    return Security(scheme, scopes=[scope.value for scope in scopes])
 
 
 async def _nobody() -> None:
@@ -57,19 +60,20 @@ public: Any = Depends(_nobody)
 """Declare that a route asks for no key: `dependencies=[public]`."""
 
 
-def scope_of(dependant: Dependant) -> Scope | None:
-    """Find the scope that a route declares; None for a public one. A route without either is a mistake: LookupError."""
-    pending, found, is_public = [dependant], set[str](), False
+def scopes_of(dependant: Dependant) -> frozenset[Scope]:
+    """Find the scopes of which a route wants one; none for a public one. A route without either is a mistake:
+    LookupError.
+    """
+    pending, found, is_public = [dependant], set[frozenset[str]](), False
     while pending:
         current = pending.pop()
-        found.update(current.own_oauth_scopes or ())
+        if current.own_oauth_scopes:
+            found.add(frozenset(current.own_oauth_scopes))
         is_public = is_public or current.call is _nobody
         pending.extend(current.dependencies)
-    if len(found) == 1 and not is_public:
-        return Scope(found.pop())
-    if is_public and not found:
-        return None
-    raise LookupError("a route declares exactly one scope, or that it is public")
+    if len(found) > 1 or bool(found) == is_public:
+        raise LookupError("a route declares once which scopes it wants, or that it is public")
+    return frozenset(Scope(scope) for scopes in found for scope in scopes)
 
 
 async def authenticate(request: Request, credentials: Credentials) -> Principal:
@@ -82,7 +86,8 @@ async def authenticate(request: Request, credentials: Credentials) -> Principal:
     return found
 
 
-def check_scope(caller: Principal, scope: Scope) -> None:
-    """Refuse a caller whose key lacks the scope."""
-    if not caller.may(scope):
-        raise ForbiddenError(f"The key lacks the scope `{scope.value}`.")
+def check_scope(caller: Principal, *scopes: Scope) -> None:
+    """Refuse a caller whose key has none of the scopes."""
+    if not any(caller.may(scope) for scope in scopes):
+        names = " or ".join(f"`{scope.value}`" for scope in sorted(scopes))
+        raise ForbiddenError(f"The key lacks the scope {names}.")

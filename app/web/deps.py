@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
     from app.core.bulk import Bulk
     from app.core.health import Health
+    from app.core.inputs import Inputs
     from app.core.items import Items
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
     from app.core.key_admin import KeyAdmin, Projects
     from app.core.keys import Keys
     from app.core.leases import Leases
+    from app.core.metrics import Metrics
     from app.core.statuses import Statuses
 
 
@@ -30,10 +32,12 @@ class Services:
     leases: "Leases"
     statuses: "Statuses"
     items: "Items"
+    inputs: "Inputs"
     keys: "Keys"
     key_admin: "KeyAdmin"
     projects: "Projects"
     health: "Health"
+    metrics: "Metrics"
 
 
 def services(request: Request) -> Services:

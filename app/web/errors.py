@@ -22,6 +22,7 @@ from app.domain.errors import (
     JobtrackError,
     MalformedError,
     NotFoundError,
+    RangeError,
     ThrottledError,
     TooLargeError,
     UnauthorizedError,
@@ -46,6 +47,7 @@ STATUS: Final[Mapping[str, int]] = {
     "body_timeout": 408,
     "too_large": 413,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
     "invalid": 422,
     "invalid_cursor": 422,
     "throttled": 429,
@@ -71,6 +73,8 @@ TITLES: Final[Mapping[str, str]] = {
     "already_terminal": "The job has ended",
     "invalid_transition": "The job's state does not allow this",
     "idempotency_in_progress": "The first call is still running",
+    "input_gone": "The input is gone",
+    "range_not_satisfiable": "The range is not there",
     "key_revoked": "The key is revoked",
     "last_operator_key": "It is the last key of its kind",
 }
@@ -118,6 +122,8 @@ def headers_of(error: JobtrackError) -> dict[str, str]:
         return {"Retry-After": str(max(1, math.ceil(wait)))}
     if isinstance(error, UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="jobtrack"'}
+    if isinstance(error, RangeError):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
     if isinstance(error, MethodNotAllowedError):
         return {"Allow": error.allow}
     if isinstance(error, ConflictError) and error.retryable:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from app.domain.errors import FieldError, InvalidError, MalformedError, TooLargeError
-from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scope_of
+from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.errors import Render, as_jobtrack_error
 
@@ -53,13 +53,13 @@ def guarded_route(
 
         def get_route_handler(self) -> _Handler:
             inner = super().get_route_handler()
-            scope = scope_of(self.dependant)
+            scopes = scopes_of(self.dependant)
             is_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
             takes_json = self.body_field is not None and not is_form
 
             async def guarded(request: Request) -> Response:
-                if scope is not None:
-                    check_scope(await authenticate(request, credentials), scope)
+                if scopes:
+                    check_scope(await authenticate(request, credentials), *scopes)
                 check_query(request)
                 if takes_json:
                     return await inner(await _read_json(request, body))

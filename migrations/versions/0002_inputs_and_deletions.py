@@ -24,6 +24,7 @@ UP = (
     )
     """,
     "CREATE INDEX inputs_upload ON inputs (project_id, upload_id)",
+    "CREATE INDEX inputs_sensitive ON inputs (project_id, job_id) WHERE sensitive AND dropped_at IS NULL",
     """
     CREATE TABLE input_chunks (
         project_id uuid NOT NULL,

@@ -92,7 +92,7 @@ router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, 
     summary="Get job status and output",
     response_model=wire.Statuses,
     responses=_responses(wire.STATUSES_EXAMPLE),
-    dependencies=[requires(Scope.READ, KEY)],
+    dependencies=[requires(Scope.READ, scheme=KEY)],
 )
 async def post_statuses(
     request: Request, asked: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller

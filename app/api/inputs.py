@@ -1,0 +1,157 @@
+"""A job's input as bytes: sent before a worker takes the job, read by the worker that holds it."""
+
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from app.api.render import json_response
+from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.schemas import InputOut
+from app.core.inputs import MAX_INPUT_BYTES
+from app.domain.errors import FieldError, ForbiddenError, InvalidError, RangeError
+from app.domain.ids import parse_id
+from app.domain.input import StoredInput
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.deps import CoreServices
+from app.web.uploads import limited_stream
+
+inputs = router("Jobs")
+
+DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
+_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:\s*;[\x20-\x7e]{0,200})?")
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary", "maxLength": MAX_INPUT_BYTES}}
+_LEASE_TOKEN: dict[str, Any] = {
+    "name": "Lease-Token",
+    "in": "header",
+    "required": False,
+    "description": "The token of the caller's lease. Needed with a key that has the scope `work` and not `submit`.",
+    "schema": {"type": "string", "format": "uuid"},
+}
+_READ_HEADERS: list[dict[str, Any]] = [
+    _LEASE_TOKEN,
+    {
+        "name": "Range",
+        "in": "header",
+        "required": False,
+        "description": "One range of bytes; several are answered whole.",
+        "schema": {"type": "string"},
+        "example": "bytes=0-1023",
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The entity tag you have: 304 if it is still that.",
+        "schema": {"type": "string"},
+    },
+]
+
+
+@inputs.put(
+    "/jobs/{job_id}/input",
+    operation_id="jobs_put_input",
+    summary="Give a job its input",
+    response_model=InputOut,
+    responses={
+        200: {"description": "It has replaced the input before."},
+        201: {"model": InputOut, "description": "The job has an input now."},
+        **problems(404, 409, body=True),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}},
+)
+async def put_input(
+    request: Request, caller: Annotated[Principal, requires(Scope.SUBMIT)], services: CoreServices, job_id: JobIdText
+) -> Response:
+    """Store up to 100 MiB of any content type, as long as nobody works on the job. What does not arrive whole is not
+    stored. Sending the same again is harmless.
+    """
+    parsed = job_id_of(job_id)
+    content_type = request.headers.get("content-type", DEFAULT_CONTENT_TYPE)
+    if not _CONTENT_TYPE.fullmatch(content_type):
+        sentence = "The Content-Type is no media type of up to 400 characters."
+        raise InvalidError(sentence, (FieldError("header:Content-Type", "content_type", sentence),))
+    # Looked up first: a hundred MiB for a job that is not there should not travel.
+    await services.jobs.get(caller.project_id, parsed)
+    stored = await services.inputs.receive(
+        caller.project_id, limited_stream(request, MAX_INPUT_BYTES), content_type=content_type
+    )
+    replaced = await services.inputs.put(caller.project_id, parsed, stored, queues=caller.queues)
+    document = {
+        "content_type": stored.content_type,
+        "size_bytes": stored.size_bytes,
+        "sha256": stored.sha256.hex(),
+    }
+    return json_response(document, 200 if replaced else 201)
+
+
+@inputs.get(
+    "/jobs/{job_id}/input",
+    operation_id="jobs_get_input",
+    summary="Read a job's input",
+    response_class=Response,
+    responses={
+        200: {"description": "The input.", "content": {"application/octet-stream": _BYTES}},
+        206: {"description": "The range that was asked for.", "content": {"application/octet-stream": _BYTES}},
+        304: {"description": "It is still what you have."},
+        **problems(404, 409, 416),
+    },
+    openapi_extra={"parameters": _READ_HEADERS},
+)
+async def get_input(
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.SUBMIT, Scope.WORK)],
+    services: CoreServices,
+    job_id: JobIdText,
+) -> Response:
+    """Give the input as it was sent. A worker reads it under its lease; a key that may submit needs none."""
+    parsed = job_id_of(job_id)
+    if caller.may(Scope.SUBMIT):
+        stored = await services.inputs.open(caller.project_id, parsed)
+    else:
+        token = parse_id(request.headers.get("lease-token", ""))
+        if token is None:
+            raise ForbiddenError("With the scope `work` alone an input is read under a lease: send its Lease-Token.")
+        stored = await services.inputs.open_held(caller.project_id, parsed, token)
+    return _answer(request, services, caller, stored)
+
+
+def _answer(request: Request, services: Any, caller: Principal, stored: StoredInput) -> Response:
+    tag = f'"{stored.sha256.hex()}"'
+    headers = {
+        "ETag": tag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        # Whatever somebody sent is a file to be saved, never a page of this origin.
+        "Content-Disposition": "attachment",
+        "Content-Security-Policy": "sandbox",
+    }
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    start, end, status = 0, stored.size_bytes, 200
+    wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    if wanted and request.headers.get("if-range", tag) == tag:
+        start, end = _bounds(wanted, stored.size_bytes)
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size_bytes}"
+    headers["Content-Length"] = str(end - start)
+    body = services.inputs.read(caller.project_id, stored, start, end)
+    response = StreamingResponse(body, status, headers)
+    # As it was sent: the framework would add a charset to text.
+    response.headers["Content-Type"] = stored.content_type
+    return response
+
+
+def _bounds(wanted: re.Match[str], size: int) -> tuple[int, int]:
+    """Give the first byte of a range and the one behind its last."""
+    first, last, suffix = wanted.groups()
+    if suffix is not None:
+        start, end = max(0, size - int(suffix)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+    if start >= size or start >= end:
+        raise RangeError("The range lies outside of the input.", size)
+    return start, end

@@ -1,0 +1,155 @@
+"""Inputs of jobs: received and handed out chunk by chunk, in memory that does not grow with them."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.jobs import check_queue, no_such_job
+from app.db import inputs, jobs, transitions
+from app.db.engine import Database
+from app.db.inputs import Held
+from app.domain.errors import (
+    InputGoneError,
+    InvalidTransitionError,
+    JobtrackError,
+    LeaseLostError,
+    NotFoundError,
+    TooLargeError,
+)
+from app.domain.input import StoredInput
+from app.domain.states import CLAIMABLE, LEASED
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES: Final = 1024 * 1024
+MAX_INPUT_BYTES: Final = 100 * 1024 * 1024
+
+
+class Inputs:
+    """Stores and reads the inputs of all projects' jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def receive(
+        self,
+        project_id: UUID,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        max_bytes: int = MAX_INPUT_BYTES,
+        sensitive: bool = False,
+    ) -> StoredInput:
+        """Store bytes as they come, for a job that is to get them; nothing is left of them if they do not all come.
+
+        No transaction is open while the sender sends: each chunk is one short write.
+        """
+        upload_id, digest = uuid4(), hashlib.sha256()
+        buffer, size, n = bytearray(), 0, 0
+        try:
+            async for piece in chunks:
+                size = _grown(size, piece, max_bytes)
+                digest.update(piece)
+                buffer += piece
+                while len(buffer) >= CHUNK_BYTES:
+                    await self._write_chunk(project_id, upload_id, n, bytes(buffer[:CHUNK_BYTES]))
+                    del buffer[:CHUNK_BYTES]
+                    n += 1
+            if buffer:
+                await self._write_chunk(project_id, upload_id, n, bytes(buffer))
+        except BaseException:
+            await self._forget(project_id, upload_id)
+            raise
+        return StoredInput(upload_id, content_type, size, digest.digest(), sensitive)
+
+    async def discard(self, project_id: UUID, stored: StoredInput) -> None:
+        """Remove what was received for a job that was not made."""
+        await self._forget(project_id, stored.upload_id)
+
+    async def put(
+        self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
+    ) -> bool:
+        """Make received bytes the input of a job that nobody works on yet; says whether it had another one before."""
+        key = (project_id, job_id)
+
+        async def work(connection: AsyncConnection) -> bool:
+            await transitions.lock_in_order(connection, [key])
+            job = (await jobs.select_by_ids(connection, [key])).get(key)
+            if job is None:
+                raise no_such_job()
+            check_queue(job, queues)
+            if job.state not in CLAIMABLE:
+                raise InvalidTransitionError(
+                    f"The job is {job.state}; its input can only change while it waits for a worker.", job
+                )
+            return await inputs.attach(connection, [(key, stored)])
+
+        try:
+            return await self._database.write(work)
+        except JobtrackError:
+            await self.discard(project_id, stored)
+            raise
+
+    async def open(self, project_id: UUID, job_id: UUID) -> StoredInput:
+        """Say what a job's input is, to somebody who may read all inputs."""
+        return (await self._held(project_id, job_id)).stored
+
+    async def open_held(self, project_id: UUID, job_id: UUID, token: UUID) -> StoredInput:
+        """Say what a job's input is, to the worker that holds it."""
+        held = await self._held(project_id, job_id)
+        if held.token != token or held.state not in LEASED:
+            raise LeaseLostError("The token is not the latest of this job: its lease was lost or given back.")
+        return held.stored
+
+    async def _held(self, project_id: UUID, job_id: UUID) -> Held:
+        async def work(connection: AsyncConnection) -> Held | None:
+            return await inputs.select(connection, (project_id, job_id))
+
+        held = await self._database.read(work)
+        if held is None:
+            raise NotFoundError("There is no such job, or it has no input.")
+        if held.dropped:
+            raise InputGoneError("The input held credentials, and was dropped when the job had ended.")
+        return held
+
+    async def read(self, project_id: UUID, stored: StoredInput, start: int, end: int) -> AsyncIterator[bytes]:
+        """Give the bytes from `start` up to `end`, chunk by chunk, each read when the one before was taken."""
+        for n in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
+            data = await self._read_chunk(project_id, stored.upload_id, n)
+            if data is None:
+                # Pruned under a reader that took hours: the answer is cut, which its length shows.
+                raise NotFoundError("The input is gone.")
+            base = n * CHUNK_BYTES
+            yield data[max(start - base, 0) : end - base]
+
+    async def _read_chunk(self, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
+        async def work(connection: AsyncConnection) -> bytes | None:
+            return await inputs.select_chunk(connection, project_id, upload_id, n)
+
+        return await self._database.read(work)
+
+    async def _write_chunk(self, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await inputs.insert_chunk(connection, project_id, upload_id, n, data)
+
+        await self._database.write(work)
+
+    async def _forget(self, project_id: UUID, upload_id: UUID) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await inputs.delete_chunks(connection, project_id, upload_id)
+
+        try:
+            await self._database.write(work)
+        except JobtrackError:
+            log.warning("an upload that failed is left to the pruner", upload_id=str(upload_id))
+
+
+def _grown(size: int, piece: bytes, max_bytes: int) -> int:
+    size += len(piece)
+    if size > max_bytes:
+        raise TooLargeError(f"The input is longer than {max_bytes} bytes.")
+    return size

@@ -1,0 +1,76 @@
+"""What is left of inputs: nothing of uploads that failed, nothing of credentials once their job has ended."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.core.inputs import CHUNK_BYTES, Inputs
+from app.core.retention import Retention
+from app.domain.errors import InputGoneError, TooLargeError
+from app.domain.ids import new_id
+from app.domain.input import StoredInput
+from app.domain.job import NewJob
+from app.runtime import Runtime
+from app.web.deps import Services
+from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+from tests.core.test_retention import count, finish
+
+
+async def pieces(*sizes: int) -> AsyncIterator[bytes]:
+    for size in sizes:
+        yield b"x" * size
+
+
+async def content(inputs: Inputs, stored: StoredInput) -> bytes:
+    return b"".join([piece async for piece in inputs.read(PROJECT, stored, 0, stored.size_bytes)])
+
+
+async def test_failed_upload_leaves_no_chunk(runtime: Runtime, core: Services) -> None:  # noqa: F811
+    with pytest.raises(TooLargeError):
+        await core.inputs.receive(
+            PROJECT, pieces(CHUNK_BYTES, CHUNK_BYTES, 1), content_type="a/b", max_bytes=2 * CHUNK_BYTES
+        )
+    assert await count(runtime.database, "input_chunks") == 0
+
+
+async def test_input_can_come_with_the_job(core: Services) -> None:  # noqa: F811
+    stored = await core.inputs.receive(PROJECT, pieces(3, CHUNK_BYTES, 5), content_type="a/b")
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=stored))).job
+    found = await core.inputs.open(PROJECT, job.id)
+    assert found == stored
+    assert await content(core.inputs, found) == b"x" * (CHUNK_BYTES + 8)
+
+
+async def test_credentials_are_unreadable_once_the_job_has_ended_and_dropped_soon(
+    runtime: Runtime,  # noqa: F811
+    core: Services,  # noqa: F811
+) -> None:
+    stored = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b", sensitive=True)
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=stored))).job
+    assert await core.inputs.open(PROJECT, job.id) == stored
+    await core.jobs.cancel(PROJECT, job.id, by=None)
+    with pytest.raises(InputGoneError):
+        await core.inputs.open(PROJECT, job.id)
+    with pytest.raises(InputGoneError):
+        await core.jobs.rerun(PROJECT, job.id)
+    assert await count(runtime.database, "input_chunks") == 1
+    await finish(Retention(runtime.database, lambda _: None))
+    assert await count(runtime.database, "input_chunks") == 0
+    with pytest.raises(InputGoneError):
+        await core.inputs.open(PROJECT, job.id)
+
+
+async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: Services) -> None:  # noqa: F811
+    used = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=used))).job
+    await core.inputs.receive(PROJECT, pieces(CHUNK_BYTES, 9), content_type="a/b")
+    async with runtime.database.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE input_chunks SET created_at = now() - CAST(:age AS interval)"), {"age": timedelta(days=1)}
+        )
+    await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
+    await finish(Retention(runtime.database, lambda _: None))
+    assert await count(runtime.database, "input_chunks") == 2
+    assert await content(core.inputs, await core.inputs.open(PROJECT, job.id)) == b"x" * 9
