@@ -135,17 +135,18 @@ class Leases:
 
     async def submit(self, call: WorkerCall) -> Reported | Job:
         """Apply one call: a Report gives Reported, anything else the job; raises the reason if it was refused."""
-        (outcome,) = await self.submit_many((call,))
-        if isinstance(outcome, JobtrackError):
-            raise outcome
-        return outcome
+        try:
+            return await self._calls.submit(call)
+        except LeaseLostError:
+            self._count_stale(_word(call))
+            raise
 
     async def submit_many(self, calls: Sequence[WorkerCall]) -> list[Reported | Job | JobtrackError]:
         """Apply many calls, each with its own outcome, in the order given."""
         outcomes = await self._calls.submit_many(calls)
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, LeaseLostError):
-                self._count_stale(type(call).__name__.lower())
+                self._count_stale(_word(call))
         return outcomes
 
     async def rescue(self) -> int:
@@ -179,3 +180,8 @@ class Leases:
         if changes:
             log.info("swept", sweep=str(event), jobs=len(changes))
         return len(changes)
+
+
+def _word(call: WorkerCall) -> str:
+    """Name a call as the API does: report, complete, fail or release."""
+    return type(call).__name__.lower()
