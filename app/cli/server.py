@@ -96,7 +96,7 @@ def serve_until_signal(
         await runtime.start()
         try:
             config = uvicorn.Config(
-                create_app(runtime.services),
+                create_app(runtime.services, telemetry=runtime.telemetry),
                 lifespan="off",
                 # Ours stands already; and the access log would cost more than the request.
                 log_config=None,

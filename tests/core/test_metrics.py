@@ -1,0 +1,101 @@
+"""What two processes on one database count, and what their text leaves to others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.core.metrics import MAX_QUEUES, Depths, Metrics
+from app.core.waiting import time_waits, waiting
+from app.domain.ids import new_id
+from app.domain.job import NewJob
+from app.runtime import Runtime
+
+PROJECT = new_id()
+Pair = tuple[Runtime, Runtime]
+
+
+@pytest_asyncio.fixture
+async def pair(database_url: str) -> AsyncIterator[Pair]:
+    one, two = (Runtime(database_url, pool_size=2) for _ in range(2))
+    await asyncio.gather(one.start(), two.start())
+    yield one, two
+    await asyncio.gather(one.stop(), two.stop())
+
+
+async def value(metrics: Metrics, name: str, **labels: str) -> float:
+    text = (await metrics.render()).decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == f"jobtrack_{name}" and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_wake_that_only_the_sweep_could_give_is_late_and_told_apart(pair: Pair) -> None:
+    here, there = pair
+    await there.feed.stop()
+    job = (await here.services.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
+    waiting_there = asyncio.create_task(there.services.statuses.wait(PROJECT, [job.id], seconds=20))
+    while not there.waiters.watched():
+        await asyncio.sleep(0)
+    await there.services.jobs.get(PROJECT, job.id)
+    await here.services.jobs.cancel(PROJECT, job.id, by=None)
+    await waiting_there
+    mine, theirs = here.services.metrics, there.services.metrics
+    assert await value(theirs, "late_wakeups_total") == 1
+    assert await value(theirs, "wake_latency_seconds_count", source="sweep") == 1
+    assert await value(theirs, "wake_latency_seconds_count", source="notify") == 0
+    assert await value(theirs, "sweep_duration_seconds_count") >= 1
+    assert await value(theirs, "job_events_total") == 0, "it happened elsewhere"
+    assert await value(mine, "job_events_total", event="cancelled") == 1
+    assert await value(mine, "late_wakeups_total") == 0
+
+
+async def test_statements_are_counted_one_by_one(database_url: str) -> None:
+    idle = Runtime(database_url, pool_size=1)
+    counted = []
+    for _ in range(3):
+        await idle.services.jobs.get_many(PROJECT, [new_id()])
+        counted.append(await value(idle.services.metrics, "db_statements_total"))
+    job = NewJob(id=new_id(), type="t")
+    await idle.services.jobs.create(PROJECT, job)
+    created = await value(idle.services.metrics, "db_statements_total")
+    await idle.stop()
+    assert counted == [1, 2, 3]
+    assert 3 <= created - 3 <= 6, "the job, its queue, its event, and the job as it is then; no BEGIN, no COMMIT"
+
+
+async def test_large_queues_have_names_and_the_others_are_one() -> None:
+    metrics = Metrics()
+
+    async def depths() -> Depths:
+        return {(f"q-{number:03}", "pending"): 1000 - number for number in range(MAX_QUEUES + 20)}
+
+    assert await value(metrics, "queue_jobs") == 0
+    metrics.queue_depths = depths
+    assert await value(metrics, "queue_jobs", queue="q-000") == 1000
+    assert await value(metrics, "queue_jobs", queue="q-100") == 0
+    assert await value(metrics, "queue_jobs", queue="other") == sum(1000 - number for number in range(100, 120))
+    text = (await metrics.render()).decode()
+    assert "process=" not in "".join(line for line in text.splitlines() if line.startswith("jobtrack_queue_"))
+
+
+async def test_waits_of_a_requests_own_tasks_are_timed_and_so_is_one_that_goes_on() -> None:
+    waited = time_waits()
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        with waiting():
+            entered.set()
+            await leave.wait()
+
+    task = asyncio.create_task(wait())
+    await entered.wait()
+    going_on = waited.seconds()
+    assert waited.seconds() > going_on > 0
+    leave.set()
+    await task
+    assert waited.seconds() == waited.seconds() > going_on
