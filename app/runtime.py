@@ -13,6 +13,7 @@ from app.core.key_admin import KeyAdmin, Projects
 from app.core.keys import Keys
 from app.core.leases import Leases
 from app.core.metrics import Metrics
+from app.core.queues import Queues
 from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
@@ -72,6 +73,7 @@ class Runtime:
         full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
         leases = Leases(self.database, calls, self.claimers, announce, metrics.count_stale)
+        queues = Queues(self.database)
         lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
@@ -81,12 +83,14 @@ class Runtime:
             statuses=Statuses(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
             inputs=Inputs(self.database),
+            queues=queues,
             keys=keys,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
             health=Health(self.database),
             metrics=metrics,
         )
+        metrics.queue_depths = queues.totals
         self._watch(metrics)
         self._loops: Iterable[Service] = (
             self.announcer,

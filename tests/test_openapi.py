@@ -43,6 +43,11 @@ FROZEN_OPERATIONS = {
     "projects_create",
     "projects_get",
     "projects_list",
+    "queues_get",
+    "queues_list",
+    "queues_pause",
+    "queues_put",
+    "queues_resume",
     "readyz",
     "reports_create",
 }

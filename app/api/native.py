@@ -15,11 +15,26 @@ from app.api.jobs import jobs
 from app.api.keys import keys
 from app.api.metrics import metrics
 from app.api.projects import projects
+from app.api.queues import queues
 from app.api.schemas import Problem
 from app.api.waits import waits
 from app.api.workers import batches, workers
 
-ROUTERS: Final = (jobs, job_batches, lists, inputs, waits, items, workers, batches, keys, projects, health, metrics)
+ROUTERS: Final = (
+    jobs,
+    job_batches,
+    lists,
+    inputs,
+    waits,
+    items,
+    workers,
+    batches,
+    queues,
+    keys,
+    projects,
+    health,
+    metrics,
+)
 """In the order in which paths are tried and documented."""
 
 _TAGS: Final = [
@@ -28,6 +43,7 @@ _TAGS: Final = [
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
     {"name": "Keys", "description": "Keys of the project: make, show, end."},
     {"name": "Projects", "description": "Tenants, for whoever operates the service."},
+    {"name": "Queues", "description": "How deep they are; pause, limit and set them up."},
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
 

@@ -3,13 +3,13 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.waiting import waiting
-from app.db import claims, jobs, sweeps, transitions
+from app.db import claims, jobs, queues, sweeps, transitions
 from app.db.claims import Taken
 from app.db.engine import Database
 from app.db.transitions import Move
@@ -24,6 +24,8 @@ from app.live.moves import changes_of, move_jobs, record_claims
 log = structlog.get_logger(__name__)
 
 RESCUE_BATCH = 500
+LIMITS_KNOWN_SECONDS = 1.0
+MOST_PROJECTS_KNOWN = 10_000
 
 SWEPT_BECAUSE = {
     JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),
@@ -48,6 +50,7 @@ class Leases:
         self._claimers = claimers
         self._announce = announce
         self._count_stale = count_stale
+        self._limits: dict[UUID, tuple[bool, float]] = {}
         self._returning: set[asyncio.Task[object]] = set()
 
     async def claim(
@@ -99,9 +102,13 @@ class Leases:
         self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
     ) -> list[ClaimedJob]:
         tokens = [uuid4() for _ in range(max_jobs)]
+        limited = await self._has_limits(wanted.project_id)
 
         async def work(connection: AsyncConnection) -> tuple[list[Taken], dict[JobKey, Job]]:
-            taken = await claims.claim(connection, wanted, worker=worker, lease_seconds=lease_seconds, tokens=tokens)
+            free = await queues.lock_limited(connection, wanted) if limited else None
+            taken = await claims.claim(
+                connection, wanted, worker=worker, lease_seconds=lease_seconds, tokens=tokens, free=free
+            )
             if not taken:
                 return [], {}
             await record_claims(connection, [one.moved for one in taken])
@@ -118,6 +125,20 @@ class Leases:
             )
             for one in taken
         ]
+
+    async def _has_limits(self, project_id: UUID) -> bool:
+        """Say whether the project has limited queues, as of at most a second ago.
+
+        Until this has heard of a new limit, a claim takes nothing from that queue, so that the limit is exact.
+        """
+        now = asyncio.get_running_loop().time()
+        has, until = self._limits.get(project_id, (False, now))
+        if until <= now:
+            has = await self._database.read(lambda connection: queues.any_limited(connection, project_id))
+            self._limits[project_id] = (has, now + LIMITS_KNOWN_SECONDS)
+            while len(self._limits) > MOST_PROJECTS_KNOWN:
+                del self._limits[next(iter(self._limits))]
+        return has
 
     async def _give_back(self, taking: asyncio.Future[list[ClaimedJob]]) -> None:
         taken = await taking

@@ -4,6 +4,7 @@ Every process answers for itself: its counters carry the label `process`, so tha
 do not look like one counter that jumps. Sums over all are the reader's: `sum without (process) (...)`.
 """
 
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.errors import UnavailableError
 from app.live.group_writer import Applied
 
 SHARED: Final = "jobtrack_queue_"
@@ -126,7 +128,11 @@ class Metrics:
 
     async def render(self) -> bytes:
         """Write everything down as Prometheus reads it."""
-        depths = {} if self.queue_depths is None else await self.queue_depths()
+        depths: Depths = {}
+        if self.queue_depths is not None:
+            # An outage is when the rest is read the most, so it does not wait for the database to come back.
+            with contextlib.suppress(UnavailableError):
+                depths = await self.queue_depths()
         note = f"# Process {os.getpid()} of perhaps several, for itself; {SHARED}* alone are the same from all.\n"
         return note.encode() + generate_latest(_OfProcess(self.registry, _depths(depths)))
 

@@ -1,7 +1,7 @@
 """Handing out jobs: one statement that finds, takes and leases them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,20 +20,20 @@ NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
 # Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
 # SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
 OFFERED_BY_QUEUE = f"""
-    SELECT c.* FROM queues q CROSS JOIN LATERAL (
-        SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at FROM jobs j
+    SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
+        SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
         WHERE j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING} AND {NOT_OVERDUE}
           AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
-        ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
     ) c
-    WHERE q.project_id = :project_id AND NOT q.paused
+    WHERE q.project_id = :project_id AND NOT q.paused AND (q.concurrency_limit IS NULL OR s.free IS NOT NULL)
       AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
     ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
 """
 
 # Only this way are the jobs of an engine handed out.
 OFFERED_BY_ID = f"""
-    SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at FROM jobs j
+    SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
     WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND {WAITING} AND {NOT_OVERDUE}
       AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
       AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
@@ -43,16 +43,24 @@ OFFERED_BY_ID = f"""
 
 def _claim(offered: str) -> str:
     return f"""
-        WITH offered AS ({offered}),
+        WITH free AS (
+            SELECT f.name, f.free FROM unnest(CAST(:limited AS text[]), CAST(:free AS bigint[])) AS f (name, free)
+        ),
+        offered AS ({offered}),
         numbered AS (
-            SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n FROM offered o
+            SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n,
+                   row_number() OVER (PARTITION BY o.queue ORDER BY o.priority DESC, o.scheduled_at, o.id) AS place
+            FROM offered o
         ),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, worker = :worker, version = j.version + 1,
                 token = (CAST(:tokens AS uuid[]))[o.n], started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
             FROM numbered o
+            JOIN queues q ON q.project_id = o.project_id AND q.name = o.queue LEFT JOIN free s ON s.name = o.queue
             WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
+              -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
+              AND (q.concurrency_limit IS NULL OR o.place <= s.free)
             RETURNING j.project_id, j.id, o.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
                       j.scheduled_at, j.token, j.items_total, o.n,
                       coalesce(CAST(:lease_seconds AS integer),
@@ -93,8 +101,13 @@ async def claim(
     worker: str,
     lease_seconds: int | None,
     tokens: Sequence[UUID],
+    free: Mapping[str, int] | None = None,
 ) -> list[Taken]:
-    """Take up to `len(tokens)` jobs, the most urgent first, each under one of the tokens."""
+    """Take up to `len(tokens)` jobs, the most urgent first, each under one of the tokens.
+
+    `free` says how many more jobs of each limited queue may be held; the caller has locked those queues.
+    """
+    free = free or {}
     parameters: dict[str, Any] = {
         "project_id": wanted.project_id,
         "queues": wanted.queues,
@@ -103,6 +116,8 @@ async def claim(
         "worker": worker,
         "tokens": tokens,
         "lease_seconds": lease_seconds,
+        "limited": list(free),
+        "free": list(free.values()),
     }
     statement = CLAIM_BY_QUEUE
     if wanted.job_ids is not None:

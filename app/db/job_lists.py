@@ -15,6 +15,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.jobs import COLUMNS, job_from_row
+from app.domain.ids import id_at
 from app.domain.job import Job
 from app.domain.job_filter import JobFilter
 
@@ -146,8 +147,9 @@ def _parameters(
 
 
 def _id_at(moment: datetime | None, slack: timedelta, otherwise: UUID) -> UUID:
-    """Give the lowest id that a job made around then can have: the first 48 bits of a UUIDv7 are milliseconds."""
     if moment is None:
         return otherwise
-    milliseconds = int(moment.timestamp() * 1000) + int(slack.total_seconds() * 1000)
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+    try:
+        return id_at(moment + slack)
+    except OverflowError:
+        return otherwise

@@ -1,5 +1,6 @@
 """Identifiers: UUIDv7 for everything stored, written in lower case wherever they are shown."""
 
+from datetime import datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -21,3 +22,8 @@ def parse_id(text: str) -> UUID | None:
     except ValueError:
         return None
     return parsed if str(parsed) == text else None
+
+
+def id_at(moment: datetime) -> UUID:
+    """Give the lowest id that can be made at a moment: the first 48 bits of a UUIDv7 are milliseconds."""
+    return UUID(int=min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1) << 80)

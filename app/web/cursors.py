@@ -44,6 +44,24 @@ def read_cursor(cursor: str, *bound: str) -> int:
     return int.from_bytes(place, "big")
 
 
+def write_name_cursor(name: str, *bound: str) -> str:
+    """Make a cursor for a place behind a name."""
+    place = name.encode()
+    return base64.urlsafe_b64encode(place + _seal(place, bound)).rstrip(b"=").decode()
+
+
+def read_name_cursor(cursor: str, *bound: str) -> str:
+    """Give the name in a cursor that was made for the same list."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        name = raw[:-_SEAL_BYTES].decode()
+    except (binascii.Error, ValueError):
+        raise InvalidCursorError from None
+    if write_name_cursor(name, *bound) != cursor:
+        raise InvalidCursorError
+    return name
+
+
 def _seal(place: bytes, bound: tuple[str, ...]) -> bytes:
     """Bind a position to its list.
 

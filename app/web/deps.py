@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.core.keys import Keys
     from app.core.leases import Leases
     from app.core.metrics import Metrics
+    from app.core.queues import Queues
     from app.core.statuses import Statuses
 
 
@@ -33,6 +34,7 @@ class Services:
     statuses: "Statuses"
     items: "Items"
     inputs: "Inputs"
+    queues: "Queues"
     keys: "Keys"
     key_admin: "KeyAdmin"
     projects: "Projects"

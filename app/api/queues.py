@@ -1,0 +1,181 @@
+"""Queues: how deep they are, and what is set for them."""
+
+from typing import Annotated, Any
+
+from fastapi import Body as FromBody
+from fastapi import Path, Query, Response
+from pydantic import Field
+
+from app.api.fields import MAX_BIGINT, Body, Name
+from app.api.render import json_response, time_text
+from app.api.requests import RetryIn
+from app.api.routes import problems, router
+from app.api.schemas import QueueList, QueueOut
+from app.core.queues import QueueView
+from app.domain.errors import FieldError, InvalidError
+from app.domain.job import Retry
+from app.domain.principal import Principal, Scope
+from app.domain.queue import QueueRules
+from app.domain.states import LIVE
+from app.web.auth import requires
+from app.web.cursors import read_name_cursor, write_name_cursor
+from app.web.deps import CoreServices
+
+queues = router("Queues")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+QueueName = Annotated[
+    str,
+    Path(
+        alias="queue",
+        min_length=1,
+        max_length=255,
+        description="The queue's name, percent-encoded.",
+        examples=["default"],
+    ),
+]
+Reader = Annotated[Principal, requires(Scope.READ)]
+Admin = Annotated[Principal, requires(Scope.ADMIN)]
+
+
+class RetentionIn(Body):
+    """How long ended jobs are kept."""
+
+    seconds: int = Field(ge=60, le=MAX_BIGINT // 1_000_000)
+
+
+class QueueIn(Body):
+    """What is to be set. What is left out, or null, is the service's own default."""
+
+    paused: bool = False
+    concurrency_limit: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="The most jobs that workers hold at once; null: any number."
+    )
+    retry: RetryIn | None = Field(default=None, description="For jobs that are created without their own.")
+    retention: RetentionIn | None = Field(default=None, description="Null: ended jobs are kept for ever.")
+
+    def to_domain(self) -> QueueRules:
+        """Say it in the domain's words."""
+        retry = self.retry
+        return QueueRules(
+            paused=self.paused,
+            concurrency_limit=self.concurrency_limit,
+            retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
+            retention_seconds=self.retention.seconds if self.retention else None,
+        )
+
+
+def queue_document(view: QueueView) -> dict[str, Any]:
+    """Describe a queue."""
+    rules, depth, rates = view.queue.rules, view.depth, view.rates
+    retry = rules.retry
+    return {
+        "name": view.queue.name,
+        "paused": rules.paused,
+        "concurrency_limit": rules.concurrency_limit,
+        "retry": retry
+        and {
+            "delay_seconds": retry.delay_seconds,
+            "factor": retry.factor,
+            "max_delay_seconds": retry.max_delay_seconds,
+        },
+        "retention": None if rules.retention_seconds is None else {"seconds": rules.retention_seconds},
+        "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
+        "oldest_waiting_seconds": depth.oldest_waiting_seconds,
+        "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
+        "created_at": time_text(view.queue.created_at),
+        "updated_at": time_text(view.queue.updated_at),
+    }
+
+
+@queues.get(
+    "/queues",
+    operation_id="queues_list",
+    summary="List queues",
+    response_model=QueueList,
+    responses={200: {"description": "A page, in the order of the names."}, **problems()},
+)
+async def list_queues(
+    caller: Reader,
+    services: CoreServices,
+    limit: Annotated[
+        int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(max_length=2048, description="`next_cursor` of the page before.")] = None,
+) -> Response:
+    """Give the queues that jobs were made in or that were set up. Depths are at most a second old."""
+    found, after = await services.queues.page(
+        caller.project_id,
+        after="" if cursor is None else read_name_cursor(cursor, "queues"),
+        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+    )
+    next_cursor = None if after is None else write_name_cursor(after, "queues")
+    return json_response({"queues": [queue_document(view) for view in found], "next_cursor": next_cursor})
+
+
+@queues.get(
+    "/queues/{queue:path}",
+    operation_id="queues_get",
+    summary="Read a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The queue."}, **problems(404)},
+)
+async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) -> Response:
+    """Give a queue's rules, depth and rates."""
+    return json_response(queue_document(await services.queues.get(caller.project_id, _checked(queue))))
+
+
+@queues.put(
+    "/queues/{queue:path}",
+    operation_id="queues_put",
+    summary="Set up a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The queue as it is now."}, **problems(body=True)},
+)
+async def put_queue(
+    caller: Admin,
+    services: CoreServices,
+    queue: QueueName,
+    rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
+) -> Response:
+    """Set all of a queue's rules; makes the queue if it is new. A limit holds for claims from the next second on: jobs
+    that are held already go on.
+    """
+    return json_response(
+        queue_document(await services.queues.put(caller.project_id, _checked(queue), rules.to_domain()))
+    )
+
+
+@queues.post(
+    "/queues/{queue:path}/pause",
+    operation_id="queues_pause",
+    summary="Pause a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The queue, paused."}, **problems(404)},
+)
+async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
+    """Hand out nothing more by queue or type. What is held goes on, jobs can still be made and claimed by id."""
+    view = await services.queues.set_paused(caller.project_id, _checked(queue), paused=True)
+    return json_response(queue_document(view))
+
+
+@queues.post(
+    "/queues/{queue:path}/resume",
+    operation_id="queues_resume",
+    summary="Resume a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The queue, going on."}, **problems(404)},
+)
+async def resume(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
+    """Hand out jobs again. Idle workers hear of it within a second."""
+    view = await services.queues.set_paused(caller.project_id, _checked(queue), paused=False)
+    return json_response(queue_document(view))
+
+
+def _checked(name: str) -> Name:
+    if "\x00" in name:
+        sentence = "A queue's name holds no NUL."
+        raise InvalidError(sentence, (FieldError("path:queue", "invalid_text", sentence),))
+    return name

@@ -1,0 +1,107 @@
+"""Queues as people see and steer them."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import queues
+from app.db.engine import Database
+from app.domain.errors import NotFoundError
+from app.domain.ids import id_at
+from app.domain.queue import Depth, Queue, QueueRules, Rates
+
+COUNTED_EVERY_SECONDS: Final = 1.0
+RATE_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
+"""An id is made by the service's clock, a rate is counted by the database's."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """A queue and how it stands."""
+
+    queue: Queue
+    depth: Depth
+    rates: Rates
+
+
+class Queues:
+    """The queues of all projects; every call but `gauges` names its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counted: dict[tuple[UUID, str], Depth] = {}
+        self._counted_at = float("-inf")
+        self._counting = asyncio.Lock()
+
+    async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
+        """Give queues behind a name, and the name behind which the next page begins, None at the end."""
+
+        async def work(connection: AsyncConnection) -> list[Queue]:
+            return await queues.select_page(connection, project_id, after=after, limit=limit + 1)
+
+        found = await self._database.read(work)
+        shown = await self._views(project_id, found[:limit])
+        return shown, found[limit - 1].name if len(found) > limit else None
+
+    async def get(self, project_id: UUID, name: str) -> QueueView:
+        """Give one queue; raises NotFoundError for one that nobody has named yet."""
+
+        async def work(connection: AsyncConnection) -> Queue | None:
+            return await queues.select_one(connection, project_id, name)
+
+        return await self._view(project_id, await self._database.read(work))
+
+    async def put(self, project_id: UUID, name: str, rules: QueueRules) -> QueueView:
+        """Set a queue's rules; makes the queue if it is new. They hold for jobs made, and claims begun, from now on."""
+
+        async def work(connection: AsyncConnection) -> Queue:
+            return await queues.put(connection, project_id, name, rules)
+
+        return await self._view(project_id, await self._database.write(work))
+
+    async def set_paused(self, project_id: UUID, name: str, *, paused: bool) -> QueueView:
+        """Pause a queue or let it go on. Idle workers hear of the latter within a second, by the sweep."""
+
+        async def work(connection: AsyncConnection) -> Queue | None:
+            return await queues.set_paused(connection, project_id, name, paused=paused)
+
+        return await self._view(project_id, await self._database.write(work))
+
+    async def gauges(self) -> dict[tuple[UUID, str], Depth]:
+        """Give the depths of all queues, counted at most once a second whoever asks."""
+        loop = asyncio.get_running_loop()
+        async with self._counting:
+            if loop.time() - self._counted_at >= COUNTED_EVERY_SECONDS:
+                self._counted = await self._database.read(queues.select_depths)
+                self._counted_at = loop.time()
+            return self._counted
+
+    async def totals(self) -> dict[tuple[str, str], int]:
+        """Give the live jobs of all projects together, by queue and state, for the metrics."""
+        totals: dict[tuple[str, str], int] = {}
+        for (_, name), depth in (await self.gauges()).items():
+            for state, count in depth.by_state.items():
+                totals[name, state.value] = totals.get((name, state.value), 0) + count
+        return totals
+
+    async def _view(self, project_id: UUID, found: Queue | None) -> QueueView:
+        if found is None:
+            raise NotFoundError("There is no such queue.")
+        (view,) = await self._views(project_id, [found])
+        return view
+
+    async def _views(self, project_id: UUID, found: list[Queue]) -> list[QueueView]:
+        if not found:
+            return []
+        names = [queue.name for queue in found]
+        since = id_at(datetime.now(UTC) - RATE_CLOCKS_DIFFER_BY)
+
+        async def work(connection: AsyncConnection) -> dict[str, Rates]:
+            return await queues.select_rates(connection, project_id, names, since)
+
+        rates, depths = await self._database.read(work), await self.gauges()
+        return [QueueView(queue, depths.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]

@@ -1,0 +1,177 @@
+"""Queues: their rules, how deep they are, and the lock that makes a concurrency limit exact."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.tables import literals
+from app.domain.job import ClaimFilter, Retry
+from app.domain.queue import Depth, Queue, QueueRules, Rates
+from app.domain.states import CLAIMABLE, LEASED, LIVE, JobState
+
+_COLUMNS = """q.name, q.paused, q.concurrency_limit, q.retry_delay_seconds, q.retry_factor, q.retry_max_delay_seconds,
+    q.retention_seconds, q.created_at, q.updated_at"""
+
+SELECT_PAGE = text(f"""
+    SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name > :after ORDER BY q.name LIMIT :limit
+""")
+SELECT_ONE = text(f"SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name = :name")
+
+
+def _queue(row: Row[Any]) -> Queue:
+    retry = None
+    if row.retry_delay_seconds is not None:
+        retry = Retry(row.retry_delay_seconds, row.retry_factor, row.retry_max_delay_seconds)
+    rules = QueueRules(
+        paused=row.paused,
+        concurrency_limit=row.concurrency_limit,
+        retry=retry,
+        retention_seconds=row.retention_seconds,
+    )
+    return Queue(row.name, rules, row.created_at, row.updated_at)
+
+
+async def select_page(connection: AsyncConnection, project_id: UUID, *, after: str, limit: int) -> list[Queue]:
+    """Read queues behind a name, in the order of their names."""
+    rows = await connection.execute(SELECT_PAGE, {"project_id": project_id, "after": after, "limit": limit})
+    return [_queue(row) for row in rows]
+
+
+async def select_one(connection: AsyncConnection, project_id: UUID, name: str) -> Queue | None:
+    """Read one queue."""
+    row = (await connection.execute(SELECT_ONE, {"project_id": project_id, "name": name})).one_or_none()
+    return None if row is None else _queue(row)
+
+
+PUT = text(f"""
+    INSERT INTO queues AS q (project_id, name, paused, concurrency_limit, retry_delay_seconds, retry_factor,
+                             retry_max_delay_seconds, retention_seconds, created_at, updated_at)
+    VALUES (:project_id, :name, :paused, :concurrency_limit, :delay, :factor, :max_delay, :retention,
+            statement_timestamp(), statement_timestamp())
+    ON CONFLICT (project_id, name) DO UPDATE
+        SET paused = excluded.paused, concurrency_limit = excluded.concurrency_limit,
+            retry_delay_seconds = excluded.retry_delay_seconds, retry_factor = excluded.retry_factor,
+            retry_max_delay_seconds = excluded.retry_max_delay_seconds,
+            retention_seconds = excluded.retention_seconds, updated_at = excluded.updated_at
+    RETURNING {_COLUMNS}
+""")
+
+
+async def put(connection: AsyncConnection, project_id: UUID, name: str, rules: QueueRules) -> Queue:
+    """Set a queue's rules; makes the queue if it is new."""
+    retry = rules.retry
+    found = await connection.execute(
+        PUT,
+        {
+            "project_id": project_id,
+            "name": name,
+            "paused": rules.paused,
+            "concurrency_limit": rules.concurrency_limit,
+            "delay": retry and retry.delay_seconds,
+            "factor": retry and retry.factor,
+            "max_delay": retry and retry.max_delay_seconds,
+            "retention": rules.retention_seconds,
+        },
+    )
+    return _queue(found.one())
+
+
+SET_PAUSED = text(f"""
+    UPDATE queues AS q SET paused = :paused, updated_at = statement_timestamp()
+    WHERE q.project_id = :project_id AND q.name = :name RETURNING {_COLUMNS}
+""")
+
+
+async def set_paused(connection: AsyncConnection, project_id: UUID, name: str, *, paused: bool) -> Queue | None:
+    """Pause a queue or let it go on; None if there is no such queue."""
+    found = await connection.execute(SET_PAUSED, {"project_id": project_id, "name": name, "paused": paused})
+    row = found.one_or_none()
+    return None if row is None else _queue(row)
+
+
+ANY_LIMITED = text("""
+    SELECT EXISTS (SELECT FROM queues q WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL)
+""")
+
+
+async def any_limited(connection: AsyncConnection, project_id: UUID) -> bool:
+    """Say whether a project has a queue with a limit: only then does a claim pay for one."""
+    return bool((await connection.execute(ANY_LIMITED, {"project_id": project_id})).scalar_one())
+
+
+LOCK_LIMITED = text("""
+    SELECT q.name, q.concurrency_limit FROM queues q
+    WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL
+      AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
+    ORDER BY q.name FOR NO KEY UPDATE
+""")
+COUNT_HELD = text(f"""
+    SELECT j.queue, count(*) AS held FROM jobs j
+    WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)}) AND j.queue = ANY (CAST(:names AS text[]))
+    GROUP BY j.queue
+""")
+
+
+async def lock_limited(connection: AsyncConnection, wanted: ClaimFilter) -> dict[str, int]:
+    """Lock the limited queues that a claim looks at; gives how many more of each may be held.
+
+    The count is a statement of its own, after the lock: it sees what the claim before has committed.
+    """
+    queues = None if wanted.queues is None else list(wanted.queues)
+    rows = await connection.execute(LOCK_LIMITED, {"project_id": wanted.project_id, "queues": queues})
+    limits = {row.name: row.concurrency_limit for row in rows}
+    if not limits:
+        return {}
+    counted = await connection.execute(COUNT_HELD, {"project_id": wanted.project_id, "names": list(limits)})
+    held = {row.queue: row.held for row in counted}
+    return {name: max(0, limit - held.get(name, 0)) for name, limit in limits.items()}
+
+
+MOST_COUNTED = 100_000
+"""Deeper than this a queue is simply deep: counting on would cost more than the answer is worth."""
+DEPTHS = text(f"""
+    SELECT c.project_id, c.queue, c.state, count(*) AS n,
+           CAST(extract(epoch FROM statement_timestamp() - min(c.scheduled_at) FILTER (
+               WHERE c.state IN ({literals(CLAIMABLE)}) AND c.scheduled_at <= statement_timestamp()
+                 AND c.engine IS NULL)) AS float8) AS oldest_seconds
+    FROM (SELECT j.project_id, j.queue, j.state, j.scheduled_at, j.engine FROM projects p CROSS JOIN LATERAL (
+              SELECT * FROM jobs j WHERE j.project_id = p.id AND j.state IN ({literals(LIVE)}) LIMIT {MOST_COUNTED}
+          ) j) c
+    GROUP BY c.project_id, c.queue, c.state
+""")
+
+
+async def select_depths(connection: AsyncConnection) -> dict[tuple[UUID, str], Depth]:
+    """Count the live jobs of all queues of all projects, up to 100,000 of each project."""
+    found: dict[tuple[UUID, str], Depth] = {}
+    for row in await connection.execute(DEPTHS):
+        before = found.get((row.project_id, row.queue), Depth())
+        ages = [age for age in (before.oldest_waiting_seconds, row.oldest_seconds) if age is not None]
+        by_state = {**before.by_state, JobState(row.state): row.n}
+        found[row.project_id, row.queue] = Depth(by_state, max(ages, default=None))
+    return found
+
+
+RATES = text(f"""
+    SELECT n.name, (SELECT count(*) FROM (
+               SELECT FROM jobs j WHERE j.project_id = :project_id AND j.queue = n.name
+                 AND j.completed_at > statement_timestamp() - interval '1 minute' LIMIT {MOST_COUNTED}) e) AS ended,
+           coalesce(m.created, 0) AS created
+    FROM unnest(CAST(:names AS text[])) AS n (name) LEFT JOIN (
+        SELECT j.queue, count(*) AS created FROM (
+            SELECT j.queue, j.created_at FROM jobs j
+            WHERE j.project_id = :project_id AND j.id > :since LIMIT {MOST_COUNTED}) j
+        WHERE j.created_at > statement_timestamp() - interval '1 minute' GROUP BY j.queue
+    ) m ON m.queue = n.name
+""")
+
+
+async def select_rates(
+    connection: AsyncConnection, project_id: UUID, names: Sequence[str], since: UUID
+) -> dict[str, Rates]:
+    """Count what came and ended in the last minute; `since` is an id from somewhat before."""
+    rows = await connection.execute(RATES, {"project_id": project_id, "names": list(names), "since": since})
+    return {row.name: Rates(row.created, row.ended) for row in rows}

@@ -1,0 +1,47 @@
+"""A queue: how its jobs are handed out, what they inherit, and how it stands."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.domain.job import Retry
+from app.domain.states import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRules:
+    """What is set for a queue. None asks for the service's own default."""
+
+    paused: bool = False
+    """Nothing is handed out by queue or type; what is held goes on, and claims by id do."""
+    concurrency_limit: int | None = None
+    """The most jobs of the queue that workers hold at once."""
+    retry: Retry | None = None
+    retention_seconds: int | None = None
+    """How long ended jobs are kept; None keeps them for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The live jobs of a queue."""
+
+    by_state: dict[JobState, int] = field(default_factory=dict)
+    oldest_waiting_seconds: float | None = None
+    """How long the job that could be handed out first has been due; None if none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What came and what ended in the last minute."""
+
+    created_per_minute: int = 0
+    ended_per_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue with its rules."""
+
+    name: str
+    rules: QueueRules
+    created_at: datetime
+    updated_at: datetime
