@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.metrics import MAX_QUEUES, Depths, Metrics
 from app.core.waiting import time_waits, waiting
+from app.domain.errors import UnavailableError
 from app.domain.ids import new_id
 from app.domain.job import NewJob
 from app.runtime import Runtime
@@ -56,6 +57,8 @@ async def test_wake_that_only_the_sweep_could_give_is_late_and_told_apart(pair: 
 
 async def test_statements_are_counted_one_by_one(database_url: str) -> None:
     idle = Runtime(database_url, pool_size=1)
+    # Reading the depths of the queues is a statement as well.
+    idle.services.metrics.queue_depths = None
     counted = []
     for _ in range(3):
         await idle.services.jobs.get_many(PROJECT, [new_id()])
@@ -81,6 +84,18 @@ async def test_large_queues_have_names_and_the_others_are_one() -> None:
     assert await value(metrics, "queue_jobs", queue="other") == sum(1000 - number for number in range(100, 120))
     text = (await metrics.render()).decode()
     assert "process=" not in "".join(line for line in text.splitlines() if line.startswith("jobtrack_queue_"))
+
+
+async def test_everything_else_is_shown_while_the_database_is_away() -> None:
+    metrics = Metrics()
+
+    async def depths() -> Depths:
+        raise UnavailableError("The database is not available just now.")
+
+    metrics.queue_depths = depths
+    metrics.count_stale("report")
+    assert await value(metrics, "stale_calls_total", operation="report") == 1
+    assert await value(metrics, "queue_jobs") == 0
 
 
 async def test_waits_of_a_requests_own_tasks_are_timed_and_so_is_one_that_goes_on() -> None:
