@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from app.core.bulk import Bulk
 from app.core.health import Health
+from app.core.history import History
 from app.core.inputs import Inputs
 from app.core.items import Items
 from app.core.job_lists import JobLists
@@ -24,6 +25,7 @@ from app.live import worker_calls
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.claimers import Claimers
 from app.live.creations import CreateRequest
+from app.live.event_stream import EventStream
 from app.live.group_writer import GroupWriter
 from app.live.read_batcher import ReadBatcher
 from app.live.service import Service
@@ -48,11 +50,12 @@ class Runtime:
         count_statements(self.database.engine, metrics.count_statement)
         self.waiters = Waiters()
         self.claimers = Claimers()
+        self.stream = EventStream(self.database)
         origin = uuid4().hex
         keys = Keys(self.database)
         self.sweep = Sweep(self.database, self.waiters, self.claimers, metrics.observe_sweep)
         listeners = Listeners(
-            changed=self.waiters.wake,
+            changed=self._changed,
             offered=self.claimers.offer,
             keys_changed=keys.forget,
             reconnected=self.sweep.nudge,
@@ -82,6 +85,7 @@ class Runtime:
             leases=leases,
             statuses=Statuses(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
+            history=History(self.database, jobs, self.waiters, self.stream),
             inputs=Inputs(self.database),
             queues=queues,
             keys=keys,
@@ -96,14 +100,20 @@ class Runtime:
             self.announcer,
             self.feed,
             self.sweep,
+            self.stream,
             Rescuer(leases),
             KeyUses(keys),
             Pruner(Retention(self.database, announce)),
         )
 
+    def _changed(self, keys: Iterable[JobKey]) -> None:
+        self.waiters.wake(keys)
+        self.stream.changed(keys)
+
     def _watch(self, metrics: Metrics) -> None:
         """Let the metrics read what the machinery knows about itself."""
         metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
+        metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.claimers))
         metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
         database = self.database
@@ -120,6 +130,7 @@ class Runtime:
         self.services.health.draining = True
         self.waiters.drain()
         self.claimers.drain()
+        self.stream.drain()
 
     async def stop(self) -> None:
         """Stop the loops, tell what is still to be told, and close the pool when the last unit of work is done."""

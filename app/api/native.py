@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi.openapi.utils import get_openapi
 
 from app.api.health import health
+from app.api.history import history
 from app.api.inputs import inputs
 from app.api.items import items
 from app.api.job_batches import job_batches
@@ -17,6 +18,7 @@ from app.api.metrics import metrics
 from app.api.projects import projects
 from app.api.queues import queues
 from app.api.schemas import Problem
+from app.api.streams import streams
 from app.api.waits import waits
 from app.api.workers import batches, workers
 
@@ -25,6 +27,8 @@ ROUTERS: Final = (
     job_batches,
     lists,
     inputs,
+    history,
+    streams,
     waits,
     items,
     workers,
@@ -39,6 +43,7 @@ ROUTERS: Final = (
 
 _TAGS: Final = [
     {"name": "Jobs", "description": "Create jobs, list and read them, wait for them, rerun, cancel and delete them."},
+    {"name": "History", "description": "What happened to jobs, and what happens: events, logs, streams."},
     {"name": "Items", "description": "The parts of a job that have a status each."},
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
     {"name": "Keys", "description": "Keys of the project: make, show, end."},

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db import queues
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
-from app.domain.ids import id_at
+from app.domain.ids import id_ago
 from app.domain.queue import Depth, Queue, QueueRules, Rates
+from app.domain.states import LIVE
 
 COUNTED_EVERY_SECONDS: Final = 1.0
 RATE_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
@@ -80,6 +81,15 @@ class Queues:
                 self._counted_at = loop.time()
             return self._counted
 
+    async def live_jobs(self, project_id: UUID) -> dict[str, int]:
+        """Give the live jobs of a project by state, as of at most a second ago."""
+        counts = {state.value: 0 for state in sorted(LIVE)}
+        for (owner, _), depth in (await self.gauges()).items():
+            if owner == project_id:
+                for state, count in depth.by_state.items():
+                    counts[state.value] += count
+        return counts
+
     async def totals(self) -> dict[tuple[str, str], int]:
         """Give the live jobs of all projects together, by queue and state, for the metrics."""
         totals: dict[tuple[str, str], int] = {}
@@ -98,7 +108,7 @@ class Queues:
         if not found:
             return []
         names = [queue.name for queue in found]
-        since = id_at(datetime.now(UTC) - RATE_CLOCKS_DIFFER_BY)
+        since = id_ago(RATE_CLOCKS_DIFFER_BY)
 
         async def work(connection: AsyncConnection) -> dict[str, Rates]:
             return await queues.select_rates(connection, project_id, names, since)

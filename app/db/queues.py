@@ -110,7 +110,8 @@ LOCK_LIMITED = text("""
 """)
 COUNT_HELD = text(f"""
     SELECT j.queue, count(*) AS held FROM jobs j
-    WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)}) AND j.queue = ANY (CAST(:names AS text[]))
+    WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)})
+      AND j.state IN ({literals(LIVE)}) AND j.queue = ANY (CAST(:names AS text[]))
     GROUP BY j.queue
 """)
 
@@ -130,22 +131,27 @@ async def lock_limited(connection: AsyncConnection, wanted: ClaimFilter) -> dict
     return {name: max(0, limit - held.get(name, 0)) for name, limit in limits.items()}
 
 
-MOST_COUNTED = 100_000
+MOST_COUNTED = 10_000
 """Deeper than this a queue is simply deep: counting on would cost more than the answer is worth."""
+# Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
 DEPTHS = text(f"""
-    SELECT c.project_id, c.queue, c.state, count(*) AS n,
-           CAST(extract(epoch FROM statement_timestamp() - min(c.scheduled_at) FILTER (
-               WHERE c.state IN ({literals(CLAIMABLE)}) AND c.scheduled_at <= statement_timestamp()
-                 AND c.engine IS NULL)) AS float8) AS oldest_seconds
-    FROM (SELECT j.project_id, j.queue, j.state, j.scheduled_at, j.engine FROM projects p CROSS JOIN LATERAL (
-              SELECT * FROM jobs j WHERE j.project_id = p.id AND j.state IN ({literals(LIVE)}) LIMIT {MOST_COUNTED}
-          ) j) c
-    GROUP BY c.project_id, c.queue, c.state
+    SELECT q.project_id, q.name AS queue, s.state, c.n, c.oldest_seconds
+    FROM queues q CROSS JOIN (VALUES {", ".join(f"('{state}')" for state in sorted(LIVE))}) AS s (state)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n, CAST(extract(epoch FROM statement_timestamp() - min(l.scheduled_at) FILTER (
+                   WHERE l.state IN ({literals(CLAIMABLE)}) AND l.scheduled_at <= statement_timestamp()
+                     AND l.engine IS NULL)) AS float8) AS oldest_seconds
+        FROM (SELECT j.state, j.scheduled_at, j.engine FROM jobs j
+              WHERE j.project_id = q.project_id AND j.queue = q.name AND j.state = s.state
+                AND j.state IN ({literals(LIVE)})
+              ORDER BY j.scheduled_at LIMIT {MOST_COUNTED}) l
+    ) c
+    WHERE c.n > 0
 """)
 
 
 async def select_depths(connection: AsyncConnection) -> dict[tuple[UUID, str], Depth]:
-    """Count the live jobs of all queues of all projects, up to 100,000 of each project."""
+    """Count the live jobs of all queues of all projects, up to 10,000 of a queue in each state."""
     found: dict[tuple[UUID, str], Depth] = {}
     for row in await connection.execute(DEPTHS):
         before = found.get((row.project_id, row.queue), Depth())
@@ -163,7 +169,7 @@ RATES = text(f"""
     FROM unnest(CAST(:names AS text[])) AS n (name) LEFT JOIN (
         SELECT j.queue, count(*) AS created FROM (
             SELECT j.queue, j.created_at FROM jobs j
-            WHERE j.project_id = :project_id AND j.id > :since LIMIT {MOST_COUNTED}) j
+            WHERE j.project_id = :project_id AND j.id > :since ORDER BY j.id DESC LIMIT {MOST_COUNTED}) j
         WHERE j.created_at > statement_timestamp() - interval '1 minute' GROUP BY j.queue
     ) m ON m.queue = n.name
 """)

@@ -175,6 +175,15 @@ jobs = Table(
         postgresql_where=text(f"expires_at IS NOT NULL AND state IN ({literals(LIVE)})"),
     ),
     Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
+    # How deep a queue is, and how many of its jobs are held.
+    Index(
+        "jobs_live",
+        "project_id",
+        "queue",
+        "state",
+        "scheduled_at",
+        postgresql_where=text(f"state IN ({literals(LIVE)})"),
+    ),
     # What retention walks, and what the rates of a queue are counted in.
     Index("jobs_ended", "project_id", "queue", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
 )

@@ -1,6 +1,6 @@
 """Identifiers: UUIDv7 for everything stored, written in lower case wherever they are shown."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -27,3 +27,8 @@ def parse_id(text: str) -> UUID | None:
 def id_at(moment: datetime) -> UUID:
     """Give the lowest id that can be made at a moment: the first 48 bits of a UUIDv7 are milliseconds."""
     return UUID(int=min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1) << 80)
+
+
+def id_ago(age: timedelta) -> UUID:
+    """Give the lowest id that was made this long ago, by the clock that makes them."""
+    return UUID(int=max((new_id().int >> 80) - int(age.total_seconds() * 1000), 0) << 80)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
     from app.core.bulk import Bulk
     from app.core.health import Health
+    from app.core.history import History
     from app.core.inputs import Inputs
     from app.core.items import Items
     from app.core.job_lists import JobLists
@@ -33,6 +34,7 @@ class Services:
     leases: "Leases"
     statuses: "Statuses"
     items: "Items"
+    history: "History"
     inputs: "Inputs"
     queues: "Queues"
     keys: "Keys"

@@ -7,6 +7,8 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+LIVE = "state IN ('cancelling', 'dispatched', 'pending', 'retrying', 'running')"
+
 # Chunks are compressed by whoever made them or not at all: TOAST would try again on each, for nothing.
 UP = (
     """
@@ -44,11 +46,13 @@ UP = (
         PRIMARY KEY (project_id, job_id)
     )
     """,
+    f"CREATE INDEX jobs_live ON jobs (project_id, queue, state, scheduled_at) WHERE {LIVE}",
     "CREATE INDEX jobs_ended ON jobs (project_id, queue, completed_at) WHERE completed_at IS NOT NULL",
 )
 
 DOWN = (
     "DROP INDEX jobs_ended",
+    "DROP INDEX jobs_live",
     "DROP TABLE deletions",
     "DROP TABLE input_chunks",
     "DROP TABLE inputs",

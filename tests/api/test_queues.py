@@ -103,7 +103,7 @@ async def test_list_pages_by_name(api: httpx.AsyncClient) -> None:
     for name in names:
         await api.put(f"/v1/queues/{name}", json={})
     found: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = (await api.get("/v1/queues", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
         QueueList.model_validate(page)

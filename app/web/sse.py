@@ -1,0 +1,93 @@
+"""Server-sent events: what they look like, and a response that sends them until either side has had enough."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.sse import format_sse_event
+from pydantic_core import to_json
+from starlette.types import Receive, Scope, Send
+
+from app.web.disconnect import client_gone, put_down
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""Below the shortest idle timeout that proxies commonly have."""
+LONGEST_SECONDS: Final = 600.0
+"""Then the client comes back, perhaps to another process: streams that stay for ever pile up on the oldest one."""
+RETRY_MILLISECONDS: Final = 2000
+
+
+def sse_frame(event: str, data: Any, event_id: str | None = None) -> bytes:
+    """Write one event with JSON as its data."""
+    return bytes(format_sse_event(data_str=to_json(data).decode(), event=event, id=event_id))
+
+
+class EventStreamResponse(Response):
+    """Sends frames as they come, a comment when none does, and ends when the frames do, or the client leaves."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        request: Request,
+        frames: AsyncIterator[bytes],
+        *,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        longest_seconds: float = LONGEST_SECONDS,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        shown = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})}
+        super().__init__(None, 200, shown)
+        del self.headers["content-length"]
+        self._request = request
+        self._frames = frames
+        self._keep_alive_seconds = keep_alive_seconds
+        self._longest_seconds = longest_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end; the source is closed whatever ends it."""
+        del scope, receive
+        gone = asyncio.create_task(client_gone(self._request))
+        sending = asyncio.create_task(self._send(send))
+        try:
+            # A send to a client that does not read waits for ever; its leaving ends that too.
+            await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            await put_down(sending, gone)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        # Jittered: clients that were sent away together do not come back together.
+        retry = int(RETRY_MILLISECONDS * random.uniform(0.8, 1.5))  # noqa: S311 - jitter, not a secret
+        await _send_body(send, f"retry: {retry}\n\n".encode())
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._longest_seconds
+        following: asyncio.Task[bytes] | None = None
+        try:
+            while (left := ends_at - loop.time()) > 0:
+                following = following or asyncio.ensure_future(_next(self._frames))
+                done, _ = await asyncio.wait({following}, timeout=min(left, self._keep_alive_seconds))
+                if not done:
+                    await _send_body(send, b": still here\n\n")
+                    continue
+                frame, following = following.result(), None
+                if not frame:
+                    break
+                await _send_body(send, frame)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if following is not None:
+                await put_down(following)
+            await self._frames.aclose()  # type: ignore[attr-defined]
+
+
+async def _next(frames: AsyncIterator[bytes]) -> bytes:
+    return await anext(frames, b"")
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,0 +1,56 @@
+"""The feed shows what has settled, in one order, whoever commits first."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db import deletions, event_feed, events
+from app.db.engine import Database
+from app.db.events import NewEvent
+from app.domain.history import Position
+from app.domain.states import JobState
+from tests import factories
+from tests.factories import Made
+
+
+async def tell(connection: AsyncConnection, job: Made, number: int) -> None:
+    event = NewEvent(project_id=job.project_id, job_id=job.id, type="job.told", attempt=0, target=JobState.PENDING)
+    await events.insert(connection, [event] if number else [])
+
+
+async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        project_id = await factories.project(connection)
+        job = await factories.job(connection, project_id, state=JobState.PENDING)
+    head = await database.read(event_feed.select_head)
+
+    async def read(after: Position) -> tuple[list[Any], Position]:
+        found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: after}, 100))
+        return found, extents[project_id].position if extents else after
+
+    async with database.engine.connect() as early, database.engine.connect() as late:
+        await tell(early, job, 1)
+        await tell(late, job, 2)
+        await late.commit()
+        # The later one is committed, and must wait: the earlier may still appear in front of it.
+        assert await read(head) == ([], head)
+        await early.commit()
+    found, position = await read(head)
+    assert len(found) == 2
+    assert [event.position for event in found] == sorted(event.position for event in found)
+    assert await read(position) == ([], position)
+
+
+async def test_events_of_a_deleted_job_are_passed_over(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        project_id = await factories.project(connection)
+        gone = await factories.job(connection, project_id, state=JobState.CANCELLED)
+        kept = await factories.job(connection, project_id, state=JobState.PENDING)
+        for job in (gone, kept, gone):
+            await tell(connection, job, 1)
+    async with database.engine.begin() as connection:
+        assert await deletions.delete(connection, [(project_id, gone.id)])
+    found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: Position(0, 0)}, 100))
+    assert {event.job_id for event in found} == {kept.id}
+    assert extents[project_id].rows >= 3
+    assert extents[project_id].position > found[-1].position

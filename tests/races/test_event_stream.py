@@ -1,0 +1,133 @@
+"""A stream has every event once, in order, however often its reader comes back and whoever commits first."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+
+from app.core.history import Begun, Reset
+from app.db import events
+from app.db.events import NewEvent
+from app.domain.history import JobEventRecord, Position
+from app.domain.ids import new_id
+from app.domain.job import NewJob
+from app.domain.states import JobState
+from app.live.event_stream import EventStream
+from app.runtime import Runtime
+
+PROJECT = new_id()
+EVENTS, RECONNECTS = 600, 1_000
+
+
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    one = Runtime(database_url, pool_size=8)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtime: Runtime) -> None:
+    core = runtime.services
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
+    written: list[int] = []
+    numbers = iter(range(EVENTS))
+
+    async def write() -> None:
+        for number in numbers:
+            async with runtime.database.engine.connect() as connection:
+                told = NewEvent(
+                    project_id=PROJECT, job_id=job.id, type="told", attempt=0, target=JobState.PENDING, data=number
+                )
+                await events.insert(connection, [told])
+                # Some hold their transaction open while later ones commit.
+                await connection.execute(text("SELECT pg_sleep(:s)"), {"s": random.choice((0, 0, 0.02))})
+                await connection.commit()
+            written.append(number)
+            runtime.stream.changed([(PROJECT, job.id)])
+
+    seen: list[JobEventRecord] = []
+    position: Position | None = None
+    connects = 0
+    writing = [asyncio.create_task(write()) for _ in range(4)]
+    async with asyncio.timeout(60):
+        while len(seen) < EVENTS or connects < RECONNECTS:
+            connects += 1
+            follower = core.history.follow(PROJECT, position)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02 if len(seen) < EVENTS else 0.001), contextlib.aclosing(follower):
+                    wanted = random.randrange(1, 4)
+                    async for told in follower:
+                        if isinstance(told, JobEventRecord):
+                            position = told.position
+                            if told.type == "told":
+                                seen.append(told)
+                                wanted -= 1
+                        elif isinstance(told, Begun):
+                            position = Position(0, 0)
+                            break
+                        if wanted == 0:
+                            break
+        await asyncio.gather(*writing)
+    numbers_seen = [event.data for event in seen]
+    assert sorted(numbers_seen) == list(range(EVENTS)), "a gap or a repeat"
+    assert [event.position for event in seen] == sorted(event.position for event in seen)
+
+
+async def test_reader_that_does_not_read_is_reset_and_holds_up_nobody(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = runtime.services
+    monkeypatch.setattr(runtime.stream, "_max_buffered", 5)
+    slow, quick = core.history.follow(PROJECT), core.history.follow(PROJECT)
+    assert isinstance(await anext(slow), Begun)
+    assert isinstance(await anext(quick), Begun)
+    made = []
+    for _ in range(12):
+        made.append((await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job.id)
+        told = await asyncio.wait_for(anext(quick), 10)
+        assert isinstance(told, JobEventRecord)
+        assert told.job_id == made[-1]
+    async with asyncio.timeout(10):
+        rest = [told async for told in slow]
+    assert isinstance(rest[-1], Reset)
+    assert len(rest) == 1
+    await quick.aclose()  # type: ignore[attr-defined]
+
+
+async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) -> None:
+    reads = 0
+
+    async def counted(_: object) -> object:
+        nonlocal reads
+        reads += 1
+        raise AssertionError("unexpected")
+
+    stream = EventStream(runtime.database)
+    stream._database = type("Counted", (), {"read": staticmethod(counted)})()  # type: ignore[assignment]
+    turning = asyncio.create_task(stream.turn())
+    stream.changed([(PROJECT, new_id())])
+    await asyncio.wait_for(turning, 5)
+    assert reads == 0
+
+
+async def test_drain_ends_every_stream(runtime: Runtime) -> None:
+    core = runtime.services
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
+    project, single = core.history.follow(PROJECT), core.history.follow_job(PROJECT, job.id)
+    await anext(project)
+    await anext(single)
+
+    async def rest(stream: AsyncIterator[object]) -> list[object]:
+        return [told async for told in stream]
+
+    reading = asyncio.gather(rest(project), rest(single))
+    await asyncio.sleep(0)
+    runtime.drain()
+    assert await asyncio.wait_for(reading, 5) == [[], []]
+    assert len(runtime.stream) == 0
+    assert len(runtime.waiters) == 0
