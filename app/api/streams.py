@@ -1,6 +1,7 @@
 """Server-sent events: all that happens in a project, and one job until it has ended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -77,16 +78,18 @@ async def _events(
     after: Position | None,
     types: frozenset[str] | None,
     queues: frozenset[str] | None,
-) -> AsyncIterator[bytes]:
-    async for told in services.history.follow(project_id, after):
-        if isinstance(told, Begun):
-            depths = await services.queues.live_jobs(project_id)
-            yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, told.position))
-        elif isinstance(told, Reset):
-            yield sse_frame("reset", {"reason": "too_slow"})
-        elif (types is None or told.type in types) and (queues is None or told.queue in queues):
-            document = event_document(told)
-            yield sse_frame(told.type, document, document["id"])
+) -> AsyncGenerator[bytes, None]:
+    # Closed with this generator, and not whenever it is collected: a subscription would gather events till then.
+    async with aclosing(services.history.follow(project_id, after)) as following:
+        async for told in following:
+            if isinstance(told, Begun):
+                depths = await services.queues.live_jobs(project_id)
+                yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, told.position))
+            elif isinstance(told, Reset):
+                yield sse_frame("reset", {"reason": "too_slow"})
+            elif (types is None or told.type in types) and (queues is None or told.queue in queues):
+                document = event_document(told)
+                yield sse_frame(told.type, document, document["id"])
 
 
 @streams.get(
@@ -111,15 +114,19 @@ async def stream_job(
     return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
 
 
-async def _job(services: Services, project_id: UUID, job_id: UUID, after: Position | None) -> AsyncIterator[bytes]:
+async def _job(
+    services: Services, project_id: UUID, job_id: UUID, after: Position | None
+) -> AsyncGenerator[bytes, None]:
     name = "snapshot"
-    async for told in services.history.follow_job(project_id, job_id, None if after is None else after.id):
-        if isinstance(told, Job):
-            yield sse_frame(name, job_document(told))
-            name = "job"
-        else:
-            document = event_document(told)
-            yield sse_frame(told.type, document, document["id"])
+    last = None if after is None else after.id
+    async with aclosing(services.history.follow_job(project_id, job_id, last)) as following:
+        async for told in following:
+            if isinstance(told, Job):
+                yield sse_frame(name, job_document(told))
+                name = "job"
+            else:
+                document = event_document(told)
+                yield sse_frame(told.type, document, document["id"])
 
 
 def _resumed(request: Request, project_id: UUID, cursor: str | None) -> Position | None:

@@ -1,7 +1,7 @@
 """The history of jobs: page by page, line by line, and as it happens."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -88,7 +88,7 @@ class History:
 
     async def follow(
         self, project_id: UUID, after: Position | None = None
-    ) -> AsyncIterator[Begun | JobEventRecord | Reset]:
+    ) -> AsyncGenerator[Begun | JobEventRecord | Reset, None]:
         """Give every event of a project behind a position, or from now on; in commit order, each once."""
         async with self._stream.follow(project_id) as (subscription, reached):
             position = after
@@ -116,7 +116,7 @@ class History:
 
     async def follow_job(
         self, project_id: UUID, job_id: UUID, after: int | None = None
-    ) -> AsyncIterator[Job | JobEventRecord]:
+    ) -> AsyncGenerator[Job | JobEventRecord, None]:
         """Give the job, then each event behind `after` (default: from now on) and the job whenever it changed; ends
         with the job. Its events are written under its lock, so that their ids are their order.
         """

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -32,7 +32,7 @@ class EventStreamResponse(Response):
     def __init__(
         self,
         request: Request,
-        frames: AsyncIterator[bytes],
+        frames: AsyncGenerator[bytes, None],
         *,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
@@ -82,10 +82,10 @@ class EventStreamResponse(Response):
         finally:
             if following is not None:
                 await put_down(following)
-            await self._frames.aclose()  # type: ignore[attr-defined]
+            await self._frames.aclose()
 
 
-async def _next(frames: AsyncIterator[bytes]) -> bytes:
+async def _next(frames: AsyncGenerator[bytes, None]) -> bytes:
     return await anext(frames, b"")
 
 

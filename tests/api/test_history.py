@@ -60,7 +60,8 @@ async def test_history_comes_page_by_page(api: httpx.AsyncClient, create: Create
     types = [event["type"] for event in whole["events"]]
     assert types == ["job.created", "job.claimed", "job.progressed", "job.completed"]
     assert [(event["from"], event["to"]) for event in whole["events"]][1] == ("pending", "dispatched")
-    paged, cursor = [], ""
+    paged: list[Any] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = (await api.get(path, params={"limit": 3, **({"cursor": cursor} if cursor else {})})).json()
         paged += page["events"]

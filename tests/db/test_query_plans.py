@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.db import claims, deletions, items, job_lists, jobs, keys, reports, sweeps, transitions
+from app.db import claims, deletions, event_feed, items, job_lists, jobs, keys, queues, reports, sweeps, transitions
 from app.db.engine import asyncpg_dsn
 from app.domain.states import JobEvent
 
@@ -41,6 +41,8 @@ FILL = f"""
     FROM generate_series(1, 5000) n;
     INSERT INTO job_labels (project_id, job_id, name, value)
     SELECT project_id, id, 'team', 'team-' || version FROM jobs;
+    INSERT INTO events (project_id, job_id, type, at, attempt, to_state)
+    SELECT project_id, id, 'job.created', now(), 0, 'pending' FROM jobs;
     ANALYZE;
 """
 
@@ -49,10 +51,15 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "list by state": (job_lists.listing("state"), {"jobs_state_id"}),
     "list by label": (job_lists.listing("label"), {"job_labels_value"}),
     "list reruns": (job_lists.listing("original"), {"jobs_original"}),
+    "depths": (queues.DEPTHS, {"jobs_live"}),
+    "held": (queues.COUNT_HELD, set()),
+    "feed": (event_feed.FEED, {"events_feed", "jobs_pkey"}),
+    "events of a job": (event_feed.OF_JOB, {"events_pkey", "jobs_pkey"}),
     "aged": (deletions.AGED, {"jobs_ended"}),
     "claim by queue": (claims.CLAIM_BY_QUEUE, {"jobs_waiting", "jobs_pkey"}),
     "claim by id": (claims.CLAIM_BY_ID, {"jobs_pkey"}),
-    "offers": (claims.OFFERS, {"jobs_waiting"}),
+    # Either index of waiting jobs will do: the test below it is that there is one.
+    "offers": (claims.OFFERS, set()),
     "select by ids": (jobs.SELECT, {"jobs_pkey", "runs_pkey"}),
     "select with documents": (jobs.SELECT_WITH_DOCUMENTS, {"jobs_pkey", "runs_pkey"}),
     "select versions": (jobs.SELECT_VERSIONS, {"jobs_pkey", "runs_pkey"}),
@@ -69,7 +76,7 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
         if event is not JobEvent.CLAIM
     },
 }
-BIG = {"jobs", "items", "keys", "job_labels"}
+BIG = {"jobs", "items", "keys", "job_labels", "events"}
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -18,6 +18,7 @@ from app.domain.job import NewJob
 from app.domain.states import JobState
 from app.live.event_stream import EventStream
 from app.runtime import Runtime
+from tests.conftest import StartService
 
 PROJECT = new_id()
 EVENTS, RECONNECTS = 600, 1_000
@@ -96,7 +97,7 @@ async def test_reader_that_does_not_read_is_reset_and_holds_up_nobody(
         rest = [told async for told in slow]
     assert isinstance(rest[-1], Reset)
     assert len(rest) == 1
-    await quick.aclose()  # type: ignore[attr-defined]
+    await quick.aclose()
 
 
 async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) -> None:
@@ -108,7 +109,7 @@ async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) ->
         raise AssertionError("unexpected")
 
     stream = EventStream(runtime.database)
-    stream._database = type("Counted", (), {"read": staticmethod(counted)})()  # type: ignore[assignment]
+    stream._database = type("Counted", (), {"read": staticmethod(counted)})()
     turning = asyncio.create_task(stream.turn())
     stream.changed([(PROJECT, new_id())])
     await asyncio.wait_for(turning, 5)
@@ -128,6 +129,37 @@ async def test_drain_ends_every_stream(runtime: Runtime) -> None:
     reading = asyncio.gather(rest(project), rest(single))
     await asyncio.sleep(0)
     runtime.drain()
-    assert await asyncio.wait_for(reading, 5) == [[], []]
+    assert not any(await asyncio.wait_for(reading, 5))
     assert len(runtime.stream) == 0
     assert len(runtime.waiters) == 0
+
+
+async def test_streams_end_with_their_clients_and_with_the_service(start_service: StartService) -> None:
+    """Two hundred streams: half of their clients vanish and leave nothing; the rest end with the process, at once."""
+    service = await start_service()
+    async with service.client() as api:
+        opened = []
+        for n in range(200):
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(
+                f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.api_key}\r\n\r\n".encode()
+            )
+            assert b" 200 " in await asyncio.wait_for(reader.readline(), 10)
+            opened.append((reader, writer))
+            if n % 2:
+                writer.transport.abort()
+
+        async def streams() -> int:
+            lines = (await api.get("/metrics")).text.splitlines()
+            return int(float(next(line for line in lines if line.startswith("jobtrack_open_streams")).split()[-1]))
+
+        async with asyncio.timeout(5):
+            while await streams() != 100:
+                await asyncio.sleep(0.05)
+    began = asyncio.get_running_loop().time()
+    await asyncio.to_thread(service.stop)
+    assert asyncio.get_running_loop().time() - began < 5
+    for n, (reader, writer) in enumerate(opened):
+        if not n % 2:
+            assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"0\r\n\r\n")
+            writer.close()
