@@ -19,7 +19,7 @@ from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, count_statements, make_engine
-from app.domain.job import Created, Job, JobKey, Reported, WorkerCall
+from app.domain.job import Created, Job, JobKey, Replayed, Reported, WorkerCall
 from app.live import creations as creating
 from app.live import worker_calls
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
@@ -66,7 +66,7 @@ class Runtime:
         creations: GroupWriter[CreateRequest, Created] = GroupWriter(
             self.database, metrics.measured("creations", creating.apply_creations), announce, weigh=creating.rows_of
         )
-        calls: GroupWriter[WorkerCall, Reported | Job] = GroupWriter(
+        calls: GroupWriter[WorkerCall, Reported | Job | Replayed] = GroupWriter(
             self.database,
             metrics.measured("calls", worker_calls.apply_worker_calls),
             announce,

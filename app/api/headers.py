@@ -13,6 +13,9 @@ from app.domain.job import Idempotency
 MAX_WAIT_SECONDS: Final = 50
 """Below the 60 s after which common proxies give up on a silent upstream."""
 
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
+"""What marks the answer to a repeat."""
+
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
@@ -32,7 +35,7 @@ async def idempotency_of(request: Request) -> Idempotency | None:
     # Sorted and bare of white space: a client that builds its body anew must not seem to ask for something else.
     body: Any = await request.json() if await request.body() else None
     canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":")).encode()
-    return Idempotency(f"POST {path}", key, hashlib.sha256(canonical).digest())
+    return Idempotency(f"{request.method} {path}", key, hashlib.sha256(canonical).digest())
 
 
 def etag_of(version: int) -> str:

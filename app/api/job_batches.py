@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 
+from app.api.headers import REPLAYED, idempotency_of
 from app.api.render import created_document, error_document, json_response
 from app.api.requests import JobsIn
 from app.api.routes import check_queue, problems, router
@@ -35,15 +36,19 @@ async def create_batch(
     """Make up to 1,000 jobs; each is accepted or refused alone."""
     wrong = text_errors(await request.body(), (await request.json())["jobs"])
     ready = [error or _ready(caller, row) for row, error in zip(body.jobs, wrong, strict=True)]
-    made = iter(await services.jobs.create_many(caller.project_id, [job for job in ready if isinstance(job, NewJob)]))
+    jobs = [job for job in ready if isinstance(job, NewJob)]
+    key = await idempotency_of(request)
+    made = iter(await services.jobs.create_many(caller.project_id, jobs, idempotency=key))
     results = []
+    replayed = False
     for job in ready:
         outcome = next(made) if isinstance(job, NewJob) else job
         if isinstance(outcome, JobtrackError):
             results.append({"problem": error_document(outcome)})
         else:
             results.append({"job": created_document(outcome)})
-    return json_response({"results": results})
+            replayed = replayed or outcome.replayed
+    return json_response({"results": results}, 200, REPLAYED if replayed else None)
 
 
 def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:

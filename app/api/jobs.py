@@ -31,13 +31,6 @@ _REPLAYED = {
 }
 _ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
 _APPLIED = {"Preference-Applied": {"description": "The wait really used.", "schema": {"type": "string"}}}
-_IDEMPOTENCY_KEY: dict[str, Any] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Makes the call safe to repeat: the same key and body make one job. Kept for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
-}
 _CONDITIONS: list[dict[str, Any]] = [
     {
         "name": "If-None-Match",
@@ -63,7 +56,6 @@ _CONDITIONS: list[dict[str, Any]] = [
     status_code=201,
     response_model=JobCreated,
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
-    openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
 )
 async def create(
     request: Request,
@@ -156,7 +148,6 @@ async def _changed(request: Request, services: CoreServices, key: tuple[UUID, UU
     status_code=201,
     response_model=JobCreated,
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(404, 409, body=True)},
-    openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
 )
 async def rerun(
     request: Request,

@@ -52,7 +52,7 @@ class KeyOut(Answer):
 class KeyMade(KeyOut):
     """A new key, with the key itself: shown this once."""
 
-    key: str = Field(description="Send it as `Authorization: Bearer <key>`. Nobody can show it again.")
+    key: str | None = Field(description="Send it as `Authorization: Bearer <key>`. Nobody can show it again.")
 
 
 class KeyList(Answer):

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Query, Response
+from fastapi import Body, Path, Query, Request, Response
 
+from app.api.headers import REPLAYED, idempotency_of
 from app.api.key_models import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
 from app.api.render import json_response, time_text
 from app.api.routes import problems, router
@@ -84,13 +85,13 @@ def _project(text: str | None) -> Any:
     responses={
         201: {
             "headers": {"Location": {"description": "Where the key is.", "schema": {"type": "string"}}},
-            "description": "The new key. `key` is shown this once.",
+            "description": "The new key. `key` is shown this once; a repeat under the same Idempotency-Key gets null.",
         },
         **problems(body=True),
     },
 )
 async def create(
-    caller: Admin, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
+    request: Request, caller: Admin, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
 ) -> Response:
     """Make a key that may no more than the one that asks. Only a digest of it is stored: who loses it makes another."""
     made, key = await services.key_admin.create(
@@ -102,8 +103,9 @@ async def create(
             expires_at=wanted.expires_at,
             project_id=wanted.project_id,
         ),
+        idempotency=await idempotency_of(request),
     )
-    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store"}
+    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store", **({} if key else REPLAYED)}
     return json_response({**key_document(made), "key": key}, 201, headers)
 
 

@@ -52,6 +52,18 @@ _TAGS: Final = [
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
 
+_READS: Final = frozenset({"jobs_wait"})
+"""Posts that change nothing."""
+
+_IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the call safe to repeat for 24 hours: the same key and request do it once. A repeat of what "
+    "sets a state (cancel, delete, pause, an input) simply sets it again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
+
 _DESCRIPTION: Final = """Jobtrack keeps track of background jobs: who makes them, who works on them, how far they are.
 
 Send a key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems; programs switch on `code`. Times are RFC 3339
@@ -81,7 +93,9 @@ def openapi() -> dict[str, Any]:
     schemas["Problem"] = problem
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
+            if method != "get" and operation["operationId"] not in _READS:
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             responses = operation["responses"]
             if operation.get("security") is None:
                 # The framework documents a 422 for whatever has a parameter.

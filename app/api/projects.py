@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Response
+from fastapi import Body, Path, Request, Response
 
+from app.api.headers import REPLAYED, idempotency_of
 from app.api.key_models import ProjectIn, ProjectList, ProjectOut
 from app.api.keys import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.render import json_response, time_text
@@ -38,14 +39,18 @@ def _document(project: Project) -> dict[str, Any]:
     },
 )
 async def create(
-    caller: Operator, services: CoreServices, wanted: Annotated[ProjectIn, Body(examples=[{"name": "search"}])]
+    request: Request,
+    caller: Operator,
+    services: CoreServices,
+    wanted: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
 ) -> Response:
     """Make a project; its first key is made by `POST /v1/keys` with its `project_id`. Names need not differ. A project
     cannot be deleted in this version.
     """
-    del caller
-    made = await services.projects.create(wanted.name)
-    return json_response(_document(made), 201, {"Location": f"/v1/projects/{made.id}"})
+    key = await idempotency_of(request)
+    made, replayed = await services.projects.create(wanted.name, caller=caller, idempotency=key)
+    headers = {"Location": f"/v1/projects/{made.id}", **(REPLAYED if replayed else {})}
+    return json_response(_document(made), 201, headers)
 
 
 @projects.get(

@@ -1,11 +1,13 @@
 """What workers call: claim jobs, and report, complete, fail or release them under the lease's token."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body, Request, Response
 from starlette.requests import ClientDisconnect
 
+from app.api.headers import REPLAYED, idempotency_of
 from app.api.render import claimed_document, error_document, json_response, outcome_document
 from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
 from app.api.rows import BadRow, text_errors
@@ -21,7 +23,7 @@ from app.api.worker_requests import (
 )
 from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import parse_id
-from app.domain.job import ClaimedJob, ClaimFilter, WorkerCall
+from app.domain.job import ClaimedJob, ClaimFilter, Replayed, WorkerCall
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.body import BATCH_BODY
@@ -75,6 +77,7 @@ async def claim(
             max_jobs=wanted.max,
             lease_seconds=wanted.lease_seconds,
             wait_seconds=min(wanted.wait, MAX_CLAIM_WAIT_SECONDS),
+            idempotency=await idempotency_of(request),
         ),
     )
     if taken and await request.is_disconnected():
@@ -109,10 +112,14 @@ class _ClaimResponse(Response):
     responses={200: {"description": "What is left of the lease."}, **problems(404, 409, body=True)},
 )
 async def report(
-    caller: WorkerKey, services: CoreServices, job_id: JobIdText, body: Annotated[ReportIn, Body(examples=[_REPORT])]
+    request: Request,
+    caller: WorkerKey,
+    services: CoreServices,
+    job_id: JobIdText,
+    body: Annotated[ReportIn, Body(examples=[_REPORT])],
 ) -> Response:
     """Say how it is going. The answer says whether a cancel was asked for."""
-    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -123,13 +130,14 @@ async def report(
     responses={200: {"description": "The job, ended."}, **problems(404, 409, body=True)},
 )
 async def complete(
+    request: Request,
     caller: WorkerKey,
     services: CoreServices,
     job_id: JobIdText,
     body: Annotated[CompleteIn, Body(examples=[{"token": _TOKEN, "result": {"pages": 12}}])],
 ) -> Response:
     """Finish the job. Sending the same completion again is answered like the first."""
-    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -140,13 +148,14 @@ async def complete(
     responses={200: {"description": "The job: retrying while attempts remain."}, **problems(404, 409, body=True)},
 )
 async def fail(
+    request: Request,
     caller: WorkerKey,
     services: CoreServices,
     job_id: JobIdText,
     body: Annotated[FailIn, Body(examples=[{"token": _TOKEN, "code": "source_gone", "message": "No such folder"}])],
 ) -> Response:
     """End this attempt as failed."""
-    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -157,17 +166,21 @@ async def fail(
     responses={200: {"description": "The job: pending again, or cancelled."}, **problems(404, 409, body=True)},
 )
 async def release(
+    request: Request,
     caller: WorkerKey,
     services: CoreServices,
     job_id: JobIdText,
     body: Annotated[ReleaseIn, Body(examples=[{"token": _TOKEN}])],
 ) -> Response:
     """Give the job back unworked; this is also how a worker acknowledges a cancel."""
-    return await _submit(services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
-async def _submit(services: Services, call: WorkerCall) -> Response:
-    return json_response(outcome_document(await services.leases.submit(call)))
+async def _submit(request: Request, services: Services, call: WorkerCall) -> Response:
+    outcome = await services.leases.submit(replace(call, idempotency=await idempotency_of(request)))
+    if isinstance(outcome, Replayed):
+        return json_response(outcome_document(outcome.outcome), 200, REPLAYED)
+    return json_response(outcome_document(outcome))
 
 
 @batches.post(
@@ -188,16 +201,24 @@ async def reports(
     """Send up to 1,000 reports, completions, failures and releases; each is judged alone."""
     wrong = text_errors(await request.body(), (await request.json())["reports"])
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, wrong, strict=True)]
-    calls = [call for call in ready if isinstance(call, WorkerCall)]
+    key = await idempotency_of(request)
+    calls = [
+        replace(call, idempotency=None if key is None else key.of_row(n))
+        for n, call in enumerate(ready)
+        if isinstance(call, WorkerCall)
+    ]
     outcomes = iter(await services.leases.submit_many(calls) if calls else ())
     results = []
+    replayed = False
     for row, call in zip(body.reports, ready, strict=True):
         outcome = next(outcomes) if isinstance(call, WorkerCall) else call
         if isinstance(outcome, JobtrackError):
             results.append({"job_id": row.job_id, "problem": error_document(outcome)})
         else:
-            results.append({"job_id": row.job_id, "outcome": outcome_document(outcome)})
-    return json_response({"results": results})
+            replayed = replayed or isinstance(outcome, Replayed)
+            told = outcome.outcome if isinstance(outcome, Replayed) else outcome
+            results.append({"job_id": row.job_id, "outcome": outcome_document(told)})
+    return json_response({"results": results}, 200, REPLAYED if replayed else None)
 
 
 def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:

@@ -27,10 +27,11 @@ from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
-from app.live.creations import CreateRequest, claim_keys, insert_jobs, reused_key_error
+from app.live.creations import CreateRequest, claim_keys, insert_jobs
 from app.live.group_writer import GroupWriter
 from app.live.moves import changes_of, move_jobs
 from app.live.read_batcher import ReadBatcher
+from app.live.replays import reused_key_error
 
 
 def no_such_job() -> NotFoundError:
@@ -60,10 +61,16 @@ class Jobs:
         token = uuid4() if job.claim is not None else None
         return await self._creations.submit(CreateRequest(Creation(project_id, job, token=token), idempotency))
 
-    async def create_many(self, project_id: UUID, jobs: Iterable[NewJob]) -> list[Created | JobtrackError]:
+    async def create_many(
+        self, project_id: UUID, jobs: Iterable[NewJob], *, idempotency: Idempotency | None = None
+    ) -> list[Created | JobtrackError]:
         """Store jobs, each accepted or refused alone; gives what became of each, in the same order."""
         requests = [
-            CreateRequest(Creation(project_id, job, token=uuid4() if job.claim is not None else None)) for job in jobs
+            CreateRequest(
+                Creation(project_id, job, token=uuid4() if job.claim is not None else None),
+                None if idempotency is None else idempotency.of_row(n),
+            )
+            for n, job in enumerate(jobs)
         ]
         return await self._creations.submit_many(requests)
 

@@ -19,7 +19,9 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.ids import new_id
+from app.domain.job import Idempotency
 from app.domain.principal import Principal, Project, Scope, StoredKey
+from app.live.replays import recall_one, remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +42,33 @@ class KeyAdmin:
         self._database = database
         self._announce_keys = announce_keys
 
-    async def create(self, caller: Principal, wanted: NewKey) -> tuple[StoredKey, str]:
-        """Make a key; gives it as it is stored, and the key itself, which is known to nobody but the reader."""
+    async def create(
+        self, caller: Principal, wanted: NewKey, *, idempotency: Idempotency | None = None
+    ) -> tuple[StoredKey, str | None]:
+        """Make a key; gives it as it is stored, and the key itself, which is known to nobody but the reader.
+
+        A repeat gets no key: nothing that is stored could show it again.
+        """
         project_id = _project_of(caller, wanted.project_id)
         if not caller.covers(wanted.scopes, wanted.queues):
             raise ForbiddenError("A key cannot make one that may more than itself: a scope or queue is missing here.")
         key_id, key = make_key()
         principal = Principal(project_id, key_id, wanted.name, wanted.scopes, wanted.queues)
 
-        async def work(connection: AsyncConnection) -> StoredKey:
+        async def work(connection: AsyncConnection) -> tuple[StoredKey, str | None]:
+            note = await recall_one(connection, caller.project_id, idempotency)
+            if note is not None:
+                return await _existing(connection, project_id, note.body), None
             if await keys.select_project(connection, project_id) is None:
                 raise _invalid("/project_id", "not_found", "There is no such project.")
             made = await keys.insert_key(connection, principal, digest_of(key), expires_at=wanted.expires_at)
             if made is None:
                 raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
-            return made
+            if idempotency is not None:
+                await remember(connection, [(caller.project_id, idempotency, key_id)])
+            return made, key
 
-        return await self._database.write(work), key
+        return await self._database.write(work)
 
     async def get(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> StoredKey:
         """Read one key."""
@@ -116,10 +128,25 @@ class Projects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, name: str) -> Project:
-        """Make a project. Names need not differ: the id is what tells two apart."""
+    async def create(
+        self, name: str, *, caller: Principal, idempotency: Idempotency | None = None
+    ) -> tuple[Project, bool]:
+        """Make a project; gives it, and whether an earlier call had made it. Names need not differ: the id is what
+        tells two apart.
+        """
         project_id = new_id()
-        return await self._database.write(lambda connection: keys.insert_project(connection, project_id, name))
+
+        async def work(connection: AsyncConnection) -> tuple[Project, bool]:
+            note = await recall_one(connection, caller.project_id, idempotency)
+            if note is not None:
+                made = await keys.select_project(connection, UUID(note.body))
+                if made is not None:
+                    return made, True
+            if idempotency is not None:
+                await remember(connection, [(caller.project_id, idempotency, str(project_id))])
+            return await keys.insert_project(connection, project_id, name), False
+
+        return await self._database.write(work)
 
     async def get(self, project_id: UUID) -> Project:
         """Read one project."""

@@ -14,12 +14,24 @@ from app.db.claims import Taken
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import JobtrackError, LeaseLostError
-from app.domain.job import ClaimedJob, ClaimFilter, Job, JobKey, Lease, Release, Reported, WorkerCall
+from app.domain.job import (
+    ClaimedJob,
+    ClaimFilter,
+    Idempotency,
+    Job,
+    JobKey,
+    Lease,
+    Release,
+    Replayed,
+    Reported,
+    WorkerCall,
+)
 from app.domain.states import JobEvent
 from app.live.change_feed import Change
 from app.live.claimers import Claimers
 from app.live.group_writer import GroupWriter
 from app.live.moves import changes_of, move_jobs, record_claims
+from app.live.replays import recall_one, remember
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +52,7 @@ class Leases:
     def __init__(
         self,
         database: Database,
-        calls: GroupWriter[WorkerCall, Reported | Job],
+        calls: GroupWriter[WorkerCall, Reported | Job | Replayed],
         claimers: Claimers,
         announce: Callable[[Iterable[Change]], None],
         count_stale: Callable[[str], None] = lambda _: None,
@@ -61,8 +73,12 @@ class Leases:
         max_jobs: int,
         lease_seconds: int | None,
         wait_seconds: float,
+        idempotency: Idempotency | None = None,
     ) -> list[ClaimedJob]:
-        """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain."""
+        """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
+
+        A repeat under the same `idempotency` gets the jobs of the first call that are still under its leases.
+        """
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         claimer = self._claimers.join(wanted)
         taken: list[ClaimedJob] = []
@@ -70,7 +86,7 @@ class Leases:
             while True:
                 # Cleared before the look: a job offered during it wakes this claimer again.
                 claimer.wakened.clear()
-                taken = await self._take(wanted, worker, max_jobs, lease_seconds)
+                taken = await self._take(wanted, worker, max_jobs, lease_seconds, idempotency)
                 left = ends_at - asyncio.get_running_loop().time()
                 if taken or left <= 0 or self._claimers.draining:
                     return taken
@@ -86,9 +102,14 @@ class Leases:
                 self._claimers.wake_filters((wanted,))
 
     async def _take(
-        self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
+        self,
+        wanted: ClaimFilter,
+        worker: str,
+        max_jobs: int,
+        lease_seconds: int | None,
+        idempotency: Idempotency | None,
     ) -> list[ClaimedJob]:
-        task = asyncio.ensure_future(self._take_once(wanted, worker, max_jobs, lease_seconds))
+        task = asyncio.ensure_future(self._take_once(wanted, worker, max_jobs, lease_seconds, idempotency))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -99,12 +120,22 @@ class Leases:
             raise
 
     async def _take_once(
-        self, wanted: ClaimFilter, worker: str, max_jobs: int, lease_seconds: int | None
+        self,
+        wanted: ClaimFilter,
+        worker: str,
+        max_jobs: int,
+        lease_seconds: int | None,
+        idempotency: Idempotency | None,
     ) -> list[ClaimedJob]:
         tokens = [uuid4() for _ in range(max_jobs)]
         limited = await self._has_limits(wanted.project_id)
 
         async def work(connection: AsyncConnection) -> tuple[list[Taken], dict[JobKey, Job]]:
+            note = await recall_one(connection, wanted.project_id, idempotency)
+            if note is not None:
+                taken = await claims.select_taken(connection, wanted.project_id, note.body)
+                keys = [(one.moved.project_id, one.moved.job_id) for one in taken]
+                return taken, await jobs.select_with_documents(connection, keys)
             free = await queues.lock_limited(connection, wanted) if limited else None
             taken = await claims.claim(
                 connection, wanted, worker=worker, lease_seconds=lease_seconds, tokens=tokens, free=free
@@ -112,6 +143,9 @@ class Leases:
             if not taken:
                 return [], {}
             await record_claims(connection, [one.moved for one in taken])
+            if idempotency is not None:
+                tokens_of = {str(one.moved.job_id): str(one.token) for one in taken}
+                await remember(connection, [(wanted.project_id, idempotency, tokens_of)])
             keys = [(one.moved.project_id, one.moved.job_id) for one in taken]
             return taken, await jobs.select_with_documents(connection, keys)
 
@@ -154,7 +188,7 @@ class Leases:
             [Release(project_id=c.job.project_id, job_id=c.job.id, token=c.lease.token) for c in claimed]
         )
 
-    async def submit(self, call: WorkerCall) -> Reported | Job:
+    async def submit(self, call: WorkerCall) -> Reported | Job | Replayed:
         """Apply one call: a Report gives Reported, anything else the job; raises the reason if it was refused."""
         try:
             return await self._calls.submit(call)
@@ -162,7 +196,7 @@ class Leases:
             self._count_stale(_word(call))
             raise
 
-    async def submit_many(self, calls: Sequence[WorkerCall]) -> list[Reported | Job | JobtrackError]:
+    async def submit_many(self, calls: Sequence[WorkerCall]) -> list[Reported | Job | Replayed | JobtrackError]:
         """Apply many calls, each with its own outcome, in the order given."""
         outcomes = await self._calls.submit_many(calls)
         for call, outcome in zip(calls, outcomes, strict=True):

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.tables import literals
 from app.db.transitions import Moved, moved_from_row
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
-from app.domain.states import CLAIMABLE
+from app.domain.states import CLAIMABLE, LEASED
 
 WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
 NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
@@ -127,6 +127,31 @@ async def claim(
         Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint)
         for row in await connection.execute(statement, parameters)
     ]
+
+
+STILL_TAKEN = text(f"""
+    SELECT j.project_id, j.id, j.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
+           j.scheduled_at, j.token, r.lease_seconds, p.checkpoint, statement_timestamp() AS now
+    FROM unnest(CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[])) AS i (job_id, token)
+    JOIN jobs j ON j.project_id = :project_id AND j.id = i.job_id AND j.token = i.token
+     AND j.state IN ({literals(LEASED)})
+    JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+    LEFT JOIN checkpoints p ON p.project_id = j.project_id AND p.job_id = j.id
+    ORDER BY j.priority DESC, j.scheduled_at, j.id
+""")
+
+
+async def select_taken(connection: AsyncConnection, project_id: UUID, tokens: Mapping[str, str]) -> list[Taken]:
+    """Give the jobs of an earlier claim, by the tokens it gave them, that are still held under those."""
+    rows = await connection.execute(
+        STILL_TAKEN,
+        {
+            "project_id": project_id,
+            "job_ids": [UUID(job_id) for job_id in tokens],
+            "tokens": [UUID(token) for token in tokens.values()],
+        },
+    )
+    return [Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint) for row in rows]
 
 
 OFFERS = text(f"""

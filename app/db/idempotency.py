@@ -1,7 +1,9 @@
 """Idempotency records: what a call with a key made, stored in the transaction that made it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -70,3 +72,60 @@ async def select(connection: AsyncConnection, records: Sequence[Record]) -> dict
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a call under a key left behind: the digest of what it asked for, and what a repeat needs to know."""
+
+    fingerprint: bytes
+    body: Any
+
+
+INSERT_NOTES = text("""
+    INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, body, created_at)
+    SELECT i.project_id, i.route, i.key, i.fingerprint, 200, CAST(i.body AS json), statement_timestamp()
+    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
+                CAST(:fingerprints AS bytea[]), CAST(:bodies AS text[]))
+         AS i (project_id, route, key, fingerprint, body)
+    ORDER BY i.project_id, i.route, i.key
+    ON CONFLICT (project_id, route, key) DO NOTHING
+""")
+
+
+async def insert_notes(connection: AsyncConnection, notes: Sequence[tuple[UUID, str, str, bytes, Any]]) -> int:
+    """Store notes, as (project, route, key, fingerprint, body); gives how many keys were free."""
+    result = await connection.execute(
+        INSERT_NOTES,
+        {
+            "project_ids": [note[0] for note in notes],
+            "routes": [note[1] for note in notes],
+            "keys": [note[2] for note in notes],
+            "fingerprints": [note[3] for note in notes],
+            "bodies": [json.dumps(note[4]) for note in notes],
+        },
+    )
+    return result.rowcount
+
+
+SELECT_NOTES = text("""
+    SELECT d.project_id, d.route, d.key, d.fingerprint, d.body
+    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
+         AS i (project_id, route, key)
+    JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
+""")
+
+
+async def select_notes(
+    connection: AsyncConnection, asked: Sequence[tuple[UUID, str, str]]
+) -> dict[tuple[UUID, str, str], Note]:
+    """Read the notes of these (project, route, key)."""
+    rows = await connection.execute(
+        SELECT_NOTES,
+        {
+            "project_ids": [one[0] for one in asked],
+            "routes": [one[1] for one in asked],
+            "keys": [one[2] for one in asked],
+        },
+    )
+    return {(row.project_id, row.route, row.key): Note(bytes(row.fingerprint), row.body) for row in rows}

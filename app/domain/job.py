@@ -178,6 +178,17 @@ class Idempotency:
     key: str
     fingerprint: bytes
 
+    def of_row(self, n: int) -> "Idempotency":
+        """Give one row of a batch a key of its own: rows are judged alone, and so are their repeats."""
+        return Idempotency(self.route, f"{self.key} #{n}", self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A repeat's answer: what the first call came to, of the job as it is now."""
+
+    outcome: "Reported | Job"
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -194,6 +205,7 @@ class WorkerCall:
     project_id: UUID
     job_id: UUID
     token: UUID
+    idempotency: Idempotency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,13 @@ from app.db import events, idempotency, inputs, items, jobs
 from app.db.events import NewEvent
 from app.db.idempotency import Record
 from app.db.jobs import Creation
-from app.domain.errors import FieldError, InvalidError, JobtrackError
+from app.domain.errors import InvalidError, JobtrackError
 from app.domain.job import Created, Documents, Idempotency, Job, JobKey, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
 from app.live.group_writer import Applied
+from app.live.replays import reused_key_error
 
 
 def rows_of(request: "CreateRequest") -> int:
@@ -48,12 +49,6 @@ class CreateRequest:
             fingerprint=self.idempotency.fingerprint,
             job_id=job_id,
         )
-
-
-def reused_key_error() -> InvalidError:
-    """Say that an Idempotency-Key came back with another request."""
-    message = "This Idempotency-Key was used for another request; use a new key for a new request."
-    return InvalidError(message, (FieldError("Idempotency-Key", "idempotency_key_reused", message),))
 
 
 async def apply_creations(connection: AsyncConnection, requests: Sequence[CreateRequest]) -> Applied[Created]:

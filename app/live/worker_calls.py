@@ -8,7 +8,7 @@ set-based statement whose WHERE is the fence. A call that the fence refused is e
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import fields
 from uuid import UUID
 
@@ -24,11 +24,12 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from app.domain.job import Complete, Fail, Job, JobKey, Release, Report, Reported, WorkerCall
+from app.domain.job import Complete, Fail, Job, JobKey, Lease, Release, Replayed, Report, Reported, WorkerCall
 from app.domain.states import TERMINAL, JobEvent
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
 from app.live.moves import changes_of, move_jobs
+from app.live.replays import recall, remember, reused_key_error
 from app.live.reporting import apply_reports
 
 EVENT_OF: dict[type[WorkerCall], JobEvent] = {
@@ -37,12 +38,16 @@ EVENT_OF: dict[type[WorkerCall], JobEvent] = {
     Release: JobEvent.RELEASE,
 }
 
-WorkerOutcome = Reported | Job
+WorkerOutcome = Reported | Job | Replayed
 
 
 def call_digest(call: WorkerCall) -> bytes:
     """Fingerprint a call that ends a job, so that the same call again can be told from another one."""
-    content = {f.name: getattr(call, f.name) for f in fields(call) if f.name not in ("project_id", "job_id", "token")}
+    content = {
+        f.name: getattr(call, f.name)
+        for f in fields(call)
+        if f.name not in ("project_id", "job_id", "token", "idempotency")
+    }
     text = json.dumps([type(call).__name__, content], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).digest()
 
@@ -75,6 +80,8 @@ async def apply_worker_calls(connection: AsyncConnection, calls: Sequence[Worker
     outcomes: dict[int, Outcome[WorkerOutcome]] = {
         position: Deferred.BUSY for position, call in enumerate(calls) if (call.project_id, call.job_id) in busy
     }
+    outcomes.update(await _replays(connection, calls, outcomes))
+    already = set(outcomes)
     changes: list[Change] = []
     for every in _rounds(calls):
         turn = [position for position in every if position not in outcomes]
@@ -95,7 +102,39 @@ async def apply_worker_calls(connection: AsyncConnection, calls: Sequence[Worker
         refused = [position for position in turn if position not in outcomes]
         if refused:
             outcomes.update(await _explain(connection, {position: calls[position] for position in refused}))
+    # Under the lock of its job a call cannot meet its own repeat; a refused one leaves its key free.
+    made = {
+        (call.project_id, call.idempotency.route, call.idempotency.key): (call.project_id, call.idempotency, None)
+        for position, call in enumerate(calls)
+        if call.idempotency and position not in already and isinstance(outcomes[position], Reported | Job)
+    }
+    await remember(connection, list(made.values()))
     return Applied([outcomes[position] for position in range(len(calls))], changes)
+
+
+async def _replays(
+    connection: AsyncConnection, calls: Sequence[WorkerCall], busy: Container[int]
+) -> dict[int, Outcome[WorkerOutcome]]:
+    """Answer the calls that were made before under the same key."""
+    asked = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in busy}
+    notes = await recall(connection, [(calls[n].project_id, key) for n, key in asked.items()])
+    if not notes:
+        return {}
+    read = await jobs.select_by_ids(connection, list({(calls[n].project_id, calls[n].job_id) for n in asked}))
+    answers: dict[int, Outcome[WorkerOutcome]] = {}
+    for n, key in asked.items():
+        call, note = calls[n], notes.get((calls[n].project_id, key.route, key.key))
+        job = read.get((call.project_id, call.job_id))
+        if note is None or job is None:
+            continue
+        if note.fingerprint != key.fingerprint:
+            answers[n] = reused_key_error()
+        elif isinstance(call, Report):
+            seconds = None if call.lease_seconds is None else float(call.lease_seconds)
+            answers[n] = Replayed(Reported(job.state, Lease(call.token, seconds)))
+        else:
+            answers[n] = Replayed(job)
+    return answers
 
 
 async def _apply_endings(

@@ -32,6 +32,7 @@ from app.domain.job import (
     NewJob,
     Release,
     Report,
+    Reported,
 )
 from app.domain.states import JobState
 from app.runtime import Runtime
@@ -154,7 +155,7 @@ async def test_cancelling_a_held_job_ends_when_its_worker_acknowledges(core: Ser
     assert (await core.jobs.cancel(PROJECT, job.id, by="me")).state is JobState.CANCELLING
     assert (await core.jobs.cancel(PROJECT, job.id, by="you")).cancelled_by == "me"
     reported = await core.leases.submit(Report(**held(claimed), progress=50.0))
-    assert not isinstance(reported, Job)
+    assert isinstance(reported, Reported)
     assert reported.cancel_requested
     ended = await core.leases.submit(Release(**held(claimed)))
     assert isinstance(ended, Job)

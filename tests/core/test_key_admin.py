@@ -85,6 +85,7 @@ async def test_use_of_a_key_is_written_once_for_many_requests(
 ) -> None:
     keys: Keys = runtime.services.keys
     made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    assert key is not None
     for _ in range(3):
         await keys.authenticate(key, "a")
     assert (await key_admin.get(first, made.id)).last_used_at is None
@@ -102,6 +103,7 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
 ) -> None:
     keys: Keys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    assert key is not None
     reading = asyncio.create_task(keys.authenticate(key, "a"))
     await asyncio.sleep(0)
     keys.forget()

@@ -21,7 +21,7 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import ClaimFilter, Complete, Fail, Job, LogLine, Release, Report, Reported, WorkerCall
+from app.domain.job import ClaimFilter, Complete, Fail, Job, LogLine, Release, Replayed, Report, Reported, WorkerCall
 from app.domain.states import TERMINAL, JobEvent, JobState
 from app.live.group_writer import Applied, GroupWriter
 from app.live.worker_calls import apply_worker_calls
@@ -392,7 +392,7 @@ async def test_batch_whose_jobs_are_cancelled_in_between_says_so(database: Datab
     made = await put(database, project_id, expires_at=factories.in_seconds(HOUR))
     looked = asyncio.Event()
 
-    async def watched(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job]:
+    async def watched(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job | Replayed]:
         applied = await apply_worker_calls(connection, calls)
         looked.set()
         return applied
