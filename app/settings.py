@@ -176,6 +176,22 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
     return warnings
 
 
+def settings_named() -> list[tuple[str, str, str]]:
+    """List the settings: the field, the environment variable that sets it, and what it means."""
+    return [(field, _names(field)[0], info.description or "") for field, info in Settings.model_fields.items()]
+
+
+def origin_of(field: str) -> str:
+    """Say where a setting's value comes from."""
+    for name in _names(field):
+        if os.environ.get(name):
+            return f"environment {name}"
+    for name in _names(field):
+        if field in _SECRETS and os.environ.get(f"{name}_FILE"):
+            return f"file {name}_FILE"
+    return "default"
+
+
 def _sentence(error: ValidationError) -> str:
     # The input is left out everywhere: it may be a secret.
     faults = []

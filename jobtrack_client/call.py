@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -32,8 +32,11 @@ class Call(Generic[T]):
     method: str
     path: str
     read: Callable[[Any], T]
-    params: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+    params: Mapping[str, str | int | list[str]] = dataclasses.field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    # What is sent instead of JSON, and whether the answer is bytes and no JSON.
+    content: bytes | Iterable[bytes] | None = None
+    raw: bool = False
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # Sending it twice does what sending it once does.
     repeatable: bool = False
@@ -61,15 +64,18 @@ class Call(Generic[T]):
             "params": params or None,
             "headers": dict(self.headers),
             "json": body,
+            "content": self.content,
             "timeout": httpx.Timeout(timeout, read=read_timeout),
         }
 
     def result(self, response: httpx.Response, address: str) -> T:
         """Read the answer, or raise what it says."""
-        if response.status_code == httpx.codes.NOT_MODIFIED:
+        if response.status_code in (httpx.codes.NOT_MODIFIED, httpx.codes.NO_CONTENT):
             return self.read(None)
         if not response.is_success:
             raise from_response(response, address)
+        if self.raw:
+            return self.read(response.content)
         try:
             return self.read(response.json())
         except (ValueError, KeyError, TypeError) as error:

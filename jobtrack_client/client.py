@@ -1,6 +1,7 @@
 """The two clients: the same methods, one for plain code and one for asyncio.
 
-What a method sends and how its answer is read stands in `calls` and `worker_calls`; here is only the sending.
+What a method sends and how its answer is read stands in `calls`, `job_calls`, `admin_calls` and `worker_calls`, what
+takes several calls in `walks`; here is only the sending.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import functools
 import inspect
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 import httpx
 
-from jobtrack_client import calls, worker_calls
+from jobtrack_client import admin_calls, calls, job_calls, walks, worker_calls
 from jobtrack_client.call import Call, connection
-from jobtrack_client.models import Item, Job
+from jobtrack_client.models import Job
 from jobtrack_client.retry import Retry
 
 P = ParamSpec("P")
@@ -108,6 +109,28 @@ class JobtrackClient:
     release = _method(worker_calls.release)
     reports = _method(worker_calls.reports)
     health = _method(calls.health)
+    create_jobs = _method(job_calls.create_jobs)
+    list_jobs = _method(job_calls.list_jobs)
+    cancel_jobs = _method(job_calls.cancel_jobs)
+    rerun_jobs = _method(job_calls.rerun_jobs)
+    delete_job = _method(job_calls.delete_job)
+    list_events = _method(job_calls.list_events)
+    read_logs = _method(job_calls.read_logs)
+    put_input = _method(job_calls.put_input)
+    get_input = _method(job_calls.get_input)
+    list_queues = _method(admin_calls.list_queues)
+    get_queue = _method(admin_calls.get_queue)
+    put_queue = _method(admin_calls.put_queue)
+    pause_queue = _method(admin_calls.pause_queue)
+    resume_queue = _method(admin_calls.resume_queue)
+    create_key = _method(admin_calls.create_key)
+    list_keys = _method(admin_calls.list_keys)
+    revoke_key = _method(admin_calls.revoke_key)
+    iter_items = walks.iter_items
+    iter_jobs = walks.iter_jobs
+    follow_logs = walks.follow_logs
+    stream_job = walks.stream_job
+    stream_events = walks.stream_events
 
     @overload
     def get_job(self, job_id: str, wait: int | None = None) -> Job: ...
@@ -116,16 +139,6 @@ class JobtrackClient:
     def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
         """As `calls.get_job`: the job, or None when it is still the version that `if_none_match` names."""
         return self.send(calls.get_job(job_id, wait, if_none_match))
-
-    def iter_items(self, job_id: str, status: str | None = None) -> Iterator[Item]:
-        """Walk through all items of a job, page by page; also while it runs, without gap or repeat."""
-        cursor: str | None = None
-        while True:
-            page = self.list_items(job_id, status=status, cursor=cursor)
-            yield from page["items"]
-            cursor = page["next_cursor"]
-            if not cursor:
-                return
 
     def close(self) -> None:
         """Close the connections."""
@@ -187,6 +200,28 @@ class AsyncJobtrackClient:
     release = _async_method(worker_calls.release)
     reports = _async_method(worker_calls.reports)
     health = _async_method(calls.health)
+    create_jobs = _async_method(job_calls.create_jobs)
+    list_jobs = _async_method(job_calls.list_jobs)
+    cancel_jobs = _async_method(job_calls.cancel_jobs)
+    rerun_jobs = _async_method(job_calls.rerun_jobs)
+    delete_job = _async_method(job_calls.delete_job)
+    list_events = _async_method(job_calls.list_events)
+    read_logs = _async_method(job_calls.read_logs)
+    put_input = _async_method(job_calls.put_input)
+    get_input = _async_method(job_calls.get_input)
+    list_queues = _async_method(admin_calls.list_queues)
+    get_queue = _async_method(admin_calls.get_queue)
+    put_queue = _async_method(admin_calls.put_queue)
+    pause_queue = _async_method(admin_calls.pause_queue)
+    resume_queue = _async_method(admin_calls.resume_queue)
+    create_key = _async_method(admin_calls.create_key)
+    list_keys = _async_method(admin_calls.list_keys)
+    revoke_key = _async_method(admin_calls.revoke_key)
+    iter_items = walks.iter_items_async
+    iter_jobs = walks.iter_jobs_async
+    follow_logs = walks.follow_logs_async
+    stream_job = walks.stream_job_async
+    stream_events = walks.stream_events_async
 
     @overload
     async def get_job(self, job_id: str, wait: int | None = None) -> Job: ...
@@ -197,17 +232,6 @@ class AsyncJobtrackClient:
     async def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
         """As `calls.get_job`: the job, or None when it is still the version that `if_none_match` names."""
         return await self.send(calls.get_job(job_id, wait, if_none_match))
-
-    async def iter_items(self, job_id: str, status: str | None = None) -> AsyncIterator[Item]:
-        """Walk through all items of a job, page by page; also while it runs, without gap or repeat."""
-        cursor: str | None = None
-        while True:
-            page = await self.list_items(job_id, status=status, cursor=cursor)
-            for item in page["items"]:
-                yield item
-            cursor = page["next_cursor"]
-            if not cursor:
-                return
 
     async def close(self) -> None:
         """Close the connections."""

@@ -187,3 +187,98 @@ def is_terminal(job: Job) -> bool:
     newer service knows would be missing from the list.
     """
     return job["completed_at"] is not None
+
+
+class JobPage(TypedDict):
+    """A page of jobs, newest first."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
+class BulkResult(TypedDict):
+    """What one call about many jobs came to."""
+
+    matched: int
+    changed: int
+    dry_run: bool
+    next_cursor: str | None
+
+
+# `from` is no name for a field of a class.
+Event = TypedDict(
+    "Event",
+    {
+        "id": str,
+        "type": str,
+        "job_id": str,
+        "at": str,
+        "attempt": int,
+        "worker": "str | None",
+        "from": "str | None",
+        "to": str,
+        "data": Any,
+    },
+)
+
+
+class EventPage(TypedDict):
+    """A page of a job's history."""
+
+    events: list[Event]
+    next_cursor: str | None
+
+
+class StoredLogLine(TypedDict):
+    """One line that a worker wrote."""
+
+    line: int
+    at: str
+    attempt: int
+    level: str
+    message: str
+
+
+class LogPage(TypedDict):
+    """Some lines of a job's log."""
+
+    logs: list[StoredLogLine]
+    next_offset: int
+    ended: bool
+
+
+class StoredInput(TypedDict):
+    """What was stored as a job's input."""
+
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+class Queue(TypedDict):
+    """A queue: what is set for it, and how it stands."""
+
+    name: str
+    paused: bool
+    concurrency_limit: int | None
+    retry: dict[str, float] | None
+    retention: dict[str, int] | None
+    depth: dict[str, int]
+    oldest_waiting_seconds: float | None
+    rates: dict[str, int]
+    created_at: str
+    updated_at: str
+
+
+class QueuePage(TypedDict):
+    """A page of queues by name."""
+
+    queues: list[Queue]
+    next_cursor: str | None
+
+
+class KeyPage(TypedDict):
+    """A page of keys, newest first."""
+
+    keys: list[dict[str, Any]]
+    next_cursor: str | None

@@ -6,11 +6,13 @@ server is not installed, and `--help` does not wait for it.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
-from app.cli import database, demo, health, jobs, openapi, serve
+from app.cli import config, database, demo, health, jobs, key_commands, openapi, queues, serve
 
 app = typer.Typer(
     name="jobtrack",
@@ -30,6 +32,9 @@ app.command("demo")(demo.demo)
 app.command("health")(health.health)
 app.command("openapi")(openapi.openapi)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(queues.app, name="queues")
+app.add_typer(key_commands.app, name="keys")
+app.add_typer(config.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,4 +60,9 @@ def _options(
 
 def main() -> None:
     """Run the command that was typed."""
-    app(prog_name="jobtrack")
+    try:
+        app(prog_name="jobtrack")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `jobtrack jobs list | head`: nobody reads on. What is still buffered would fail once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

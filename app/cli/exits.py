@@ -64,6 +64,8 @@ def clear_sentences(url: str) -> Iterator[None]:
         fail(Exit.UNREACHABLE, f"{_sentence(error)} Is JOBTRACK_URL right, and does the service run?")
     except JobtrackError as error:
         fail(Exit.REFUSED, _sentence(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def _sentence(error: Exception) -> str:

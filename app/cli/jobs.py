@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli import job_changes, job_reading
 from app.cli.exits import Exit, clear_sentences, fail
 from app.cli.target import AsJson, Url, address, client
 
@@ -20,7 +21,9 @@ SUCCEEDED = frozenset({"completed", "completed_with_failures"})
 _WAIT_SECONDS = 20
 _MOST_IDS = 100
 
-app = typer.Typer(help="Ask about jobs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Submit, read, follow and change jobs.", no_args_is_help=True, rich_markup_mode=None)
+app.command("list")(job_reading.list_jobs)
+app.command("submit")(job_changes.submit)
 
 
 @app.command("get")
@@ -124,3 +127,12 @@ def describe(job: Job) -> str:
         "result": json.dumps(job.get("result")) if job.get("result") is not None else None,
     }
     return "\n".join(f"{name + ':':<12}{value}" for name, value in lines.items() if value not in {None, ""})
+
+
+app.command("watch")(job_reading.watch)
+app.command("files")(job_reading.files)
+app.command("events")(job_reading.events)
+app.command("logs")(job_reading.logs)
+app.command("cancel")(job_changes.cancel)
+app.command("rerun")(job_changes.rerun)
+app.command("delete")(job_changes.delete)

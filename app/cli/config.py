@@ -1,0 +1,54 @@
+"""`jobtrack config show`: every setting, where its value comes from, and no secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.exits import Exit, fail, needing
+from app.cli.tables import print_json, print_rows
+
+app = typer.Typer(help="See how the service is set up.", no_args_is_help=True, rich_markup_mode=None)
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
+
+
+@app.command("show")
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Show every setting of the service on this machine: its value, where it comes from, and what it means."""
+    with needing("server", "Showing the service's settings"):
+        from app.settings import SettingsError, load, origin_of, settings_named, unknown_names
+    try:
+        settings = load()
+    except SettingsError as error:
+        fail(Exit.START_UP, str(error))
+    rows: list[dict[str, Any]] = [
+        {
+            "setting": name,
+            "value": _shown(getattr(settings, field)),
+            "origin": origin_of(field),
+            "description": description,
+        }
+        for field, name, description in settings_named()
+    ]
+    if as_json:
+        print_json({"settings": rows, "warnings": unknown_names(os.environ)})
+        return
+    print_rows(("setting", "value", "origin"), [(r["setting"], r["value"], r["origin"]) for r in rows], empty="")
+    for warning in unknown_names(os.environ):
+        print(f"jobtrack: {warning}", file=sys.stderr)
+
+
+def _shown(value: Any) -> str | None:
+    if value is None:
+        return None
+    secret = getattr(value, "get_secret_value", None)
+    if secret is None:
+        return str(value)
+    text = str(secret())
+    # Of an address everything but the password is worth seeing; of a key, nothing.
+    return _PASSWORD.sub(r"\1***\2", text) if "://" in text else "***"

@@ -1,0 +1,64 @@
+"""Server-sent events, read as the WHATWG describes them: by lines that end in CR, LF or both, and in nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+DEFAULT_RETRY_SECONDS = 2.0
+
+
+class ServerEvent(NamedTuple):
+    """One event: its name, its data, and the id behind which a stream can be resumed."""
+
+    name: str
+    data: Any
+    id: str | None
+
+
+class EventParser:
+    """Turns pieces of a stream into events, however the pieces are cut.
+
+    Not by `splitlines()`, which also splits at U+2028 and would cut a text in the middle.
+    """
+
+    def __init__(self) -> None:
+        """Begin with an empty buffer."""
+        self.last_id: str | None = None
+        self.retry_seconds = DEFAULT_RETRY_SECONDS
+        self._rest = b""
+        self._name = ""
+        self._data: list[str] = []
+
+    def feed(self, piece: bytes) -> Iterator[ServerEvent]:
+        """Give the events that are complete with this piece."""
+        text = self._rest + piece
+        if text.endswith(b"\r"):
+            # Half of a CR LF, perhaps: wait for the other half.
+            self._rest, text = b"\r", text[:-1]
+        else:
+            self._rest = b""
+        *lines, last = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = last + self._rest
+        for line in lines:
+            event = self._take(line.decode("utf-8", "replace"))
+            if event is not None:
+                yield event
+
+    def _take(self, line: str) -> ServerEvent | None:
+        if not line:
+            name, data = self._name or "message", "\n".join(self._data)
+            self._name, self._data = "", []
+            return ServerEvent(name, json.loads(data), self.last_id) if data else None
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            self._name = value
+        elif field == "data":
+            self._data.append(value)
+        elif field == "id" and "\0" not in value:
+            self.last_id = value
+        elif field == "retry" and value.isascii() and value.isdigit():
+            self.retry_seconds = int(value) / 1000
+        return None
