@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from app.domain.errors import FieldError, InvalidError, MalformedError, TooLargeError
+from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, TooLargeError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.errors import Render, as_jobtrack_error
@@ -60,6 +60,7 @@ def guarded_route(
             async def guarded(request: Request) -> Response:
                 if scopes:
                     check_scope(await authenticate(request, credentials), *scopes)
+                check_path(request)
                 check_query(request)
                 if takes_json:
                     return await inner(await _read_json(request, body))
@@ -81,6 +82,16 @@ def guarded_route(
             return handle
 
     return GuardedRoute
+
+
+def check_path(request: Request) -> None:
+    """Find nothing at a path that is not UTF-8: the server would silently replace its bytes."""
+    raw = request.scope.get("raw_path") or b""
+    if b"%" in raw:
+        try:
+            unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8")
+        except UnicodeDecodeError:
+            raise NotFoundError("There is nothing at this path.") from None
 
 
 def check_query(request: Request) -> None:

@@ -1,0 +1,212 @@
+"""The corpus of hostile input over every operation of every OpenAPI document, generated from the documents.
+
+A new route is attacked from the day on which it is documented, in each of its parameters and fields. Every answer has
+the status that was wanted, none is a 5xx, and nothing is stored.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import asyncpg
+import httpx
+import pytest
+
+from app.cli.server import bare_app
+from app.db.engine import asyncpg_dsn
+from app.db.tables import metadata
+from app.main import openapi_documents
+from tests.conftest import StartService
+
+DOCUMENTS = openapi_documents(bare_app())
+NATIVE = "native"
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
+REFUSED = {400, 404, 413, 415, 422}
+# What the strict parser refuses whatever the schema is, and what every schema refuses.
+NO_JSON = (
+    b"{", b'{"type": NaN}', b'{"x": -Infinity}', b'{"x": 1e400}', b'{"x": ' + b"9" * 5000 + b"}",
+    b'{"x": ' + b"[" * 65 + b"]" * 65 + b"}", b"[" * 100_000, b"\xef\xbb\xbf{}", "{}".encode("utf-16"),
+    b'{"x": "\xff"}', b'{"x": "a\x00b"}', b'{"x": [' + b",".join([b"0"] * 500_001) + b"]}",
+)  # fmt: skip
+NO_BODY = (b"[]", b'"text"', b"7", b'{"' + b"k" * 300 + b'": 1}', b'{"\\ud800": 1}', b'{"x": "\\ud800"}')
+PATHS = ("%00", "%ff", "%ED%A0%80", "..%2f..", "a" * 4000, "{x}", "0", UNKNOWN.upper(), quote("é\u202e"))
+NO_TEXT = ("%00", "%ff", "%ed%a0%80")
+NO_NAMES = (*NO_TEXT, "a" * 4000)
+QUERIES = ("%00", "%ff", "%ed%a0%80", "x" * 5000, "-1", "1.5", "NaN", "9" * 5000, "")
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+WRONG: dict[str | None, tuple[Any, ...]] = {
+    "enum": ("nonsense", 1, "a\0b"),
+    "integer": (True, "1", [], 10**300, 1.5),
+    "number": (True, "1", [], 10**300),
+    "string": (1, [], {}, "a\0b", "\ud800"),
+    "boolean": (1, "true", []),
+    "array": ({}, "x", 1),
+    "object": ([], "x", 1, {"a\0b": "x"}, {"k" * 300: "x"}),
+}
+
+
+class Attack(NamedTuple):
+    """One request, and the answers that are right."""
+
+    what: str
+    wanted: set[int]
+    url: str
+    request: dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """One operation of one document."""
+
+    document: str
+    method: str
+    path: str
+    said: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Its path, with an unknown id wherever one is asked for."""
+        path = self.path
+        for name in self._parameters("path"):
+            path = path.replace("{" + name + "}", UNKNOWN)
+        return path
+
+    def _parameters(self, place: str) -> list[str]:
+        return [one["name"] for one in self.said.get("parameters", ()) if one["in"] == place]
+
+    @property
+    def queries(self) -> list[str]:
+        """The names of its query parameters."""
+        return self._parameters("query")
+
+    def schema(self) -> dict[str, Any] | None:
+        """The schema of its JSON body."""
+        content = self.said.get("requestBody", {}).get("content", {}).get("application/json")
+        return None if content is None else content["schema"]
+
+
+OPERATIONS = [
+    Operation(name, method, path, said)
+    for name, document in sorted(DOCUMENTS.items())
+    for path, methods in document["paths"].items()
+    for method, said in methods.items()
+    if method in METHODS
+]
+# A stream has no end.
+READS = [one for one in OPERATIONS if one.method == "get" and one.said["operationId"] != "events_stream"]
+LOCKED = [one for one in OPERATIONS if one.said.get("security")]
+
+
+def name_of(one: Operation) -> str:
+    """Name an operation in the report."""
+    return f"{one.document} {one.method} {one.path}"
+
+
+def resolved(document: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, and of several forms take the first that is not null."""
+    while True:
+        if "$ref" in schema:
+            schema = DOCUMENTS[document]["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        elif "anyOf" in schema:
+            schema = next(form for form in schema["anyOf"] if form.get("type") != "null")
+        elif "allOf" in schema:
+            schema = schema["allOf"][0]
+        else:
+            return schema
+
+
+def wrong_values(document: str, schema: dict[str, Any]) -> Iterator[Any]:
+    """Give values that a field of this schema must refuse."""
+    schema = resolved(document, schema)
+    kind = "enum" if "enum" in schema else schema.get("type")
+    # Any JSON: what cannot be stored is refused there as well.
+    yield from WRONG.get(kind, ("a\0b", {"a": ["\0"]}, "\ud800"))
+    if "maximum" in schema:
+        yield schema["maximum"] + 1
+    if "minimum" in schema:
+        yield schema["minimum"] - 1
+    if "maxLength" in schema:
+        yield "x" * (schema["maxLength"] + 1)
+    if schema.get("format") in ("date-time", "uuid"):
+        yield from ("", "nonsense", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01T00:00:00")
+
+
+def bodies(one: Operation) -> Iterator[tuple[str, bytes]]:
+    """Give bodies with one wrong field each, the rest as in the example."""
+    schema = resolved(one.document, one.schema() or {})
+    examples = (one.schema() or {}).get("examples") or schema.get("examples") or [{}]
+    for name, field in schema.get("properties", {}).items():
+        for value in wrong_values(one.document, field):
+            yield f"{name}={value!r:.40}", json.dumps({**examples[0], name: value}).encode()
+
+
+async def stored(url: str) -> dict[str, int]:
+    """Count the rows of every table."""
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    counts = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in metadata.tables}
+    await connection.close()
+    return counts
+
+
+def body_attacks(one: Operation) -> Iterator[Attack]:
+    """Attack an operation's JSON body, as a whole and field by field."""
+    if one.schema() is None:
+        return
+    native = one.document == NATIVE
+    as_json = {"Content-Type": "application/json"}
+    unparsed, invalid = ({400}, {422}) if native else ({400, 413, 422}, {400, 422})
+    for body in NO_JSON:
+        yield Attack(f"{body[:30]!r}", unparsed, one.url, {"content": body, "headers": as_json})
+    for body in NO_BODY:
+        yield Attack(f"{body[:30]!r}", invalid, one.url, {"content": body, "headers": as_json})
+    for what, body in bodies(one):
+        yield Attack(what, invalid, one.url, {"content": body, "headers": as_json})
+    if native:
+        yield Attack("text/plain", {415}, one.url, {"content": b"{}", "headers": {"Content-Type": "text/plain"}})
+        coded = {**as_json, "Content-Encoding": "gzip"}
+        yield Attack("gzip", {415}, one.url, {"content": b"{}", "headers": coded})
+
+
+def place_attacks(one: Operation) -> Iterator[Attack]:
+    """Attack an operation's path and query."""
+    body: dict[str, Any] = {} if one.schema() is None else {"json": {}}
+    # A queue may have almost any name.
+    for value in NO_NAMES if "{queue}" in one.path else PATHS if "{" in one.path else ():
+        yield Attack(f"path {value[:20]}", REFUSED | {405}, re.sub(r"{\w+}", value, one.path), body)
+    for name in one.queries:
+        for value in NO_TEXT:
+            yield Attack(f"{name}={value}", {400, 422}, f"{one.url}?{name}={value}", body)
+
+
+async def test_corpus_is_refused_everywhere_and_leaves_nothing(start_service: StartService, database_url: str) -> None:
+    service = await start_service()
+    before = await stored(database_url)
+    attacks = [(one, attack) for one in OPERATIONS for attack in (*body_attacks(one), *place_attacks(one))]
+    wrong: list[str] = []
+    async with service.client() as api:
+        for one, (what, wanted, url, request) in attacks:
+            answer = await api.request(one.method, url, **request)
+            kind = answer.headers.get("content-type", "")
+            if answer.status_code not in wanted or (one.document == NATIVE and kind != "application/problem+json"):
+                said = f"{answer.status_code} {kind} {answer.text[:200]}"
+                wrong.append(f"{one.document} {one.method} {one.path} {what}: {said}")
+    assert not wrong, "\n".join(wrong[:40])
+    assert len(attacks) > 1_000
+    assert await stored(database_url) == before
+
+
+@pytest.mark.parametrize("one", READS, ids=map(name_of, READS))
+async def test_no_query_makes_the_service_fail(api: httpx.AsyncClient, one: Operation) -> None:
+    for name in one.queries:
+        for value in QUERIES:
+            answer = await api.get(f"{one.url}?{name}={value}")
+            assert answer.status_code < 500, (name, value, answer.text)
+
+
+@pytest.mark.parametrize("one", LOCKED, ids=map(name_of, LOCKED))
+async def test_without_a_key_there_is_no_way_in(api: httpx.AsyncClient, one: Operation) -> None:
+    answer = await api.request(one.method, one.url, content=b"not even JSON", headers={"Authorization": ""})
+    assert answer.status_code == 401, answer.text
