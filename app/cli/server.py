@@ -23,8 +23,9 @@ from app.runtime import Runtime
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-# What is open after the drain is a slow client or a slow statement; nobody waits longer for those.
-DRAIN_CAP_SECONDS = 20
+# What is open after the drain is a client that does not read, or a slow statement. Five seconds are promised to whoever
+# stops the service, and the rest of them is for closing the pool.
+DRAIN_CAP_SECONDS = 4
 # Closing the pool and the feed takes milliseconds, unless the database hangs.
 _STOP_SECONDS = 3.0
 # A wave of clients that come back after a restart must not be refused by a full queue.

@@ -59,6 +59,25 @@ async def test_sigterm_answers_every_open_wait_and_the_process_goes(start_servic
         assert time.monotonic() - began < GONE_SECONDS
 
 
+async def test_client_that_does_not_read_holds_the_end_up_no_longer_than_promised(start_service: StartService) -> None:
+    service = await start_service()
+    async with service.client() as client:
+        job_id = (await client.post("/v1/jobs", json={"type": "t"})).json()["id"]
+        # More than the buffers of both sockets take.
+        assert (await client.put(f"/v1/jobs/{job_id}/input", content=bytes(32 * 2**20))).status_code == 201
+        waiting = (await hold(client, 1))[0]
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port, limit=1024)
+        head = f"GET /v1/jobs/{job_id}/input HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.api_key}\r\n\r\n"
+        writer.write(head.encode())
+        assert b" 200 " in await reader.readline()
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert (await waiting).status_code == 200
+        await gone(service.process, 2 * GONE_SECONDS)
+        assert time.monotonic() - began < GONE_SECONDS
+        writer.transport.abort()
+
+
 async def test_ctrl_c_ends_with_a_friendly_line_and_0(start_service: StartService) -> None:
     service = await start_service()
     service.process.send_signal(signal.SIGINT)
