@@ -57,7 +57,7 @@ async def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
             env={**os.environ, "JOBTRACK_API_KEY": service.api_key},
         )
         said = done.stdout
-    assert answers == 7
+    assert answers == 9
 
 
 def test_every_setting_and_every_exit_code_is_in_its_table() -> None:

@@ -85,7 +85,7 @@ def environment(wheel: Path, interpreter: Path, room: Path) -> Environment:
                     if ".." not in file.parts and "__pycache__" not in file.parts:
                         target = packages / file
                         target.parent.mkdir(parents=True, exist_ok=True)
-                        shutil.copy(one.locate_file(file), target)
+                        shutil.copy(str(one.locate_file(file)), target)
             subprocess.run(
                 [sys.executable, "-m", "pip", "--quiet", "--python", str(place / "bin" / "python"), "install",
                  "--no-index", "--no-deps", "--no-compile", str(wheel)],

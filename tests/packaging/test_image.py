@@ -73,12 +73,12 @@ def test_what_the_image_runs_works_in_an_environment_like_its_own(
         assert done.returncode == code, done.stderr
     migrate = re.search(r'command: (\["jobtrack", .*\])', COMPOSE)
     assert migrate is not None
-    done = subprocess.run(
+    migrated = subprocess.run(
         [str(programs / "jobtrack"), *json.loads(migrate[1])[1:]],
         check=False, capture_output=True, text=True, timeout=60, cwd="/",
         env={"PATH": "/usr/bin:/bin", "JOBTRACK_DATABASE_URL": service.database_url},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert migrated.returncode == 0, migrated.stderr
 
 
 def test_services_of_the_compose_file_wait_for_each_other() -> None:

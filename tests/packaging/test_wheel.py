@@ -48,8 +48,8 @@ def test_the_client_alone_needs_nothing_of_the_server(environment: Environment, 
     assert made.returncode == 0, made.stderr
     got = run(programs / "jobtrack", "jobs", "get", made.stdout.strip(), "--json", **there)
     assert json.loads(got.stdout)["type"] == "packaged"
-    for command in ("serve", "migrate", "openapi"):
-        refused = run(programs / "jobtrack", command)
+    for command in (("serve",), ("migrate",), ("openapi", "/nonexistent"), ("config", "show")):
+        refused = run(programs / "jobtrack", *command)
         assert (refused.returncode, "pip install 'jobtrack[" in refused.stderr) == (3, True), refused.stderr
         assert "Traceback" not in refused.stderr
 
