@@ -100,6 +100,12 @@ class UnavailableError(JobtrackError):
     retry_after_seconds = 1.0
 
 
+class TooManyWaitsError(UnavailableError):
+    """This process holds as many waits open as it may; another one, or a moment later, may have room."""
+
+    code = "too_many_waits"
+
+
 class ConflictError(JobtrackError):
     """The job is not in a state that allows this. Carries the job as it is."""
 

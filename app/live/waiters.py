@@ -5,9 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
+from app.domain.errors import TooManyWaitsError
 from app.domain.job import JobKey
+
+MAX_OPEN: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ class Watch:
 
 
 class Waiters:
-    """All watches of this process, by job."""
+    """All watches of this process, by job; at most `max_open` at a time, so that a flood of them cannot fill memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_open: int = MAX_OPEN) -> None:
+        self._max_open = max_open
         self._by_job: dict[JobKey, set[Watch]] = {}
         self._watches: set[Watch] = set()
         self.draining = False
@@ -87,7 +91,9 @@ class Waiters:
         return len(self._watches)
 
     def watch(self, keys: Collection[JobKey]) -> Watch:
-        """Make a watch over some jobs; it is registered while it is entered."""
+        """Make a watch over some jobs; it is registered while it is entered. Raises TooManyWaitsError."""
+        if len(self._watches) >= self._max_open:
+            raise TooManyWaitsError(f"This process holds {self._max_open} waits open, which is the most it may.")
         return Watch(self, keys)
 
     def add(self, watch: Watch) -> None:

@@ -53,6 +53,7 @@ STATUS: Final[Mapping[str, int]] = {
     "throttled": 429,
     "internal_error": 500,
     "unavailable": 503,
+    "too_many_waits": 503,
 }
 TITLES: Final[Mapping[str, str]] = {
     "malformed": "The request cannot be read",
@@ -68,6 +69,7 @@ TITLES: Final[Mapping[str, str]] = {
     "throttled": "Too many requests",
     "internal_error": "Something went wrong here",
     "unavailable": "Unavailable just now",
+    "too_many_waits": "Too many open waits",
     "conflict": "The job does not allow this now",
     "lease_lost": "The lease is lost",
     "already_terminal": "The job has ended",

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
 from app.domain.job import ClaimFilter
 from app.live.claimers import Claimers, Offer
@@ -93,3 +96,13 @@ def test_two_hundred_idle_claimers_ask_the_sweep_one_question() -> None:
     for _ in range(200):
         claimers.join(claimer_filter(queues=("default",)))
     assert claimers.filters() == [claimer_filter(queues=("default",))]
+
+
+async def test_waits_beyond_the_limit_are_refused_until_one_has_ended() -> None:
+    waiters = Waiters(max_open=2)
+    with waiters.watch([A]):
+        with waiters.watch([A]), pytest.raises(TooManyWaitsError):
+            waiters.watch([B])
+        with waiters.watch([B]) as watch:
+            waiters.wake([B])
+            assert await watch.changed(None)
