@@ -40,7 +40,10 @@ def submit(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Submit a job and print its id: jobtrack jobs submit index_folder --payload '{"folder": "/data"}'."""
+    """Submit a job and print its id.
+
+    Example: jobtrack jobs submit index_folder --payload '{"folder": "/data"}'
+    """
     fields: dict[str, Any] = {
         "queue": queue,
         "priority": priority,
@@ -88,7 +91,10 @@ def cancel(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel jobs by id, or all live ones that match: jobtrack jobs cancel --queue imports --dry-run."""
+    """Cancel jobs by id, or all live ones that match.
+
+    Example: jobtrack jobs cancel --queue imports --dry-run
+    """
     wanted = conditions(status, kind, queue, label)
     url = address(url)
     with clear_sentences(url), client(url) as asked:
@@ -110,7 +116,10 @@ def rerun(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rerun jobs by id, or all ended ones that match: jobtrack jobs rerun --status failed --type index_folder."""
+    """Rerun jobs by id, or all ended ones that match.
+
+    Example: jobtrack jobs rerun --status failed --type index_folder
+    """
     wanted = conditions(status, kind, queue, label)
     url = address(url)
     with clear_sentences(url), client(url) as asked:

@@ -48,7 +48,10 @@ def list_jobs(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, newest first: jobtrack jobs list --status failed --queue imports."""
+    """List jobs, newest first.
+
+    Example: jobtrack jobs list --status failed --queue imports
+    """
     url = address(url)
     with clear_sentences(url), client(url) as asked:
         found = asked.iter_jobs(**conditions(status, kind, queue, label))
@@ -71,7 +74,10 @@ def files(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """List a job's files, in the order in which they were first reported: jobtrack jobs files ID --status failed."""
+    """List a job's files, in the order in which they were first reported.
+
+    Example: jobtrack jobs files ID --status failed
+    """
     url = address(url)
     with clear_sentences(url), client(url) as asked:
         found = asked.iter_items(job_id, status)
@@ -110,7 +116,12 @@ def logs(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a job's workers wrote: jobtrack jobs logs ID --follow. With --json, one line of JSON for each line."""
+    """Show what a job's workers wrote.
+
+    With --json, one line of JSON for each line.
+
+    Example: jobtrack jobs logs ID --follow
+    """
     url = address(url)
     with clear_sentences(url), client(url, patient=follow) as asked:
         if follow:

@@ -54,7 +54,10 @@ def create(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once: jobtrack keys create indexer --scope work --scope read."""
+    """Make a key and print it, this once.
+
+    Example: jobtrack keys create indexer --scope work --scope read
+    """
     url = address(url)
     with clear_sentences(url), client(url) as asked:
         made = asked.create_key(name, scope, queues=queue, expires_at=expires_at)

@@ -68,7 +68,10 @@ def set_rules(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a queue's rules; what is not named stays as it is: jobtrack queues set imports --concurrency-limit 4."""
+    """Set a queue's rules; what is not named stays as it is.
+
+    Example: jobtrack queues set imports --concurrency-limit 4
+    """
     from jobtrack_client import NotFound
 
     url = address(url)
