@@ -19,7 +19,8 @@ from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, count_statements, make_engine
-from app.domain.job import Created, Job, JobKey, Replayed, Reported, WorkerCall
+from app.domain.job import Created, Job, JobKey
+from app.domain.worker_call import Replayed, Reported, WorkerCall
 from app.live import creations as creating
 from app.live import worker_calls
 from app.live.change_feed import Announcer, ChangeFeed, Listeners

@@ -13,7 +13,8 @@ from pydantic_core import to_json
 
 from app.domain.errors import ConflictError, JobtrackError
 from app.domain.item import Item
-from app.domain.job import ClaimedJob, Created, Documents, Job, Lease, Reported
+from app.domain.job import ClaimedJob, Created, Documents, Job, Lease
+from app.domain.worker_call import Reported
 from app.web.errors import problem_document, problem_response
 
 LARGE = frozenset({"payload", "result", "billing"})

@@ -27,15 +27,8 @@ from app.api.fields import (
 )
 from app.api.rows import MAX_ROWS, judge_alone
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import (
-    DEFAULT_LEASE_SECONDS,
-    Complete,
-    Fail,
-    LogLine,
-    Release,
-    Report,
-    WorkerCall,
-)
+from app.domain.job import DEFAULT_LEASE_SECONDS
+from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
 
 MAX_ITEM_RESULT_BYTES = 4096
 MAX_CLAIM_WAIT_SECONDS = 50

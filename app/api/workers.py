@@ -23,8 +23,9 @@ from app.api.worker_requests import (
 )
 from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import parse_id
-from app.domain.job import ClaimedJob, ClaimFilter, Replayed, WorkerCall
+from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import Principal, Scope
+from app.domain.worker_call import Replayed, WorkerCall
 from app.web.auth import requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services

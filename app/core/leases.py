@@ -14,19 +14,9 @@ from app.db.claims import Taken
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import JobtrackError, LeaseLostError
-from app.domain.job import (
-    ClaimedJob,
-    ClaimFilter,
-    Idempotency,
-    Job,
-    JobKey,
-    Lease,
-    Release,
-    Replayed,
-    Reported,
-    WorkerCall,
-)
+from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Job, JobKey, Lease
 from app.domain.states import JobEvent
+from app.domain.worker_call import Release, Replayed, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.claimers import Claimers
 from app.live.group_writer import GroupWriter

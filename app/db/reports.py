@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.transitions import accepted, target
 from app.domain.estimate import Sample
 from app.domain.item import Counts
-from app.domain.job import Complete, Eta, LogLine, Report
+from app.domain.job import Eta
 from app.domain.states import JobEvent, JobState
+from app.domain.worker_call import Complete, LogLine, Report
 
 
 @dataclass(frozen=True, slots=True)

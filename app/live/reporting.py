@@ -15,8 +15,9 @@ from app.db.reports import Admitted, RunUpdate
 from app.db.transitions import Move
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
-from app.domain.job import Lease, Report, Reported
+from app.domain.job import Lease
 from app.domain.states import JobEvent
+from app.domain.worker_call import Report, Reported
 from app.live.change_feed import Change
 from app.live.moves import event_type, move_jobs
 

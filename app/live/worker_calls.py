@@ -24,8 +24,9 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from app.domain.job import Complete, Fail, Job, JobKey, Lease, Release, Replayed, Report, Reported, WorkerCall
+from app.domain.job import Job, JobKey, Lease
 from app.domain.states import TERMINAL, JobEvent
+from app.domain.worker_call import Complete, Fail, Release, Replayed, Report, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
 from app.live.moves import changes_of, move_jobs

@@ -21,20 +21,9 @@ from app.domain.errors import (
 )
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
-from app.domain.job import (
-    Claim,
-    ClaimedJob,
-    ClaimFilter,
-    Complete,
-    Fail,
-    Idempotency,
-    Job,
-    NewJob,
-    Release,
-    Report,
-    Reported,
-)
+from app.domain.job import Claim, ClaimedJob, ClaimFilter, Idempotency, Job, NewJob
 from app.domain.states import JobState
+from app.domain.worker_call import Complete, Fail, Release, Report, Reported
 from app.runtime import Runtime
 from app.web.deps import Services
 

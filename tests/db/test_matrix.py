@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, reports, tables, transitions
 from app.db.transitions import Move, Moved
-from app.domain.job import ClaimFilter, Report
+from app.domain.job import ClaimFilter
 from app.domain.states import LEASED, LIVE, TERMINAL, Guard, JobEvent, JobState, next_state, rows_for
+from app.domain.worker_call import Report
 from tests import factories
 from tests.factories import HOUR, Made
 

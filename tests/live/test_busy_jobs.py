@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.errors import UnavailableError
-from app.domain.job import Job, Report, Reported
+from app.domain.job import Job
+from app.domain.worker_call import Report, Reported
 from app.live import group_writer
 from app.runtime import Runtime
 from app.web.deps import Services

@@ -21,8 +21,9 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import ClaimFilter, Complete, Fail, Job, LogLine, Release, Replayed, Report, Reported, WorkerCall
+from app.domain.job import ClaimFilter, Job
 from app.domain.states import TERMINAL, JobEvent, JobState
+from app.domain.worker_call import Complete, Fail, LogLine, Release, Replayed, Report, Reported, WorkerCall
 from app.live.group_writer import Applied, GroupWriter
 from app.live.worker_calls import apply_worker_calls
 from tests import factories

@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from app.db import queues
 from app.domain.ids import new_id
-from app.domain.job import ClaimedJob, ClaimFilter, Complete, NewJob
+from app.domain.job import ClaimedJob, ClaimFilter, NewJob
 from app.domain.queue import QueueRules
+from app.domain.worker_call import Complete
 from app.runtime import Runtime
 
 PROJECT = new_id()

@@ -1,0 +1,97 @@
+"""What a worker may say about a job under its lease, and what it is told."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.domain.item import ItemUpdate
+from app.domain.job import Idempotency, Job, Json, Lease
+from app.domain.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a worker wrote."""
+
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCall:
+    """Something a worker says about one job under one lease token."""
+
+    project_id: UUID
+    job_id: UUID
+    token: UUID
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(WorkerCall):
+    """How it is going. With nothing but the token it is a heartbeat, which changes neither version nor `updated_at`."""
+
+    lease_seconds: int | None = None
+    """The new length of the lease; None keeps the one it was claimed with."""
+    stage: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    items: tuple[ItemUpdate, ...] = ()
+    items_total: int | None = None
+    logs: tuple[LogLine, ...] = ()
+    checkpoint: Json = None
+
+    @property
+    def bare(self) -> bool:
+        """Whether this is a heartbeat and nothing else."""
+        return (
+            self.stage is None
+            and self.progress is None
+            and self.message is None
+            and not self.items
+            and self.items_total is None
+            and not self.logs
+            and self.checkpoint is None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete(WorkerCall):
+    """The job is done."""
+
+    result: Json = None
+    billing: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail(WorkerCall):
+    """The attempt failed."""
+
+    code: str
+    message: str
+    retryable: bool = True
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(WorkerCall):
+    """The worker gives the job back; the attempt is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report answers."""
+
+    state: JobState
+    lease: Lease
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the worker should stop and acknowledge by releasing the job."""
+        return self.state is JobState.CANCELLING
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A repeat's answer: what the first call came to, of the job as it is now."""
+
+    outcome: Reported | Job
