@@ -7,9 +7,9 @@ from fastapi import Query, Request, Response
 
 from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS
+from app.api.history_models import EventList, LogLines
 from app.api.render import json_response, time_text
 from app.api.routes import JobIdText, job_id_of, problems, router
-from app.api.schemas import EventList, LogLines
 from app.domain.history import JobEventRecord, Position
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires

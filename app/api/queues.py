@@ -7,10 +7,10 @@ from fastapi import Path, Query, Response
 from pydantic import Field
 
 from app.api.fields import MAX_BIGINT, Body, Name
+from app.api.queue_models import QueueList, QueueOut
 from app.api.render import json_response, time_text
 from app.api.requests import RetryIn
 from app.api.routes import problems, router
-from app.api.schemas import QueueList, QueueOut
 from app.core.queues import QueueView
 from app.domain.errors import FieldError, InvalidError
 from app.domain.job import Retry
