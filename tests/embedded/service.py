@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -32,9 +31,11 @@ def main() -> int:
         os.setgid(options.uid)
         os.setuid(options.uid)
 
-    interrupted = threading.Event()
+    # A pipe, not a threading.Event: its lock is not reentrant, so a signal that comes while `wait` is entered, as it did
+    # once on a slow machine, would stop the handler and the program for ever.
+    interrupted, interrupt = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
+        signal.signal(number, lambda *_: os.write(interrupt, b"!"))
 
     server = EmbeddedPostgres(options.data_dir, bindir=options.bindir, log=lambda line: say(log=line))
     say(starting=True)
@@ -48,7 +49,7 @@ def main() -> int:
         return 1
     say(url=url)
 
-    interrupted.wait()
+    os.read(interrupted, 1)
     # The drain: what a service still has to write when it was told to stop.
     last = [options.bindir / "psql", url, "-Atqc", "INSERT INTO t VALUES (99)"]
     say(drained=subprocess.run(last, check=False, capture_output=True).returncode == 0)
