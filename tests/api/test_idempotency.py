@@ -124,3 +124,22 @@ async def test_key_that_is_none_is_malformed(api: httpx.AsyncClient, value: str)
     for path, body in (("/v1/claims", {"worker": "w"}), ("/v1/jobs/batch", {"jobs": [{"type": "t"}]})):
         answer = await api.post(path, json=body, headers={"Idempotency-Key": value})
         assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "other"),
+    [
+        ("/v1/claims", {"worker": "w", "max": 1}, {"worker": "w", "max": 2}),
+        ("/v1/keys", {"name": "n", "scopes": ["read"]}, {"name": "n", "scopes": ["admin"]}),
+        ("/v1/projects", {"name": "n"}, {"name": "m"}),
+    ],
+    ids=["claims", "keys", "projects"],
+)
+async def test_key_of_another_request_is_refused(
+    api: httpx.AsyncClient, create: Create, queue: str, path: str, body: dict[str, Any], other: dict[str, Any]
+) -> None:
+    await create()
+    queues, headers = {"queues": [queue]} if path == "/v1/claims" else {}, key()
+    assert (await api.post(path, json=body | queues, headers=headers)).is_success
+    reused = await api.post(path, json=other | queues, headers=headers)
+    assert (reused.status_code, reused.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
