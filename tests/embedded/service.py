@@ -31,8 +31,8 @@ def main() -> int:
         os.setgid(options.uid)
         os.setuid(options.uid)
 
-    # A pipe, not a threading.Event: its lock is not reentrant, so a signal that comes while `wait` is entered, as it did
-    # once on a slow machine, would stop the handler and the program for ever.
+    # A pipe, not a threading.Event: its lock is not reentrant, so a signal that comes while `wait` is being entered
+    # would stop the handler and the program for ever (seen once, on a slow machine).
     interrupted, interrupt = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.write(interrupt, b"!"))
