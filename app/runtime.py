@@ -87,7 +87,7 @@ class Runtime:
             statuses=Statuses(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
             history=History(self.database, jobs, self.waiters, self.stream),
-            inputs=Inputs(self.database),
+            inputs=Inputs(self.database, jobs),
             queues=queues,
             keys=keys,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),

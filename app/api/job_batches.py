@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 
-from app.api.headers import REPLAYED, idempotency_of
+from app.api.headers import REPLAYED
 from app.api.render import created_document, error_document, json_response
 from app.api.requests import JobsIn
 from app.api.routes import check_queue, problems, router
@@ -16,6 +16,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import check_scope, requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices
+from app.web.idempotency import idempotency_of
 
 job_batches = router("Jobs", BATCH_BODY)
 

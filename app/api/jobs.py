@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
-from app.api.headers import etag_of, idempotency_of, known_version, preferred_wait, wait_seconds
+from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
 from app.api.render import LARGE, created_document, job_document, json_response
 from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
@@ -19,6 +19,7 @@ from app.domain.states import JobState
 from app.web.auth import check_scope, requires
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
+from app.web.idempotency import idempotency_of
 
 jobs = router("Jobs")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Path, Query, Request, Response
 
-from app.api.headers import REPLAYED, idempotency_of
+from app.api.headers import REPLAYED
 from app.api.key_models import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
 from app.api.render import json_response, time_text
 from app.api.routes import problems, router
@@ -16,6 +16,7 @@ from app.domain.principal import Principal, Scope, StoredKey
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
 from app.web.deps import CoreServices
+from app.web.idempotency import idempotency_of
 
 keys = router("Keys")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Path, Request, Response
 
-from app.api.headers import REPLAYED, idempotency_of
+from app.api.headers import REPLAYED
 from app.api.key_models import ProjectIn, ProjectList, ProjectOut
 from app.api.keys import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.render import json_response, time_text
@@ -14,6 +14,7 @@ from app.domain.ids import parse_id
 from app.domain.principal import Principal, Project, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices
+from app.web.idempotency import idempotency_of
 
 projects = router("Projects")
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app.api.headers import REPLAYED, idempotency_of
+from app.api.headers import REPLAYED
 from app.api.render import claimed_document, error_document, json_response, outcome_document
 from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
 from app.api.rows import BadRow, text_errors
@@ -30,6 +30,7 @@ from app.web.auth import requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
+from app.web.idempotency import idempotency_of
 
 workers = router("Workers")
 batches = router("Workers", BATCH_BODY)

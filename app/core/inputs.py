@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.jobs import check_queue, no_such_job
+from app.core.jobs import Jobs, check_queue, no_such_job
 from app.db import inputs, jobs, transitions
 from app.db.engine import Database
 from app.db.inputs import Held
@@ -19,8 +20,10 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
     TooLargeError,
+    UnavailableError,
 )
 from app.domain.input import StoredInput
+from app.domain.job import Created, Idempotency, NewJob
 from app.domain.states import CLAIMABLE, LEASED
 
 log = structlog.get_logger(__name__)
@@ -32,8 +35,36 @@ MAX_INPUT_BYTES: Final = 100 * 1024 * 1024
 class Inputs:
     """Stores and reads the inputs of all projects' jobs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._database = database
+        self._jobs = jobs
+
+    async def create_job(
+        self,
+        project_id: UUID,
+        job: NewJob,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        max_bytes: int = MAX_INPUT_BYTES,
+        sensitive: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> Created:
+        """Receive bytes and make the job whose input they are: both or neither."""
+        stored = await self.receive(
+            project_id, chunks, content_type=content_type, max_bytes=max_bytes, sensitive=sensitive
+        )
+        try:
+            created = await self._jobs.create(project_id, replace(job, input=stored), idempotency=idempotency)
+        except UnavailableError:
+            # It may have been made: its input is left to the pruner, which removes it if no job has it.
+            raise
+        except JobtrackError:
+            await self.discard(project_id, stored)
+            raise
+        if created.replayed:
+            await self.discard(project_id, stored)
+        return created
 
     async def receive(
         self,

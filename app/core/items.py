@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.jobs import Jobs
 from app.db import items
 from app.db.engine import Database
-from app.domain.item import Item, ItemPage, ItemStatus
+from app.domain.errors import NotFoundError
+from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
 
 FILTER_WINDOW = 5_000
 """With a status filter at most this many items are looked at for one page: a short page and a cursor, never a long
@@ -40,3 +41,29 @@ class Items:
         if len(seen) == window:
             return ItemPage(tuple(shown), seen[-1].position)
         return ItemPage(tuple(shown), None)
+
+    async def page_by_offset(
+        self, project_id: UUID, job_id: UUID, *, offset: int, limit: int, status: ItemStatus | None = None
+    ) -> CountedItems:
+        """Give the items behind the first `offset`, and how many there are; with a status, among the first 100,000."""
+        await self._jobs.get(project_id, job_id)
+
+        async def work(connection: AsyncConnection) -> CountedItems:
+            if status is not None:
+                return await items.select_by_offset(connection, project_id, job_id, status, offset=offset, limit=limit)
+            found = await items.select_window(connection, project_id, job_id, after=offset, window=limit)
+            return CountedItems(tuple(found), await items.count(connection, project_id, job_id))
+
+        return await self._database.read(work)
+
+    async def get(self, project_id: UUID, job_id: UUID, key: str) -> Item:
+        """Read one item; raises NotFoundError."""
+
+        async def work(connection: AsyncConnection) -> Item | None:
+            return await items.select_by_key(connection, project_id, job_id, key)
+
+        await self._jobs.get(project_id, job_id)
+        item = await self._database.read(work)
+        if item is None:
+            raise NotFoundError("There is no such item.")
+        return item

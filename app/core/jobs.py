@@ -2,8 +2,10 @@
 `job_lists`.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +34,8 @@ from app.live.group_writer import GroupWriter
 from app.live.moves import changes_of, move_jobs
 from app.live.read_batcher import ReadBatcher
 from app.live.replays import reused_key_error
+
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def no_such_job() -> NotFoundError:
@@ -90,7 +94,13 @@ class Jobs:
         return {job_id: found[project_id, job_id] for job_id in job_ids if (project_id, job_id) in found}
 
     async def cancel(
-        self, project_id: UUID, job_id: UUID, *, by: str | None, queues: frozenset[str] | None = None
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        *,
+        by: str | None,
+        reason: str | None = None,
+        queues: frozenset[str] | None = None,
     ) -> Job:
         """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is
         harmless. `queues` are the only ones that the caller's key may use; None means all.
@@ -101,7 +111,7 @@ class Jobs:
             await transitions.lock_in_order(connection, [key])
             if queues is not None:
                 check_queue((await jobs.select_by_ids(connection, [key])).get(key), queues)
-            move = Move(project_id=project_id, job_id=job_id, cancelled_by=by)
+            move = Move(project_id=project_id, job_id=job_id, cancelled_by=by, reason=reason)
             moved = await move_jobs(connection, JobEvent.CANCEL, [move])
             return (await jobs.select_by_ids(connection, [key])).get(key), changes_of(moved)
 
@@ -121,15 +131,16 @@ class Jobs:
         only_failed_items: bool = False,
         idempotency: Idempotency | None = None,
         queues: frozenset[str] | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
     ) -> Created:
         """Make a new job like an ended one; while such a rerun is live, another call without a key answers it.
 
-        `queues` are the only ones that the caller's key may create in; None means all.
+        `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
-        new_job_id = new_id()
+        wanted = _Rerun(new_id(), only_failed_items, idempotency, queues, labels)
 
         async def work(connection: AsyncConnection) -> tuple[Created, list[Change]]:
-            return await _rerun(connection, (project_id, job_id), new_job_id, idempotency, only_failed_items, queues)
+            return await _rerun(connection, (project_id, job_id), wanted)
 
         created, changes = await self._database.write(work)
         self._announce(changes)
@@ -158,20 +169,24 @@ def check_queue(job: Job | None, queues: frozenset[str] | None) -> None:
         raise ForbiddenError("The key may not use this queue.")
 
 
-async def _rerun(
-    connection: AsyncConnection,
-    key: JobKey,
-    new_job_id: UUID,
-    idempotency: Idempotency | None,
-    only_failed_items: bool,
-    queues: frozenset[str] | None,
-) -> tuple[Created, list[Change]]:
+@dataclass(frozen=True, slots=True)
+class _Rerun:
+    """What is asked of a rerun."""
+
+    new_job_id: UUID
+    only_failed_items: bool
+    idempotency: Idempotency | None
+    queues: frozenset[str] | None
+    labels: Mapping[str, str]
+
+
+async def _rerun(connection: AsyncConnection, key: JobKey, wanted: _Rerun) -> tuple[Created, list[Change]]:
     # The original's lock lets one rerun of it through at a time, so that two calls at once do not make two jobs.
     await transitions.lock_in_order(connection, [key])
     original = (await jobs.select_with_documents(connection, [key])).get(key)
     if original is None:
         raise no_such_job()
-    check_queue(original, queues)
+    check_queue(original, wanted.queues)
     if original.state not in RERUNNABLE:
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original
@@ -181,15 +196,16 @@ async def _rerun(
         raise InputGoneError(
             "The job's input held credentials, and was dropped when it ended; create it anew.", original
         )
-    again = _again(original, new_job_id, None if held is None else held.stored)
+    again = _again(original, wanted, None if held is None else held.stored)
     creation = Creation(key[0], again, original_job_id=original.id)
-    existing = await _made_before(connection, key, creation, idempotency)
+    existing = await _made_before(connection, key, creation, wanted.idempotency)
     if existing is not None:
         job = (await jobs.select_with_documents(connection, [existing]))[existing]
         return Created(job, replayed=True), []
     await insert_jobs(connection, [creation])
-    copied = await items.copy_to(connection, key[0], key[1], new_job_id, only_failed=only_failed_items)
-    if only_failed_items and not copied:
+    new_job_id = wanted.new_job_id
+    copied = await items.copy_to(connection, key[0], key[1], new_job_id, only_failed=wanted.only_failed_items)
+    if wanted.only_failed_items and not copied:
         raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
     if copied:
         await jobs.set_items_total(connection, (key[0], new_job_id), copied)
@@ -216,12 +232,12 @@ async def _made_before(
     return (earlier.project_id, earlier.job_id)
 
 
-def _again(original: Job, new_job_id: UUID, stored: StoredInput | None) -> NewJob:
+def _again(original: Job, wanted: _Rerun, stored: StoredInput | None) -> NewJob:
     """Copy what a rerun keeps of its original; its items are copied by the database, the input's bytes are shared."""
     lifetime = None if original.expires_at is None else original.expires_at - original.created_at
     documents = original.documents
     return replace(
-        NewJob(id=new_job_id, type=original.type),
+        NewJob(id=wanted.new_job_id, type=original.type),
         queue=original.queue,
         engine=original.engine,
         collection=original.collection,
@@ -230,6 +246,6 @@ def _again(original: Job, new_job_id: UUID, stored: StoredInput | None) -> NewJo
         lifetime=lifetime,
         max_attempts=original.max_attempts,
         retry=original.retry,
-        labels=original.labels,
+        labels={**original.labels, **wanted.labels},
         input=stored,
     )

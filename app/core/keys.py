@@ -100,6 +100,11 @@ class Keys:
             self._remembered.popitem(last=False)
         return principal
 
+    def known(self, key: str) -> Principal | None:
+        """Say whose key this was when it was last checked here, however long ago that is: no leave to do anything."""
+        remembered = self._remembered.get(digest_of(key))
+        return None if remembered is None or _expired(remembered.principal) else remembered.principal
+
     def forget(self) -> None:
         """Forget all keys, because one of them was made or revoked somewhere."""
         self._changes += 1

@@ -10,8 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import literals
-from app.domain.item import UNFINISHED_ITEM, Item, ItemStatus, ItemUpdate, NewItem
+from app.domain.item import UNFINISHED_ITEM, CountedItems, Item, ItemStatus, ItemUpdate, NewItem
 from app.domain.states import TERMINAL
+
+MOST_BY_OFFSET = 100_000
+"""How many items a list by offset looks at for a status. Skipping rows costs reading them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +165,17 @@ async def copy_to(
     return result.rowcount
 
 
+_SHOWN = f"""
+    t.position, t.key, t.name, t.uri, {SHOWN_STATUS} AS status, t.stage, t.message, t.error_code, t.error_message,
+    t.skip_reason, t.size_bytes, t.result, t.updated_at
+"""
+_OF_JOB = "jobs j JOIN items t ON t.project_id = j.project_id AND t.job_id = j.id"
+
 # The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
 # scan.
 PAGE = text(f"""
     SELECT w.* FROM (
-        SELECT t.position, t.key, t.name, t.uri, {SHOWN_STATUS} AS status, t.stage, t.message, t.error_code,
-               t.error_message, t.skip_reason, t.size_bytes, t.result, t.updated_at
-        FROM jobs j JOIN items t ON t.project_id = j.project_id AND t.job_id = j.id
+        SELECT {_SHOWN} FROM {_OF_JOB}
         WHERE j.project_id = :project_id AND j.id = :job_id AND t.position > :after
         ORDER BY t.position LIMIT :window
     ) w
@@ -202,3 +209,56 @@ async def select_window(
         PAGE, {"project_id": project_id, "job_id": job_id, "after": after, "window": window}
     )
     return [_item(row) for row in rows]
+
+
+# One row at least, for the total where no item is shown. A status is looked for among the first `window` items: what a
+# count beyond that would cost, nobody who pages by offset expects.
+OFFSET_PAGE = text(f"""
+    WITH w AS MATERIALIZED (
+        SELECT t.position, {SHOWN_STATUS} AS status FROM {_OF_JOB}
+        WHERE j.project_id = :project_id AND j.id = :job_id
+        ORDER BY t.position LIMIT :window
+    ), fits AS MATERIALIZED (SELECT w.position FROM w WHERE w.status = :status),
+    shown AS (SELECT f.position FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset)
+    SELECT e.total, m.* FROM (SELECT count(*) AS total FROM fits) e LEFT JOIN LATERAL (
+        SELECT {_SHOWN} FROM {_OF_JOB} JOIN shown s ON s.position = t.position
+        WHERE j.project_id = :project_id AND j.id = :job_id
+    ) m ON true
+    ORDER BY m.position
+""")
+# Positions count from one without a gap, so that the highest is how many there are.
+COUNT = text("""
+    SELECT coalesce(max(t.position), 0) FROM items t WHERE t.project_id = :project_id AND t.job_id = :job_id
+""")
+
+
+async def select_by_offset(
+    connection: AsyncConnection, project_id: UUID, job_id: UUID, status: ItemStatus, *, offset: int, limit: int
+) -> CountedItems:
+    """Read the items of one status behind the first `offset`, and how many have it, among the first 100,000."""
+    asked = {
+        "project_id": project_id,
+        "job_id": job_id,
+        "status": status,
+        "offset": offset,
+        "limit": limit,
+        "window": MOST_BY_OFFSET,
+    }
+    rows = (await connection.execute(OFFSET_PAGE, asked)).all()
+    return CountedItems(tuple(_item(row) for row in rows if row.position is not None), rows[0].total)
+
+
+async def count(connection: AsyncConnection, project_id: UUID, job_id: UUID) -> int:
+    """Say how many items a job has."""
+    return int((await connection.execute(COUNT, {"project_id": project_id, "job_id": job_id})).scalar_one())
+
+
+BY_KEY = text(f"""
+    SELECT {_SHOWN} FROM {_OF_JOB} WHERE j.project_id = :project_id AND j.id = :job_id AND t.key = :key
+""")
+
+
+async def select_by_key(connection: AsyncConnection, project_id: UUID, job_id: UUID, key: str) -> Item | None:
+    """Read one item."""
+    row = (await connection.execute(BY_KEY, {"project_id": project_id, "job_id": job_id, "key": key})).one_or_none()
+    return None if row is None else _item(row)

@@ -42,8 +42,10 @@ _WALKS = {
 _CONDITIONS = """
     (CAST(:states AS text[]) IS NULL OR j.state = ANY (CAST(:states AS text[])))
     AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+    AND (CAST(:types_except AS text[]) IS NULL OR j.type <> ALL (CAST(:types_except AS text[])))
     AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
-    AND (CAST(:collection AS text) IS NULL OR j.collection = CAST(:collection AS text))
+    AND (CAST(:collection AS text) IS NULL OR j.collection = CAST(:collection AS text)
+         OR CAST(:or_no_collection AS boolean) AND j.collection IS NULL)
     AND (CAST(:created_after AS timestamptz) IS NULL OR j.created_at >= CAST(:created_after AS timestamptz))
     AND (CAST(:created_before AS timestamptz) IS NULL OR j.created_at < CAST(:created_before AS timestamptz))
     AND (CAST(:original_job_id AS uuid) IS NULL OR j.original_job_id = CAST(:original_job_id AS uuid))
@@ -132,8 +134,10 @@ def _parameters(
         "offset": offset,
         "states": None if wanted.states is None else sorted(wanted.states),
         "types": None if wanted.types is None else sorted(wanted.types),
+        "types_except": None if wanted.types_except is None else sorted(wanted.types_except),
         "queues": None if wanted.queues is None else sorted(wanted.queues),
         "collection": wanted.collection,
+        "or_no_collection": wanted.or_no_collection,
         "created_after": wanted.created_after,
         "created_before": wanted.created_before,
         "original_job_id": wanted.original_job_id,

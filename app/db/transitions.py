@@ -70,6 +70,8 @@ class Move:
     error_code: str | None = None
     error_message: str | None = None
     cancelled_by: str | None = None
+    reason: str | None = None
+    """Why, in somebody's own words; told in the history alone."""
     final_call: bytes | None = None
 
 

@@ -83,6 +83,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedItems:
+    """Items by offset, for the vendors whose contract wants one, with how many there are to page through."""
+
+    items: tuple[Item, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemPage:
     """A page of items in their order; `next_position` is where the next one begins, None at the end."""
 

@@ -90,6 +90,18 @@ class Job:
         """Whether the job has ended and can never change again."""
         return self.state in TERMINAL
 
+    @property
+    def failure(self) -> JobFailure | None:
+        """Why the job failed or expired; None of a job that did neither.
+
+        One that nobody took before its deadline has no error of its own, but still a reason.
+        """
+        if self.state not in (JobState.FAILED, JobState.EXPIRED):
+            return None
+        return self.error or JobFailure(
+            self.state.value, "The job's deadline passed, or its last attempt stopped reporting."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Documents:

@@ -14,8 +14,12 @@ class JobFilter:
 
     states: frozenset[JobState] | None = None
     types: frozenset[str] | None = None
+    types_except: frozenset[str] | None = None
+    """For a vendor whose word for a type stands for all types but these."""
     queues: frozenset[str] | None = None
     collection: str | None = None
+    or_no_collection: bool = False
+    """Jobs without a collection are among those of every collection, as vendors' readers see them."""
     labels: tuple[tuple[str, str], ...] = ()
     created_after: datetime | None = None
     """Inclusive."""

@@ -32,7 +32,7 @@ async def move_jobs(connection: AsyncConnection, event: JobEvent, moves: Sequenc
     """Let one event happen to locked jobs and write it into their history; those that refuse it are left out."""
     moved = await transitions.move(connection, event, moves)
     if moved and event is not JobEvent.REPORT:
-        reasons = {move.job_id: move.error_code for move in moves}
+        reasons = {move.job_id: move.reason or move.error_code for move in moves}
         await events.insert(connection, [_told(event, one, reasons[one.job_id]) for one in moved])
     return moved
 

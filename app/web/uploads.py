@@ -1,24 +1,39 @@
 """Bodies that are streamed to where they belong instead of being held: limited, and given up when they stall."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.domain.errors import SlowBodyError, TooLargeError, UnsupportedMediaTypeError
+from app.domain.errors import MalformedError, SlowBodyError, TooLargeError, UnsupportedMediaTypeError
 
 SILENCE_SECONDS: Final = 30.0
 """A hundred MiB over a slow line may take its time; a client that sends nothing for this long is gone."""
+INFLATED_BYTES: Final = 256 * 1024
+"""How much one step of inflating gives at most: what a bomb can make us hold, and how long the loop stands still."""
+_GZIP: Final = 16 + zlib.MAX_WBITS
 
 
-async def limited_stream(
-    request: Request, max_bytes: int, *, silence_seconds: float = SILENCE_SECONDS
+def limited_stream(
+    request: Request, max_bytes: int, *, gzip: bool = False, silence_seconds: float = SILENCE_SECONDS
 ) -> AsyncIterator[bytes]:
-    """Give the body piece by piece; raises if it is compressed, too long or stalls, or if its sender leaves."""
-    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise UnsupportedMediaTypeError("Send the body without a Content-Encoding.")
+    """Give the body piece by piece, with `gzip` inflated if it was sent so; `max_bytes` bounds what is sent and what
+    becomes of it. Raises if it is compressed otherwise, too long, broken or stalls, or if its sender leaves.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    sent = _received(request, max_bytes, silence_seconds)
+    if coding in {"", "identity"}:
+        return sent
+    if gzip and coding in {"gzip", "x-gzip"}:
+        return inflated(sent, max_bytes)
+    allowed = "as it is, or compressed with gzip" if gzip else "without a Content-Encoding"
+    raise UnsupportedMediaTypeError(f"Send the body {allowed}.")
+
+
+async def _received(request: Request, max_bytes: int, silence_seconds: float) -> AsyncIterator[bytes]:
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):
         raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
@@ -37,3 +52,30 @@ async def limited_stream(
             raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
         if piece:
             yield piece
+
+
+async def inflated(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """Inflate a gzip stream in bounded steps; raises if it is none, ends early, or grows beyond `max_bytes`."""
+    size, member = 0, zlib.decompressobj(_GZIP)
+    async for piece in pieces:
+        left = piece
+        while left or not member.eof:
+            if member.eof:
+                # Several members in a row are one gzip file.
+                member = zlib.decompressobj(_GZIP)
+            try:
+                data = member.decompress(left, INFLATED_BYTES)
+            except zlib.error:
+                raise MalformedError("The body is not gzip, though its Content-Encoding says so.") from None
+            left = member.unused_data if member.eof else member.unconsumed_tail
+            if not data and not left:
+                break
+            size += len(data)
+            if size > max_bytes:
+                raise TooLargeError(f"The body inflates to more than {max_bytes} bytes.")
+            if data:
+                yield data
+            # A bomb is inflated in many steps that need nothing from outside: others must have their turn.
+            await asyncio.sleep(0)
+    if not member.eof:
+        raise MalformedError("The gzip stream stops before its end.")

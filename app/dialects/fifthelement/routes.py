@@ -62,12 +62,13 @@ async def get_job(id: str, services: CoreServices, caller: Caller) -> Response: 
     return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
 
 
-async def rerun_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+async def rerun_job(id: str, request: Request, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Restart a job that has ended: a new job is made, and the old one stays as it is. A live job gets 400."""
     job_id = parse_id(id)
     if job_id is None:
         raise NotFoundError("There is no such job.")
-    created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues)
+    labels = translate.labels_of(request.headers.get(USER_IDENTIFIER["name"], ""))
+    created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues, labels=labels)
     return _answer(translate.rerun_answer(created.job, job_id))
 
 
@@ -76,7 +77,7 @@ USER_IDENTIFIER: dict[str, Any] = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "A member's e-mail address or a service account's id. Accepted; it changes nothing.",
+    "description": "A member's e-mail address or a service account's id. A rerun keeps it as a label of the new job.",
 }
 
 RATE_LIMIT_HEADERS: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """From the domain to Fifth Element's words: pure functions."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -40,6 +41,9 @@ NAMES: Final[dict[int, str]] = {
 }
 """`ValidationError` is the vendor's; the others are ours, in its manner."""
 
+USER_LABEL: Final = "x-user-identifier"
+MAX_LABEL_LENGTH: Final = 255
+
 
 def job_answer(job: Job) -> wire.JobAnswer:
     """Give a job in its envelope."""
@@ -71,31 +75,25 @@ def rerun_answer(job: Job, original_job_id: UUID) -> wire.RerunAnswer:
     )
 
 
+def labels_of(user_identifier: str) -> dict[str, str]:
+    """Keep for whom a rerun was asked: the vendor's word for it has no home in a job but a label.
+
+    The vendor never refuses a request for this header, so one that is too long for a label is left out.
+    """
+    return {USER_LABEL: user_identifier} if 0 < len(user_identifier) <= MAX_LABEL_LENGTH else {}
+
+
 def result_of(job: Job) -> dict[str, Any] | None:
     """Give what the loop prints at the end: the result, or why there is none."""
-    if job.state in {JobState.FAILED, JobState.EXPIRED}:
-        return {"error": _failure(job)}
+    if job.failure is not None:
+        return {"error": asdict(job.failure)}
     result = None if job.documents is None else job.documents.result
     shown = result if result is None or isinstance(result, dict) else {"value": result}
     if job.state is JobState.COMPLETED_WITH_FAILURES:
         # The vendor's word is `completed`, so this is the only place that can tell; ours therefore wins over a `counts`
         # of the worker's own.
-        counts = job.counts
-        tally = {
-            "total": counts.total,
-            "processed": counts.processed,
-            "failed": counts.failed,
-            "skipped": counts.skipped,
-        }
-        return {**(shown or {}), "counts": tally}
+        return {**(shown or {}), "counts": asdict(job.counts)}
     return shown
-
-
-def _failure(job: Job) -> dict[str, str]:
-    """Say why a job failed; one that nobody took before its deadline has no error of its own."""
-    if job.error is not None:
-        return {"code": job.error.code, "message": job.error.message}
-    return {"code": job.state.value, "message": "The job's deadline passed, or its last attempt stopped reporting."}
 
 
 def percent(progress: float) -> int | float:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -39,29 +40,15 @@ def statuses(jobs: Iterable[Job]) -> dict[str, wire.JobStatus]:
 
 def output_of(job: Job) -> str | None:
     """Give a job's output as text: the documented type is a string, though the vendor's queue stores any JSON."""
-    if job.state in {JobState.FAILED, JobState.EXPIRED}:
-        return _text({"error": _failure(job)})
+    if job.failure is not None:
+        return _text({"error": asdict(job.failure)})
     result = None if job.documents is None else job.documents.result
     if job.state is JobState.COMPLETED_WITH_FAILURES:
         # The vendor's word is `completed`, so the output is the only place that can tell of the failures.
-        counts = job.counts
-        tally = {
-            "total": counts.total,
-            "processed": counts.processed,
-            "failed": counts.failed,
-            "skipped": counts.skipped,
-        }
-        return _text({"result": result, "counts": tally})
+        return _text({"result": result, "counts": asdict(job.counts)})
     if result is None or isinstance(result, str):
         return result
     return _text(result)
-
-
-def _failure(job: Job) -> dict[str, str]:
-    """Say why a job failed; one that nobody took before its deadline has no error of its own."""
-    if job.error is not None:
-        return {"code": job.error.code, "message": job.error.message}
-    return {"code": job.state.value, "message": "The job's deadline passed, or its last attempt stopped reporting."}
 
 
 def _text(value: Any) -> str:
