@@ -9,13 +9,14 @@ from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS
 from app.api.history_models import EventList, LogLines
 from app.api.render import json_response, time_text
-from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.domain.history import JobEventRecord, Position
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
+from app.web.params import job_id_of
 
 history = router("History")
 

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from app.api.render import json_response
-from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.api.schemas import InputOut
 from app.core.inputs import MAX_INPUT_BYTES
 from app.domain.errors import FieldError, ForbiddenError, InvalidError, RangeError
@@ -16,6 +16,7 @@ from app.domain.input import StoredInput
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices
+from app.web.params import job_id_of
 from app.web.uploads import limited_stream
 
 inputs = router("Jobs")

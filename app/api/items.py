@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.api.render import item_document, json_response
-from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.api.schemas import ItemList
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
 from app.web.deps import CoreServices
+from app.web.params import job_id_of
 
 items = router("Items")
 

@@ -7,7 +7,7 @@ from fastapi import Body, Request, Response
 from app.api.headers import REPLAYED
 from app.api.render import created_document, error_document, json_response
 from app.api.requests import JobsIn
-from app.api.routes import check_queue, problems, router
+from app.api.routes import problems, router
 from app.api.rows import BadRow, text_errors
 from app.api.schemas import CreateResults
 from app.domain.errors import ForbiddenError, JobtrackError
@@ -17,6 +17,7 @@ from app.web.auth import check_scope, requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices
 from app.web.idempotency import idempotency_of
+from app.web.params import check_queue
 
 job_batches = router("Jobs", BATCH_BODY)
 

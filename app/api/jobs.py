@@ -9,7 +9,7 @@ from app.api.fields import MAX_INT
 from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
 from app.api.render import LARGE, created_document, job_document, json_response
 from app.api.requests import JobIn, RerunIn
-from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
 from app.core.statuses import Until
 from app.domain.errors import NotFoundError
@@ -20,6 +20,7 @@ from app.web.auth import check_scope, requires
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
 from app.web.idempotency import idempotency_of
+from app.web.params import check_queue, job_id_of
 
 jobs = router("Jobs")
 

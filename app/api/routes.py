@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Path
 
 from app.api.render import render_error
-from app.domain.errors import ForbiddenError, NotFoundError
-from app.domain.ids import parse_id
-from app.domain.principal import Principal
 from app.web.body import JSON_BODY, BodyRules
 from app.web.routing import guarded_route
 
@@ -52,17 +48,3 @@ def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
 def router(tag: str, body: BodyRules = JSON_BODY) -> APIRouter:
     """Make a router of the native API."""
     return APIRouter(prefix="/v1", tags=[tag], route_class=guarded_route(render=render_error, body=body))
-
-
-def job_id_of(text: str) -> UUID:
-    """Read an id from a path."""
-    job_id = parse_id(text)
-    if job_id is None:
-        raise NotFoundError("There is no such job.")
-    return job_id
-
-
-def check_queue(caller: Principal, queue: str) -> None:
-    """Refuse a queue that the key is not limited to."""
-    if caller.queues is not None and queue not in caller.queues:
-        raise ForbiddenError("The key may not use this queue.")

@@ -10,7 +10,7 @@ from fastapi import Query, Request, Response
 from app.api.fields import Name
 from app.api.history import event_document, read_position, write_position
 from app.api.render import job_document
-from app.api.routes import JobIdText, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.core.history import Begun, Reset
 from app.domain.history import Position
 from app.domain.job import Job
@@ -18,6 +18,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH
 from app.web.deps import CoreServices, Services
+from app.web.params import job_id_of
 from app.web.sse import EventStreamResponse, sse_frame
 
 streams = router("History")

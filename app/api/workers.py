@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.headers import REPLAYED
 from app.api.render import claimed_document, error_document, json_response, outcome_document
-from app.api.routes import JobIdText, check_queue, job_id_of, problems, router
+from app.api.routes import JobIdText, problems, router
 from app.api.rows import BadRow, text_errors
 from app.api.schemas import Claimed, JobSummary, ReportedOut, ReportResults
 from app.api.worker_requests import (
@@ -31,6 +31,7 @@ from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
 from app.web.idempotency import idempotency_of
+from app.web.params import check_queue, job_id_of
 
 workers = router("Workers")
 batches = router("Workers", BATCH_BODY)

@@ -1,5 +1,6 @@
 """Reading the items of a job, page by page, consistently while it runs."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -7,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.jobs import Jobs
 from app.db import items
 from app.db.engine import Database
-from app.domain.errors import NotFoundError
 from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
 
 FILTER_WINDOW = 5_000
@@ -56,14 +56,10 @@ class Items:
 
         return await self._database.read(work)
 
-    async def get(self, project_id: UUID, job_id: UUID, key: str) -> Item:
-        """Read one item; raises NotFoundError."""
+    async def by_key(self, project_id: UUID, job_ids: Sequence[UUID], key: str) -> dict[UUID, Item]:
+        """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
 
-        async def work(connection: AsyncConnection) -> Item | None:
-            return await items.select_by_key(connection, project_id, job_id, key)
+        async def work(connection: AsyncConnection) -> dict[UUID, Item]:
+            return await items.select_by_key(connection, project_id, job_ids, key)
 
-        await self._jobs.get(project_id, job_id)
-        item = await self._database.read(work)
-        if item is None:
-            raise NotFoundError("There is no such item.")
-        return item
+        return await self._database.read(work)

@@ -254,11 +254,15 @@ async def count(connection: AsyncConnection, project_id: UUID, job_id: UUID) -> 
 
 
 BY_KEY = text(f"""
-    SELECT {_SHOWN} FROM {_OF_JOB} WHERE j.project_id = :project_id AND j.id = :job_id AND t.key = :key
+    SELECT j.id AS job_id, {_SHOWN} FROM {_OF_JOB}
+    WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND t.key = :key
+    ORDER BY j.id DESC
 """)
 
 
-async def select_by_key(connection: AsyncConnection, project_id: UUID, job_id: UUID, key: str) -> Item | None:
-    """Read one item."""
-    row = (await connection.execute(BY_KEY, {"project_id": project_id, "job_id": job_id, "key": key})).one_or_none()
-    return None if row is None else _item(row)
+async def select_by_key(
+    connection: AsyncConnection, project_id: UUID, job_ids: Sequence[UUID], key: str
+) -> dict[UUID, Item]:
+    """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
+    rows = await connection.execute(BY_KEY, {"project_id": project_id, "job_ids": list(job_ids), "key": key})
+    return {row.job_id: _item(row) for row in rows}

@@ -40,7 +40,7 @@ FILL = f"""
     SELECT '00000000-0000-0000-0000-000000000001', 'k' || n, 'k', decode(md5(n::text), 'hex'), '{{}}', now()
     FROM generate_series(1, 5000) n;
     INSERT INTO job_labels (project_id, job_id, name, value)
-    SELECT project_id, id, 'team', 'team-' || version FROM jobs;
+    SELECT project_id, id, 'team', 'team-' || right(id::text, 1) FROM jobs;
     INSERT INTO events (project_id, job_id, type, at, attempt, to_state)
     SELECT project_id, id, 'job.created', now(), 0, 'pending' FROM jobs;
     ANALYZE;
@@ -69,6 +69,9 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "record": (reports.RECORD, {"jobs_pkey", "runs_pkey"}),
     "apply items": (items.APPLY, {"items_key", "items_pkey"}),
     "page of items": (items.PAGE, {"jobs_pkey", "items_pkey"}),
+    "items by offset": (items.OFFSET_PAGE, {"jobs_pkey", "items_pkey"}),
+    "number of items": (items.COUNT, {"items_pkey"}),
+    "items by key": (items.BY_KEY, {"jobs_pkey", "items_key"}),
     "key": (keys.SELECT_BY_DIGEST, {"keys_digest"}),
     **{
         event.value: (transitions._statement(event), {"jobs_pkey", "runs_pkey"})

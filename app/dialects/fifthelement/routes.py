@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.dialects.fifthelement import translate, wire
-from app.domain.errors import JobtrackError, NotFoundError
-from app.domain.ids import parse_id
+from app.domain.errors import JobtrackError
 from app.domain.principal import Scope
 from app.web.auth import requires
 from app.web.deps import Caller, CoreServices
 from app.web.errors import headers_of
+from app.web.params import job_id_of
 from app.web.routing import guarded_route
 
 RATE_LIMIT = 2_147_483_647
@@ -56,17 +56,13 @@ def _answer(model: BaseModel) -> Response:
 # that a malformed id is as unknown as any other: 404, in the envelope.
 async def get_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Retrieve status and details of a background job."""
-    job_id = parse_id(id)
-    if job_id is None:
-        raise NotFoundError("There is no such job.")
+    job_id = job_id_of(id)
     return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
 
 
 async def rerun_job(id: str, request: Request, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Restart a job that has ended: a new job is made, and the old one stays as it is. A live job gets 400."""
-    job_id = parse_id(id)
-    if job_id is None:
-        raise NotFoundError("There is no such job.")
+    job_id = job_id_of(id)
     labels = translate.labels_of(request.headers.get(USER_IDENTIFIER["name"], ""))
     created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues, labels=labels)
     return _answer(translate.rerun_answer(created.job, job_id))

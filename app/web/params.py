@@ -1,0 +1,21 @@
+"""What the routes of every edge read from a request: the id of a job, and a queue that the caller may use."""
+
+from uuid import UUID
+
+from app.domain.errors import ForbiddenError, NotFoundError
+from app.domain.ids import parse_id
+from app.domain.principal import Principal
+
+
+def job_id_of(text: str) -> UUID:
+    """Read an id from a path."""
+    job_id = parse_id(text)
+    if job_id is None:
+        raise NotFoundError("There is no such job.")
+    return job_id
+
+
+def check_queue(caller: Principal, queue: str) -> None:
+    """Refuse a queue that the key is not limited to."""
+    if caller.queues is not None and queue not in caller.queues:
+        raise ForbiddenError("The key may not use this queue.")
