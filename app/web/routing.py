@@ -85,13 +85,15 @@ def guarded_route(
 
 
 def check_path(request: Request) -> None:
-    """Find nothing at a path that is not UTF-8: the server would silently replace its bytes."""
+    """Find nothing at a path that is not UTF-8 (the server would silently replace its bytes), or that holds a NUL."""
     raw = request.scope.get("raw_path") or b""
     if b"%" in raw:
         try:
-            unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8")
+            text = unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8")
         except UnicodeDecodeError:
-            raise NotFoundError("There is nothing at this path.") from None
+            text = "\x00"
+        if "\x00" in text:
+            raise NotFoundError("There is nothing at this path.")
 
 
 def check_query(request: Request) -> None:

@@ -7,7 +7,7 @@ the vendor's is said at the field.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 Status = Literal["pending", "running", "dispatched", "completed", "failed", "cancelled"]
 """The six documented words of a job, in the vendor's order."""
@@ -122,10 +122,10 @@ class BatchJobCreate(_Wire):
     item_ids: Annotated[list[ItemId], Field(max_length=MOST_ITEMS)] | None = Field(
         default=None, description="The files themselves; each becomes an item of the job."
     )
-    page_size: Annotated[int, Field(ge=1, le=1000)] = Field(
+    page_size: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
         default=100, description="For the worker; directories only."
     )
-    continue_as_new_threshold: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(
+    continue_as_new_threshold: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] | None = Field(
         default=None, description="For the worker; directories only."
     )
 
