@@ -6,13 +6,12 @@ from fastapi import Body as FromBody
 from fastapi import Path, Query, Response
 from pydantic import Field
 
-from app.api.fields import MAX_BIGINT, Body, Name
+from app.api.fields import MAX_BIGINT, Body
 from app.api.queue_models import QueueList, QueueOut
 from app.api.render import json_response, time_text
 from app.api.requests import RetryIn
 from app.api.routes import problems, router
 from app.core.queues import QueueView
-from app.domain.errors import FieldError, InvalidError
 from app.domain.job import Retry
 from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
@@ -124,7 +123,7 @@ async def list_queues(
 )
 async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) -> Response:
     """Give a queue's rules, depth and rates."""
-    return json_response(queue_document(await services.queues.get(caller.project_id, _checked(queue))))
+    return json_response(queue_document(await services.queues.get(caller.project_id, queue)))
 
 
 @queues.put(
@@ -143,9 +142,7 @@ async def put_queue(
     """Set all of a queue's rules; makes the queue if it is new. A limit holds for claims from the next second on: jobs
     that are held already go on.
     """
-    return json_response(
-        queue_document(await services.queues.put(caller.project_id, _checked(queue), rules.to_domain()))
-    )
+    return json_response(queue_document(await services.queues.put(caller.project_id, queue, rules.to_domain())))
 
 
 @queues.post(
@@ -157,7 +154,7 @@ async def put_queue(
 )
 async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
     """Hand out nothing more by queue or type. What is held goes on, jobs can still be made and claimed by id."""
-    view = await services.queues.set_paused(caller.project_id, _checked(queue), paused=True)
+    view = await services.queues.set_paused(caller.project_id, queue, paused=True)
     return json_response(queue_document(view))
 
 
@@ -170,12 +167,5 @@ async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Resp
 )
 async def resume(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
     """Hand out jobs again. Idle workers hear of it within a second."""
-    view = await services.queues.set_paused(caller.project_id, _checked(queue), paused=False)
+    view = await services.queues.set_paused(caller.project_id, queue, paused=False)
     return json_response(queue_document(view))
-
-
-def _checked(name: str) -> Name:
-    if "\x00" in name:
-        sentence = "A queue's name holds no NUL."
-        raise InvalidError(sentence, (FieldError("path:queue", "invalid_text", sentence),))
-    return name
