@@ -18,9 +18,9 @@ class InvalidCursorError(InvalidError):
 
     code = "invalid_cursor"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "cursor") -> None:
         sentence = "The cursor does not belong to this list with this filter."
-        super().__init__(sentence, (FieldError("?cursor", self.code, sentence),))
+        super().__init__(sentence, (FieldError(f"?{name}", self.code, sentence),))
 
 
 def write_cursor(position: int, *bound: str) -> str:
@@ -29,18 +29,18 @@ def write_cursor(position: int, *bound: str) -> str:
     return base64.urlsafe_b64encode(place + _seal(place, bound)).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str, *bound: str) -> int:
-    """Give the position in a cursor that was made for the same list and filter."""
+def read_cursor(cursor: str, *bound: str, name: str = "cursor") -> int:
+    """Give the position in a cursor that was made for the same list and filter, and came in the parameter `name`."""
     if len(cursor) > MAX_LENGTH or not cursor.isascii():
-        raise InvalidCursorError
+        raise InvalidCursorError(name)
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidCursorError from None
+        raise InvalidCursorError(name) from None
     place, seal = raw[:_POSITION_BYTES], raw[_POSITION_BYTES:]
     # Base64 has spare bits at its end; only the one spelling that we write is ours.
     if seal != _seal(place, bound) or write_cursor(int.from_bytes(place, "big"), *bound) != cursor:
-        raise InvalidCursorError
+        raise InvalidCursorError(name)
     return int.from_bytes(place, "big")
 
 

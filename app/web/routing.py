@@ -3,6 +3,7 @@
 The order is the promise: 401 and 403 come before the first byte of a body is read, so that a stranger costs nothing.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, TooLargeError
+from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, TooLargeError, UnavailableError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.errors import Render, as_jobtrack_error
@@ -40,12 +41,17 @@ class ParsedRequest(Request):
 
 
 def guarded_route(
-    *, render: Render, credentials: Credentials = bearer_key, body: BodyRules = JSON_BODY
+    *,
+    render: Render,
+    credentials: Credentials = bearer_key,
+    body: BodyRules = JSON_BODY,
+    deadline_seconds: float | None = None,
 ) -> type[APIRoute]:
     """Make the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
 
     Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `credentials`
-    finds the key, `body` says what bodies may be, and `render` shapes every error.
+    finds the key, `body` says what bodies may be, and `render` shapes every error. What takes longer than
+    `deadline_seconds` is answered as if the database were away; None waits as long as the database is allowed to take.
     """
 
     class GuardedRoute(APIRoute):
@@ -68,9 +74,11 @@ def guarded_route(
                     request._receive = _limited(request.receive, body)  # noqa: SLF001
                 return await inner(request)
 
+            in_time = guarded if deadline_seconds is None else _within(guarded, deadline_seconds)
+
             async def handle(request: Request) -> Response:
                 try:
-                    return await guarded(request)
+                    return await in_time(request)
                 except ClientDisconnect:
                     return Response(status_code=CLIENT_GONE)
                 except Exception as error:
@@ -82,6 +90,19 @@ def guarded_route(
             return handle
 
     return GuardedRoute
+
+
+def _within(handler: _Handler, seconds: float) -> _Handler:
+    """Give a handler only so long."""
+
+    async def limited(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(seconds):
+                return await handler(request)
+        except TimeoutError:
+            raise UnavailableError("The database does not answer just now.") from None
+
+    return limited
 
 
 def check_path(request: Request) -> None:

@@ -173,8 +173,9 @@ def body_attacks(one: Operation) -> Iterator[Attack]:
 def place_attacks(one: Operation) -> Iterator[Attack]:
     """Attack an operation's path and query."""
     body: dict[str, Any] = {} if one.schema() is None else {"json": {}}
-    # A queue may have almost any name.
-    for value in NO_NAMES if "{queue}" in one.path else PATHS if "{" in one.path else ():
+    # A queue or a vendor's collection may have almost any name; an id may not.
+    named = "{" in one.path and not re.search(r"{(\w+_)?id}", one.path.replace("{collection_id}", "{name}"))
+    for value in NO_NAMES if named else PATHS if "{" in one.path else ():
         yield Attack(f"path {value[:20]}", REFUSED | {405}, re.sub(r"{\w+}", value, one.path), body)
     for name in one.queries:
         for value in NO_TEXT:

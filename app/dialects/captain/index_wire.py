@@ -1,0 +1,162 @@
+"""What starts a job at Captain: one body for each source, as `captain-sdk` 0.1.1 sends it.
+
+The bodies of `youtube` and `text` are not documented where we could read them, so whatever is sent is kept. Fields that
+are not named here are kept in all of them.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
+
+from app.dialects.captain.wire import ProcessingType
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+
+
+class IndexRequest(BaseModel):
+    """What every source may be told."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    processing_type: ProcessingType | None = None
+    custom_metadata: dict[str, Any] | None = None
+
+
+class _Many(IndexRequest):
+    max_files: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] | None = None
+    skip_existing: StrictBool | None = Field(default=None, description="The vendor's default is true.")
+
+
+class _File(IndexRequest):
+    file_uri: Text
+
+
+class _Directory(_Many):
+    directory_path: Text
+
+
+class _S3(BaseModel):
+    bucket_name: Text
+    aws_access_key_id: Secret
+    aws_secret_access_key: Secret
+    bucket_region: Text | None = None
+
+
+class _Gcs(BaseModel):
+    bucket_name: Text
+    service_account_json: Secret
+
+
+class _Azure(BaseModel):
+    container_name: Text
+    account_name: Text
+    account_key: Secret
+
+
+class _R2(BaseModel):
+    bucket_name: Text
+    account_id: Text
+    access_key_id: Secret
+    secret_access_key: Secret
+    jurisdiction: Literal["default", "eu", "fedramp"] | None = None
+
+
+class IndexS3(_Many, _S3):
+    """A whole bucket."""
+
+
+class IndexS3File(_File, _S3):
+    """One file of a bucket."""
+
+
+class IndexS3Directory(_Directory, _S3):
+    """One directory of a bucket."""
+
+
+class IndexGcs(_Many, _Gcs):
+    """A whole bucket."""
+
+
+class IndexGcsFile(_File, _Gcs):
+    """One file of a bucket."""
+
+
+class IndexGcsDirectory(_Directory, _Gcs):
+    """One directory of a bucket."""
+
+
+class IndexAzure(_Many, _Azure):
+    """A whole container."""
+
+
+class IndexAzureFile(_File, _Azure):
+    """One file of a container."""
+
+
+class IndexAzureDirectory(_Directory, _Azure):
+    """One directory of a container."""
+
+
+class IndexR2(_Many, _R2):
+    """A whole bucket."""
+
+
+class IndexR2File(_File, _R2):
+    """One file of a bucket."""
+
+
+class IndexR2Directory(_Directory, _R2):
+    """One directory of a bucket."""
+
+
+class IndexUrl(IndexRequest):
+    """One address or several."""
+
+    url: Text | None = None
+    urls: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "IndexUrl":
+        if self.url is None and self.urls is None:
+            raise ValueError("Either url or urls must be provided.")
+        return self
+
+
+class _Anything(IndexRequest):
+    @model_validator(mode="after")
+    def _has_some(self) -> "_Anything":
+        if not self.model_fields_set:
+            raise ValueError("Say what to index.")
+        return self
+
+
+class IndexYouTube(_Anything):
+    """Videos."""
+
+
+class IndexText(_Anything):
+    """Text that comes with the request."""
+
+
+BODIES: Final[dict[str, type[IndexRequest]]] = {
+    "s3": IndexS3,
+    "s3/file": IndexS3File,
+    "s3/directory": IndexS3Directory,
+    "gcs": IndexGcs,
+    "gcs/file": IndexGcsFile,
+    "gcs/directory": IndexGcsDirectory,
+    "azure": IndexAzure,
+    "azure/file": IndexAzureFile,
+    "azure/directory": IndexAzureDirectory,
+    "r2": IndexR2,
+    "r2/file": IndexR2File,
+    "r2/directory": IndexR2Directory,
+    "url": IndexUrl,
+    "youtube": IndexYouTube,
+    "text": IndexText,
+}
+"""The sources that take JSON; `file` takes a form."""
+
+CREDENTIALS: Final = frozenset(source for source in BODIES if source.partition("/")[0] in {"s3", "gcs", "azure", "r2"})
+"""The sources whose requests hold credentials."""

@@ -1,0 +1,139 @@
+"""Captain's calls about jobs, under `/v2`: status, cancelling, lists. What starts a job is in `indexing`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from app.dialects.captain import patience, translate, wire
+from app.dialects.captain.indexing import BASE, ERRORS, ORGANIZATION, indexing
+from app.domain.errors import AlreadyTerminalError
+from app.domain.principal import Scope
+from app.web.auth import requires
+from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.deps import Caller, CoreServices
+from app.web.detail_errors import declared, render_detail
+from app.web.params import job_id_of
+from app.web.routing import guarded_route
+
+PREFIXES = (BASE,)
+MAX_INT = 2_147_483_647
+
+_MARK: dict[str, Any] = {
+    patience.MARK: {
+        "description": "`true`: the database did not answer, and this is the vendor's placeholder.",
+        "schema": {"type": "string"},
+    }
+}
+
+jobs = APIRouter(route_class=guarded_route(render=render_detail), tags=["Jobs"])
+status = APIRouter(
+    # The key's check is within the time as well: a database that hangs is one that does not answer.
+    route_class=guarded_route(render=patience.render, deadline_seconds=patience.PATIENCE_SECONDS),
+    tags=["Jobs"],
+)
+
+
+def _answer(model: BaseModel, code: int = 200) -> Response:
+    return Response(model.model_dump_json(), code, media_type="application/json")
+
+
+@status.get(
+    f"{BASE}/jobs/{{job_id}}",
+    operation_id="captain_jobs_get_status",
+    summary="Get job status",
+    response_model=wire.JobStatusResponseV2,
+    responses={
+        **declared(ERRORS),
+        200: {
+            "model": wire.JobStatusResponseV2 | wire.PlaceholderResponse,
+            "headers": _MARK,
+            "description": "The job, or the placeholder.",
+        },
+    },
+    dependencies=[requires(Scope.READ)],
+    openapi_extra={"parameters": [ORGANIZATION]},
+)
+async def get_status(
+    job_id: str,
+    services: CoreServices,
+    caller: Caller,
+    files_limit: Annotated[int, Query(ge=1, le=500, description="The most files of a page.")] = 50,
+    files_cursor: Annotated[
+        str | None, Query(max_length=4 * MAX_LENGTH, description="`files_page.next_cursor` of the page before.")
+    ] = None,
+) -> Response:
+    """Get the status of an indexing job with detailed progress information and a page of its files.
+
+    While the database cannot answer, whoever was known to this process before gets the vendor's placeholder instead of
+    a 5xx: `running`, no progress, 30 seconds.
+    """
+    parsed = job_id_of(job_id)
+    bound = ("captain-files", job_id)
+    after = 0 if files_cursor is None else read_cursor(files_cursor, *bound, name="files_cursor")
+    # The job first: of one that has ended no file changes any more, so no final status stands beside unfinished files.
+    job = await services.jobs.get(caller.project_id, parsed, documents=True)
+    page = await services.items.page(caller.project_id, parsed, after=after, limit=files_limit)
+    next_cursor = None if page.next_position is None else write_cursor(page.next_position, *bound)
+    return _answer(translate.job_status(job, page.items, limit=files_limit, next_cursor=next_cursor))
+
+
+async def cancel(job_id: str, services: CoreServices, caller: Caller) -> Response:
+    """Cancel a job. Repeating it is harmless, and a job that has ended stays as it is: never a 409, which the vendor's
+    client would send again.
+    """
+    try:
+        job = await services.jobs.cancel(caller.project_id, job_id_of(job_id), by=caller.name, queues=caller.queues)
+    except AlreadyTerminalError as ended:
+        if ended.job is None:
+            raise
+        job = ended.job
+    return _answer(translate.cancelled(job))
+
+
+for _method, _path, _name in (
+    ("POST", f"{BASE}/jobs/{{job_id}}/cancel", "captain_jobs_cancel"),
+    ("DELETE", f"{BASE}/jobs/{{job_id}}", "captain_jobs_delete"),
+):
+    jobs.add_api_route(
+        _path,
+        cancel,
+        methods=[_method],
+        operation_id=_name,
+        summary="Cancel a job",
+        response_model=wire.JobCancelResponseV2,
+        responses=declared(ERRORS),
+        dependencies=[requires(Scope.SUBMIT)],
+        openapi_extra={"parameters": [ORGANIZATION]},
+    )
+
+
+@jobs.get(
+    f"{BASE}/jobs",
+    operation_id="captain_jobs_list",
+    summary="List jobs",
+    response_model=wire.JobListResponse,
+    responses=declared(ERRORS),
+    dependencies=[requires(Scope.READ)],
+    openapi_extra={"parameters": [ORGANIZATION]},
+)
+async def list_jobs(
+    services: CoreServices,
+    caller: Caller,
+    status: Annotated[wire.FilterStatus | None, Query()] = None,
+    collection: Annotated[str | None, Query(max_length=255, description="Jobs of none are in all.")] = None,
+    sync_id: Annotated[str | None, Query(max_length=255, description="The label `sync_id`.")] = None,
+    job_environment: Annotated[str | None, Query(max_length=255, description="The label `environment`.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+) -> Response:
+    """List the project's jobs, newest first."""
+    wanted = translate.job_filter(status, collection, sync_id, job_environment)
+    page = await services.lists.page_by_offset(caller.project_id, wanted, offset=offset, limit=limit)
+    return _answer(translate.job_list(page, limit=limit, offset=offset))
+
+
+router = APIRouter()
+for _part in (status, jobs, indexing):
+    router.include_router(_part)

@@ -1,0 +1,309 @@
+"""Captain's indexing jobs, API v2, as the vendor documents them.
+
+Source: the vendor's page "Get Job Status" (kept as seed 001, read 2026-11-22), the generated client `captain-sdk`
+0.1.1, and where these are silent the vendor's API reference and TypeScript client. What starts a job is in
+`index_wire`.
+What is ours and not the vendor's is said at the field.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["pending", "running", "completed", "completed_with_failures", "failed", "cancelled"]
+"""The documented words; the page itself mentions `completed_with_failures` only beside the billing."""
+FilterStatus = Literal[
+    "pending",
+    "running",
+    "processing",
+    "completed",
+    "completed_with_errors",
+    "completed_with_failures",
+    "failed",
+    "cancelled",
+    "timed_out",
+]
+"""What a list can be filtered by: another vocabulary, the vendor's, and the status's own word as well."""
+Stage = Literal["scanning", "extracting", "chunking", "tagging", "embedding", "finalizing", "cancelled"]
+FileStatusWord = Literal["queued", "processing", "completed", "failed", "skipped", "cancelled"]
+ProcessingType = Literal["basic", "advanced"]
+JobType = Literal[
+    "index_s3",
+    "index_s3_file",
+    "index_s3_directory",
+    "index_gcs",
+    "index_gcs_file",
+    "index_gcs_directory",
+    "index_azure",
+    "index_azure_file",
+    "index_azure_directory",
+    "index_r2",
+    "index_r2_file",
+    "index_r2_directory",
+    "index_url",
+    "index_youtube",
+    "index_text",
+    "index_file",
+]
+"""Those of S3, GCS and R2 are the vendor's; the others are made in their manner."""
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in milliseconds with a `Z`."""
+
+EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
+BILLING_EXAMPLE: dict[str, Any] = {
+    "cost": {"amount": 0.42, "currency": "USD"},
+    "credits": {"used": 42.0, "remaining": 958.0},
+    "rate": {"per_credit": 0.01, "currency": "USD"},
+    "processing_type": "basic",
+    "pages_processed": 120,
+}
+JOB_EXAMPLE: dict[str, Any] = {
+    "job_id": EXAMPLE_ID,
+    "status": "running",
+    "collection_name": "handbooks",
+    "job_type": "index_s3",
+    "progress_message": "Embedding chunks",
+    "progress": {
+        "current_stage": "embedding",
+        "stage_description": "Generating vector embeddings",
+        "files_total": 2,
+        "files_processed": 1,
+        "files_failed": 0,
+        "files_skipped": 0,
+        "elapsed_seconds": 12,
+    },
+    "files": [
+        {
+            "uri": "s3://bucket/a.pdf",
+            "status": "completed",
+            "stage": None,
+            "progress_message": None,
+            "error_code": None,
+            "error_message": None,
+            "updated_at": "2026-01-20T10:00:12.300Z",
+        }
+    ],
+    "files_page": {"limit": 1, "next_cursor": "AAAAAAAAAAAAAAAAAAAAAQ", "total_estimated": 2},
+    "result": None,
+    "billing": None,
+    "error_code": None,
+    "error_message": None,
+    "cancelled_by": None,
+    "cancelled_at": None,
+    "created_at": "2026-01-20T10:00:00.000Z",
+    "updated_at": "2026-01-20T10:00:12.300Z",
+    "started_at": "2026-01-20T10:00:00.300Z",
+    "completed_at": None,
+    "estimated_time_remaining_seconds": 12,
+}
+PLACEHOLDER: dict[str, Any] = {
+    "job_id": EXAMPLE_ID,
+    "status": "running",
+    "progress": None,
+    "progress_message": "Fetching job status — please retry in a few seconds",
+    "estimated_time_remaining_seconds": 30,
+}
+"""The vendor's answer while its own look-up fails: unknown, retry shortly."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class JobProgress(_Wire):
+    """How far a job is."""
+
+    current_stage: Stage | None = Field(description="Null for a stage that the vendor does not know.")
+    stage_description: str | None
+    files_total: int
+    files_processed: int
+    files_failed: int
+    files_skipped: int
+    elapsed_seconds: int
+
+
+class FileStatus(_Wire):
+    """One file of a job."""
+
+    uri: str
+    status: FileStatusWord
+    stage: str | None
+    progress_message: str | None
+    error_code: str | None
+    error_message: str | None
+    updated_at: Timestamp
+
+
+class FilesPage(_Wire):
+    """Where in the files this page is. The end is where `next_cursor` is null."""
+
+    limit: int
+    next_cursor: str | None
+    total_estimated: int
+
+
+class JobResult(_Wire):
+    """What became of the files."""
+
+    files_indexed: int
+    files_failed: int
+    files_skipped: int
+    duration_seconds: int
+    warnings: list[str] = Field(description="The `warnings` of the job's result, if it has such a list.")
+
+
+class BillingCost(BaseModel):
+    """What it cost."""
+
+    amount: float
+    currency: str
+
+
+class BillingCredits(BaseModel):
+    """What it used of the credits."""
+
+    used: float
+    remaining: float
+
+
+class BillingRate(BaseModel):
+    """What a credit costs."""
+
+    per_credit: float
+    currency: str
+
+
+class JobBilling(BaseModel):
+    """The bill. Every field is needed: one hole breaks the whole response in the vendor's client."""
+
+    cost: BillingCost
+    credits: BillingCredits
+    rate: BillingRate
+    processing_type: ProcessingType
+    pages_processed: int
+
+
+class JobStatusResponseV2(_Wire):
+    """One job."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [JOB_EXAMPLE]})
+
+    job_id: str
+    status: Status
+    collection_name: str | None
+    job_type: JobType
+    progress_message: str | None
+    progress: JobProgress | None = Field(description="Null while the job is pending.")
+    files: list[FileStatus]
+    files_page: FilesPage
+    result: JobResult | None = Field(description="When the job completed or failed.")
+    billing: JobBilling | None = Field(
+        description="When the job completed and the worker's bill has every field; it is given whole or not at all."
+    )
+    error_code: str | None
+    error_message: str | None
+    cancelled_by: str | None = Field(description="The name of the key that asked for the cancel.")
+    cancelled_at: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+    estimated_time_remaining_seconds: int | None
+
+
+class PlaceholderResponse(_Wire):
+    """The job could not be looked up just now: unknown, retry shortly. The header `Jobtrack-Placeholder` marks it."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [PLACEHOLDER]})
+
+    job_id: str
+    status: Literal["running"]
+    progress: None
+    progress_message: str
+    estimated_time_remaining_seconds: Literal[30]
+
+
+class JobCancelResponseV2(_Wire):
+    """What a cancel came to. Of a job that has ended already it is the status in which it ended."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "job_id": EXAMPLE_ID,
+                    "status": "cancelled",
+                    "message": "The job is cancelled.",
+                    "cancelled_at": "2026-01-20T10:01:00.000Z",
+                }
+            ]
+        },
+    )
+
+    job_id: str
+    status: Status
+    message: str
+    cancelled_at: Timestamp | None
+
+
+class IndexJobResponseV2(_Wire):
+    """A job that was started."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"job_id": EXAMPLE_ID, "status": "pending"}]}
+    )
+
+    job_id: str
+    status: Status
+
+
+class JobListEntry(_Wire):
+    """A job in a list."""
+
+    job_id: str
+    status: Status
+    job_type: JobType
+    collection_name: str | None
+    environment: str | None = Field(description="The job's label `environment`.")
+    created_at: Timestamp
+    files_total: int
+    files_indexed: int
+    files_failed: int
+    error: str | None
+
+
+class JobListResponse(_Wire):
+    """A page of jobs, newest first."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "jobs": [
+                        {
+                            "job_id": EXAMPLE_ID,
+                            "status": "running",
+                            "job_type": "index_s3",
+                            "collection_name": "handbooks",
+                            "environment": None,
+                            "created_at": "2026-01-20T10:00:00.000Z",
+                            "files_total": 2,
+                            "files_indexed": 1,
+                            "files_failed": 0,
+                            "error": None,
+                        }
+                    ],
+                    "total_count": 1,
+                    "limit": 50,
+                    "offset": 0,
+                }
+            ]
+        },
+    )
+
+    jobs: list[JobListEntry]
+    total_count: int = Field(description="How many jobs there are to page through, at most the newest 10,000.")
+    limit: int
+    offset: int
