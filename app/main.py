@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,16 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(
-    services: Services, *, telemetry: HttpMetrics | None = None, lifespan: Lifespan | None = None
+    services: Services,
+    *,
+    telemetry: HttpMetrics | None = None,
+    lifespan: Lifespan | None = None,
+    speak: tuple[str, ...] | None = None,
 ) -> FastAPI:
-    """Build the application. Nothing is opened here; whoever built the services starts and stops them."""
+    """Build the application, with the dialects that it is to speak: all, or those named.
+
+    Nothing is opened here; whoever built the services starts and stops them.
+    """
     # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
     app = FastAPI(
         title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
@@ -38,23 +45,23 @@ def create_app(
     app.add_middleware(Edge)
     for router in native.ROUTERS:
         app.include_router(router)
-    found = dialects.discover()
+    found = dialects.discover(speak)
     for dialect in found:
         app.include_router(dialect.router)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
-    app.include_router(make_pages(titles, _documents))
+    app.include_router(make_pages(titles, partial(_documents, speak)))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     install(app, render_error, {prefix: dialect.render for dialect in found for prefix in dialect.prefixes})
     return app
 
 
 def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:
-    """Give the OpenAPI document of every API that the application speaks, by name."""
+    """Give the OpenAPI document of every API that there is, by name."""
     del app
     return _documents()
 
 
 @cache
-def _documents() -> dict[str, dict[str, Any]]:
+def _documents(speak: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
     """Make the documents once, when somebody first asks: every start of the service would pay for them otherwise."""
-    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover()}}
+    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(speak)}}

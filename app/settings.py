@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         description="The folder of the embedded database, the generated key and the demo's index; default: the user's "
         "data folder, /var/lib/jobtrack for root.",
     )
+    dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
+        default=None,
+        description="The vendors' APIs to serve besides the native one, by name with commas between (`immuta,docent`), "
+        "or `none`; absent: all.",
+    )
     bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
         default=None,
         description="The first admin key, of 32 to 255 visible characters, installed when there is no key yet; absent: "

@@ -59,6 +59,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         from app.cli.start import embedded
         from app.db.migrate import upgrade
 
+    dialects = _dialects(settings)
     # First of all: a port that is taken should not cost the start of a database.
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bound(settings.host, settings.port))
@@ -78,7 +79,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             worker.start()
 
         listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
-        serving = Serving(url, listen_url, settings.pool_size)
+        serving = Serving(url, listen_url, settings.pool_size, dialects)
         try:
             listener.listen(BACKLOG)
         except OSError as error:
@@ -92,6 +93,17 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             serve_until_signal(
                 serving, listener, on_started=on_started, before_drain=lambda: asyncio.to_thread(worker.stop)
             )
+
+
+def _dialects(settings: Settings) -> tuple[str, ...] | None:
+    if settings.dialects is None:
+        return None
+    from app.dialects import UnknownDialectError, read_names
+
+    try:
+        return read_names(settings.dialects)
+    except UnknownDialectError as error:
+        fail(Exit.START_UP, f"JOBTRACK_DIALECTS is wrong: {error}")
 
 
 @contextlib.contextmanager

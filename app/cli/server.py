@@ -39,6 +39,8 @@ class Serving:
     database_url: str
     listen_url: str | None
     pool_size: int
+    dialects: tuple[str, ...] | None = None
+    """Which vendors' APIs to speak; None: all."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -92,12 +94,15 @@ def serve_until_signal(
     # Here and not above: the parent of several processes serves nothing, and every route is a second of imports.
     from app.main import create_app
 
+    # From another process they come as a list.
+    speak = None if serving.dialects is None else tuple(serving.dialects)
+
     async def run() -> None:
         runtime = Runtime(serving.database_url, listen_url=serving.listen_url, pool_size=serving.pool_size)
         await runtime.start()
         try:
             config = uvicorn.Config(
-                create_app(runtime.services, telemetry=runtime.telemetry),
+                create_app(runtime.services, telemetry=runtime.telemetry, speak=speak),
                 lifespan="off",
                 # Ours stands already; and the access log would cost more than the request.
                 log_config=None,

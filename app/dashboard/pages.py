@@ -96,7 +96,7 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
             for name, title in titles.items()
             if name != NATIVE
         )
-        return _page("Jobtrack", _HOME.format(dialects=cards or "<li>None in this build.</li>"))
+        return _page("Jobtrack", _HOME.format(dialects=cards or "<li>None: <code>JOBTRACK_DIALECTS</code> leaves them out.</li>"))
 
     @pages.get("/docs")
     async def docs() -> Response:

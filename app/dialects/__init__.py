@@ -6,11 +6,12 @@ makes one call to the core and translates.
 """
 
 import copy
+import difflib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
@@ -45,11 +46,36 @@ class Dialect:
     Fifth Element and Immuta share `/jobs`."""
 
 
+NONE: Final = "none"
+"""What the setting says to serve no dialect at all."""
+
+
+class UnknownDialectError(ValueError):
+    """A dialect was asked for that is not in this package."""
+
+
+def names() -> tuple[str, ...]:
+    """Name every dialect of this package, without importing any."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Read names with commas between, or `none`; raises UnknownDialectError with a sentence."""
+    asked = tuple(dict.fromkeys(name for part in text.lower().split(",") if (name := part.strip())))
+    if asked == (NONE,):
+        return ()
+    for name in asked:
+        if name not in names():
+            near = difflib.get_close_matches(name, names(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}, and {NONE}."
+            raise UnknownDialectError(f"{name} is no dialect of Jobtrack; {hint}")
+    return asked
+
+
 @cache
-def discover() -> tuple[Dialect, ...]:
-    """Find every dialect of this package, in the order of their names."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
-    return tuple(import_module(f"{__name__}.{name}").DIALECT for name in names)
+def discover(chosen: tuple[str, ...] | None = None) -> tuple[Dialect, ...]:
+    """Import the dialects of this package, all or those chosen, in the order of their names."""
+    return tuple(import_module(f"{__name__}.{name}").DIALECT for name in names() if chosen is None or name in chosen)
 
 
 def openapi(dialect: Dialect) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 Source: the vendor's page "Get Job Status" (kept as seed 001, read 2026-11-22), the generated client `captain-sdk`
 0.1.1, and where these are silent the vendor's API reference and TypeScript client. What starts a job is in
-`index_wire`.
-What is ours and not the vendor's is said at the field.
+`index_wire`. What is ours and not the vendor's is said at the field.
 """
 
 from typing import Annotated, Any, Literal
