@@ -82,6 +82,9 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	$(UV_COMPILE) pyproject.toml --all-extras --constraints requirements/dev.lock --output-file requirements/server.lock $(ARGS)
 	$(UV_COMPILE) requirements/build.in --constraints requirements/dev.lock --output-file requirements/build.lock $(ARGS)
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
+	for client in requirements/clients/*.in; do \
+		$(UV_COMPILE) $$client --output-file $${client%.in}.lock $(ARGS) || exit 1; \
+	done
 	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
 
 clean: ## Remove what the other targets made (not your data)

@@ -29,10 +29,9 @@ def _install(name: str) -> Path:
     if not ready.exists():
         uv = Path(sys.prefix) / "bin" / "uv"
         # uv, since pip's resolver takes very long for one of them; the locks leave nothing to resolve either way.
-        for command in (
-            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, home],
-            [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", lock],
-        ):
+        making = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, home]
+        filling = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", lock]
+        for command in ([str(word) for word in making], [str(word) for word in filling]):
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=INSTALL_SECONDS)
             assert done.returncode == 0, f"{name}'s client could not be installed:\n{done.stderr[-2_000:]}"
         ready.touch()

@@ -19,23 +19,23 @@ PATIENCE_SECONDS = 20.0
 
 def call(method: str, path: str, body: Any = None) -> Any:
     """One native call; raises for an error."""
-    request = urllib.request.Request(  # noqa: S310  # the service under test, on loopback
+    request = urllib.request.Request(  # the service under test, on loopback
         NATIVE_URL + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return json.loads(answer.read() or b"null")
 
 
 def read_input(job_id: str, token: str) -> bytes:
     """What the worker that holds a job reads as its input."""
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"{NATIVE_URL}/v1/jobs/{job_id}/input",
         headers={"Authorization": f"Bearer {API_KEY}", "Lease-Token": token},
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         content: bytes = answer.read()
         return content
 

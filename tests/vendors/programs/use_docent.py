@@ -1,8 +1,6 @@
-"""Docent's own client: hand-shake, a collection, uploads of both kinds, and the wait that ends as the worker's job does."""
+"""Docent's own client: hand-shake, a collection, uploads of both kinds, and the wait that ends as the job does."""
 
-import gzip
 import json
-import time
 import urllib.request
 
 import native
@@ -29,14 +27,14 @@ def fails() -> None:
 
 
 try:
-    Docent(api_key="wrong", server_url=native.CLIENT_URL)
+    Docent(api_key="wrong", api_url=native.CLIENT_URL, frontend_url=native.CLIENT_URL)
 except HTTPError as error:
     assert "401" in str(error), error
     assert "Unauthorized" in str(error), error
 else:
     raise AssertionError("a wrong key passed the hand-shake")
 
-client = Docent(api_key=native.API_KEY, server_url=native.CLIENT_URL)
+client = Docent(api_key=native.API_KEY, api_url=native.CLIENT_URL, frontend_url=native.CLIENT_URL)
 collection = client.create_collection(name="runs")
 assert client.create_collection(collection_id="mine") == "mine"
 
@@ -61,6 +59,17 @@ except RuntimeError as error:
 else:
     raise AssertionError("a failed job did not raise")
 worker.done()
+
+# The package's other uploader: in pieces, uncompressed, and without a content type.
+with urllib.request.urlopen(
+    urllib.request.Request(
+        f"{native.CLIENT_URL}/rest/{collection}/agent_runs",
+        data=iter([b'{"agent_runs": [{"metadata"', b': {"text": "hello"}}]}']),
+        headers={"Authorization": f"Bearer {native.API_KEY}", "Content-Type": ""},
+    )
+) as answer:
+    assert answer.status == 202, answer.status
+completes()
 
 queued = client.add_agent_runs(collection, [run("later")], wait=False)
 assert queued["status"] == "enqueued", queued

@@ -7,8 +7,8 @@ from runcaptain import Captain
 from runcaptain.core.api_error import ApiError
 from runcaptain.errors import NotFoundError
 
-client = Captain(api_key=native.API_KEY, organization_id="org-1", base_url=native.CLIENT_URL)
-SECRET = "wJalrXUtnFEMI-K7MDENG"  # noqa: S105  # the shape of one
+client = Captain(key=native.API_KEY, organization_id="org-1", base_url=native.CLIENT_URL)
+SECRET = "wJalrXUtnFEMI-K7MDENG"  # the shape of one
 
 started = client.indexing.index_s3directory_v2(
     "handbooks",
@@ -88,7 +88,7 @@ failed = client.indexing.index_r2file_v2(
     file_uri="r2://b/f",
     account_id="a",
     access_key_id="k",
-    secret_access_key="s",  # noqa: S106
+    secret_access_key="s",
     processing_type="basic",
 )
 native.fail(failed.job_id, "no such bucket")
@@ -102,7 +102,7 @@ except NotFoundError as error:
 else:
     raise AssertionError("an unknown job was found")
 try:
-    Captain(api_key="wrong", organization_id="org-1", base_url=native.CLIENT_URL).jobs.get_job_status_v2(job_id)
+    Captain(key="wrong", organization_id="org-1", base_url=native.CLIENT_URL).jobs.get_job_status_v2(job_id)
 except ApiError as error:
     assert error.status_code == 401, error.status_code
 else:

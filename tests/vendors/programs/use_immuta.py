@@ -8,7 +8,7 @@ from fh_immuta_utils.client import ImmutaClient
 from fh_immuta_utils.exceptions import InvalidTokenError
 from requests import HTTPError
 
-client = ImmutaClient(base_url=native.CLIENT_URL, auth_scheme=None, auth_config={"scheme": "apikey", "apikey": native.API_KEY})
+client = ImmutaClient(base_url=native.CLIENT_URL, apiKey=native.API_KEY)
 
 
 def statuses(job_ids: list[str], **fields: object) -> dict[str, dict[str, object]]:
@@ -48,7 +48,7 @@ except HTTPError as error:
 else:
     raise AssertionError("a bad payload was taken")
 try:
-    ImmutaClient(base_url=native.CLIENT_URL, auth_config={"scheme": "apikey", "apikey": "wrong"}).post("jobs/statuses", {})
+    ImmutaClient(base_url=native.CLIENT_URL, apiKey="wrong").post("jobs/statuses", {})
 except InvalidTokenError:
     pass
 else:

@@ -8,6 +8,7 @@ import native
 from llama_cloud import AsyncLlamaCloud, LlamaCloud, NotFoundError, UnprocessableEntityError
 
 STRICT = (False, True)
+RESULT = {"output_s3_path": "s3://out/1", "output_metadata": {"n": 1}}
 
 
 async def settled(value: Any) -> Any:
@@ -38,7 +39,7 @@ async def life(client: Any, directory: str) -> None:
     token = native.claim(job.id)
     assert (await settled(batch.get_status(job.id))).job.status == "dispatched"
     files = [
-        {"key": "file-1", "status": "completed", "result": {"output_s3_path": "s3://out/1", "output_metadata": {"n": 1}}},
+        {"key": "file-1", "status": "completed", "result": RESULT},
         {"key": "dir/file 2?", "status": "processing"},
     ]
     native.say(job.id, "report", token, items=files, progress=40)

@@ -1,0 +1,146 @@
+"""Open loop: requests leave by a timetable, whether or not the server keeps up. Closed loop: one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.load.connection import Answer, Connection, connect_many
+from bench.load.generator import Channel, GeneratorError
+from bench.result import quantile
+
+_LAST_ANSWERS_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When each request was due and when its answer was whole; NaN for one without an answer."""
+
+    due: array[float]
+    answered: array[float]
+    statuses: array[int]
+
+    def latencies(self, wanted: int = 200) -> list[float]:
+        """Seconds from when each request was due. That counts the time it stood in line behind slow ones, which a
+        client that waits for each answer would never see. Raises if any answer was another than wanted.
+        """
+        check(Counter(self.statuses), wanted)
+        return [answered - due for due, answered in zip(self.due, self.answered, strict=True)]
+
+    def milliseconds(self, share: float, wanted: int = 200) -> float:
+        return quantile(self.latencies(wanted), share) * 1000
+
+
+def check(statuses: Counter[int], wanted: int) -> None:
+    """Refuse to measure wrong answers."""
+    wrong = {status: count for status, count in statuses.items() if status != wanted}
+    if wrong:
+        said = ", ".join(f"{count} × {status or 'cut or unanswered'}" for status, count in sorted(wrong.items()))
+        raise GeneratorError(f"of {statuses.total()} answers not all were {wanted}: {said}")
+
+
+async def open_loop(
+    channel: Channel | None,
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    rate: float,
+    count: int,
+    connections: int = 64,
+) -> Timetable:
+    """Send `count` requests, `rate` a second, over whichever connection is idle; gives when each was answered."""
+    del channel
+    idle: list[Connection] = await connect_many(port, connections)
+    opened = tuple(idle)
+    in_line: deque[int] = deque()
+    answered = array("d", [math.nan]) * count
+    statuses = array("i", [0]) * count
+    left = count
+    all_done = asyncio.Event()
+
+    def send(n: int, connection: Connection) -> None:
+        def done(answer: Answer) -> None:
+            nonlocal left
+            answered[n], statuses[n] = answer.at, answer.status
+            left -= 1
+            if left == 0:
+                all_done.set()
+            elif in_line:
+                send(in_line.popleft(), connection)
+            else:
+                idle.append(connection)
+
+        connection.send(requests[n % len(requests)], done)
+
+    began = time.monotonic() + 0.01
+    due = array("d", (began + n / rate for n in range(count)))
+    n = 0
+    while n < count:
+        now = time.monotonic()
+        while n < count and due[n] <= now:
+            if idle:
+                send(n, idle.pop())
+            else:
+                in_line.append(n)
+            n += 1
+        if n < count:
+            await asyncio.sleep(max(due[n] - time.monotonic(), 0))
+    try:
+        await asyncio.wait_for(all_done.wait(), _LAST_ANSWERS_SECONDS)
+    except TimeoutError:
+        pass  # What is missing stays NaN with status 0, and is told.
+    for connection in opened:
+        connection.close()
+    return Timetable(due, answered, statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What a closed loop came to."""
+
+    per_second: float
+    latencies: array[float]
+    """In seconds."""
+
+
+async def closed_loop(
+    channel: Channel | None,
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    seconds: float = math.inf,
+    count: int | None = None,
+    wanted: int = 200,
+) -> Closed:
+    """Send the next request on each connection when the last one is answered, for a time or until `count` are."""
+    del channel
+    opened = await connect_many(port, connections)
+    latencies = array("d")
+    statuses: Counter[int] = Counter()
+    began = time.monotonic()
+    end = began + seconds
+    turn = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal turn
+        while (sent := time.monotonic()) < end and (count is None or turn < count):
+            request = requests[turn % len(requests)]
+            turn += 1
+            answer = await connection.call(request)
+            statuses[answer.status] += 1
+            latencies.append(answer.at - sent)
+            if not answer.status:
+                return
+
+    await asyncio.gather(*(work(connection) for connection in opened))
+    took = time.monotonic() - began
+    for connection in opened:
+        connection.close()
+    check(statuses, wanted)
+    return Closed(len(latencies) / took, latencies)
