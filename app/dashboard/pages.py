@@ -55,6 +55,8 @@ and how they ended. Make a job, let a worker claim it, wait for it to be done.</
 </html>
 """
 
+_NO_DIALECTS: Final = "<li>None: <code>JOBTRACK_DIALECTS</code> leaves them out.</li>"
+
 _DOCS: Final = """<body class="docs">
 <header><a href="/">Jobtrack</a><label>API <select id="api">{options}</select></label></header>
 <div id="swagger-ui">{instead}</div>
@@ -96,7 +98,7 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
             for name, title in titles.items()
             if name != NATIVE
         )
-        return _page("Jobtrack", _HOME.format(dialects=cards or "<li>None: <code>JOBTRACK_DIALECTS</code> leaves them out.</li>"))
+        return _page("Jobtrack", _HOME.format(dialects=cards or _NO_DIALECTS))
 
     @pages.get("/docs")
     async def docs() -> Response:
