@@ -11,7 +11,7 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
@@ -115,7 +115,9 @@ def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> No
 def _restore_nulls(path: dict[str, Any], schemas: dict[str, Any], route: APIRoute) -> None:
     """Put a route's examples back whole: FastAPI leaves out whatever is null, which here is part of the shape."""
     body = route.body_field.field_info.annotation if route.body_field else None
-    for model in (body, route.response_model, *(said.get("model") for said in route.responses.values())):
+    said_to_be = (body, route.response_model, *(said.get("model") for said in route.responses.values()))
+    # One of several is a union of them.
+    for model in (one for kind in said_to_be for one in get_args(kind) or (kind,)):
         extra = getattr(model, "model_config", {}).get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in extra and model.__name__ in schemas:
             schemas[model.__name__]["examples"] = copy.deepcopy(extra["examples"])

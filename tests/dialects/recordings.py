@@ -18,6 +18,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 _SECONDS = {"elapsed_seconds", "duration_seconds"}
 _CURSORS = {"next_cursor"}
 _KEY_ID = {"user_id"}
+_CURSOR = re.compile(r"(?<=cursor=)[\w-]{20,}")
 
 
 class Recorder:
@@ -69,6 +70,7 @@ class Recorder:
         return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:
+        text = _CURSOR.sub("<next_cursor>", text)
         text = _UUID.sub(lambda found: self._ids.setdefault(found[0], f"<id {len(self._ids) + 1}>"), text)
         return _TIME.sub(lambda found: "0000-00-00T00:00:00" + re.sub(r"\d", "0", found[1] or ""), text)
 

@@ -25,7 +25,7 @@ DIALECTS = {dialect.name: dialect for dialect in discover()}
 Jobs = dict[str, str]
 
 
-@pytest_asyncio.fixture(scope="module")
+@pytest_asyncio.fixture
 async def tenant(service: ServiceProcess) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a project of its own, so that lists hold what was made here and nothing else."""
     async with service.client() as admin:
@@ -36,7 +36,7 @@ async def tenant(service: ServiceProcess) -> AsyncIterator[httpx.AsyncClient]:
         yield one
 
 
-@pytest_asyncio.fixture(scope="module")
+@pytest_asyncio.fixture
 async def jobs(service: ServiceProcess, tenant: httpx.AsyncClient) -> Jobs:
     """The ids of one job in each state, and of one of another tenant."""
     made = await Maker(tenant, collection=COLLECTION).all_states()

@@ -15,12 +15,10 @@ from app.domain.errors import NotFoundError
 from app.domain.job import Job
 from app.domain.principal import Scope
 from app.web.auth import requires
-from app.web.body import BodyRules
 from app.web.deps import Caller, CoreServices
-from app.web.detail_errors import declared, render_detail
+from app.web.detail_errors import declared
 from app.web.idempotency import idempotency_of, idempotency_of_upload
 from app.web.params import check_queue
-from app.web.routing import guarded_route
 from app.web.uploads import limited_stream
 
 BASE = "/v2"
@@ -65,12 +63,6 @@ _FORM: dict[str, Any] = {
     }
 }
 
-indexing = APIRouter(
-    # Scripts send JSON without saying so; the vendor's framework reads it all the same.
-    route_class=guarded_route(render=render_detail, body=BodyRules(json_type_required=False)),
-    tags=["Indexing"],
-)
-
 
 def _started(job: Job) -> Response:
     return Response(translate.started(job).model_dump_json(), 200, media_type="application/json")
@@ -82,7 +74,7 @@ def _collection_of(name: str) -> str:
     return name
 
 
-def _add_source(source: str, model: type[IndexRequest]) -> None:
+def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> None:
     """Register the call that indexes one source, with the source's own body."""
 
     async def index(name: str, request: Request, asked: Any, services: CoreServices, caller: Caller) -> Response:
@@ -104,7 +96,7 @@ def _add_source(source: str, model: type[IndexRequest]) -> None:
         f"job's input, for the worker alone{kept}."
     )
     index.__annotations__["asked"] = Annotated[model, Body()]
-    indexing.add_api_route(
+    router.add_api_route(
         f"{BASE}/collections/{{name}}/index/{source}",
         index,
         methods=["POST"],
@@ -114,6 +106,7 @@ def _add_source(source: str, model: type[IndexRequest]) -> None:
         responses=declared(ERRORS | _BODY_ERRORS),
         dependencies=[requires(Scope.SUBMIT)],
         openapi_extra={"parameters": [ORGANIZATION, _IDEMPOTENCY_KEY]},
+        tags=["Indexing"],
     )
 
 
@@ -121,22 +114,6 @@ async def _whole(asked: IndexRequest) -> AsyncIterator[bytes]:
     yield json.dumps(asked.model_dump(mode="json", exclude_unset=True)).encode()
 
 
-for _source, _model in BODIES.items():
-    _add_source(_source, _model)
-
-
-@indexing.post(
-    f"{BASE}/collections/{{name}}/index/file",
-    operation_id="captain_index_file",
-    summary="Index an uploaded file",
-    response_model=wire.IndexJobResponseV2,
-    responses=declared(ERRORS | _BODY_ERRORS),
-    dependencies=[requires(Scope.SUBMIT)],
-    openapi_extra={
-        "parameters": [ORGANIZATION, _IDEMPOTENCY_KEY],
-        "requestBody": {"required": True, "content": {"multipart/form-data": _FORM}},
-    },
-)
 async def index_file(name: str, request: Request, services: CoreServices, caller: Caller) -> Response:
     """Start a job that indexes a file of up to 100 MiB. The form, as it was sent, is the job's input."""
     job = translate.new_job(_collection_of(name), "file", None)
@@ -151,3 +128,24 @@ async def index_file(name: str, request: Request, services: CoreServices, caller
         idempotency=idempotency_of_upload(request),
     )
     return _started(created.job)
+
+
+def add_indexing(router: APIRouter) -> None:
+    """Register the call of every source."""
+    for source, model in BODIES.items():
+        _add_source(router, source, model)
+    router.add_api_route(
+        f"{BASE}/collections/{{name}}/index/file",
+        index_file,
+        methods=["POST"],
+        operation_id="captain_index_file",
+        summary="Index an uploaded file",
+        response_model=wire.IndexJobResponseV2,
+        responses=declared(ERRORS | _BODY_ERRORS),
+        dependencies=[requires(Scope.SUBMIT)],
+        openapi_extra={
+            "parameters": [ORGANIZATION, _IDEMPOTENCY_KEY],
+            "requestBody": {"required": True, "content": {"multipart/form-data": _FORM}},
+        },
+        tags=["Indexing"],
+    )

@@ -191,8 +191,6 @@ class BatchJobList(_Wire):
 class BatchItem(_Wire):
     """One file of a job."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [ITEM_EXAMPLE]})
-
     item_id: str = Field(description="As it was given at creation; of other jobs `<job id>.<key>`.")
     item_name: str
     status: ItemStatus
