@@ -1,5 +1,8 @@
 """The figures that the service is to reach, row by row, in the words in which they were asked for."""
 
+# ruff: noqa: RUF001
+# The multiplication sign is meant.
+
 from dataclasses import dataclass
 
 

@@ -1,5 +1,8 @@
 """What a measurement came to, and whether that is what was asked for."""
 
+# ruff: noqa: RUF001
+# The multiplication sign is meant.
+
 from __future__ import annotations
 
 import math

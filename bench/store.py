@@ -60,7 +60,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = url
         self._next = 1
-        self._project = str(database.value(url, "SELECT id FROM projects"))
+        self.project = str(database.value(url, "SELECT id FROM projects"))
         self._now: datetime = database.value(url, "SELECT now()")
 
     def pending(self, count: int, *, queue: str = QUEUE) -> Jobs:
@@ -87,7 +87,7 @@ class Store:
             await connection.execute(
                 "INSERT INTO queues (project_id, name, created_at, updated_at) VALUES ($1, $2, now(), now()) "
                 "ON CONFLICT DO NOTHING",
-                self._project,
+                self.project,
                 queue,
             )
             for start in range(0, jobs.count, CHUNK):
@@ -101,39 +101,58 @@ class Store:
     def _tables(
         self, jobs: Jobs, chunk: range, state: str, queue: str, *, history: bool
     ) -> Iterator[tuple[str, str, Iterator[str]]]:
-        project, made = self._project, self._now - timedelta(hours=1)
+        project, made = self.project, self._now - timedelta(hours=1)
         ended = made + timedelta(minutes=5) if state == "completed" else _NONE
         held = state != "pending"
         told = ("embedding", "12 of 30 files") if held else (_NONE, _NONE)
-        yield "jobs", _JOBS, (
-            f"{project}\t{jobs.id(n)}\tindex_folder\t{queue}\t{state}\t0\t{int(held)}\t3\t1\t2\t600\t{{}}\t"
-            f"{'worker-1' if held else _NONE}\t{jobs.token(n) if held else _NONE}\t{3 if held else 1}\t{told[0]}\t"
-            f"{100 if state == 'completed' else 0}\t{told[1]}\t{30 * held}\t{12 * held}\t0\t0\t"
-            f"{made}\t{made}\t{made}\t{made}\t{made if held else _NONE}\t{ended}\n"
-            for n in chunk
+        yield (
+            "jobs",
+            _JOBS,
+            (
+                f"{project}\t{jobs.id(n)}\tindex_folder\t{queue}\t{state}\t0\t{int(held)}\t3\t1\t2\t600\t{{}}\t"
+                f"{'worker-1' if held else _NONE}\t{jobs.token(n) if held else _NONE}\t{3 if held else 1}\t{told[0]}\t"
+                f"{100 if state == 'completed' else 0}\t{told[1]}\t{30 * held}\t{12 * held}\t0\t0\t"
+                f"{made}\t{made}\t{made}\t{made}\t{made if held else _NONE}\t{ended}\n"
+                for n in chunk
+            ),
         )
-        yield "payloads", "project_id, job_id, payload", (
-            f'{project}\t{jobs.id(n)}\t{{"folder": "/data/{n:08d}", "pattern": "*.pdf"}}\n' for n in chunk
+        yield (
+            "payloads",
+            "project_id, job_id, payload",
+            (f'{project}\t{jobs.id(n)}\t{{"folder": "/data/{n:08d}", "pattern": "*.pdf"}}\n' for n in chunk),
         )
         if state == "completed":
-            yield "results", "project_id, job_id, result", (
-                f'{project}\t{jobs.id(n)}\t{{"pages": {n % 1000}}}\n' for n in chunk
+            yield (
+                "results",
+                "project_id, job_id, result",
+                (f'{project}\t{jobs.id(n)}\t{{"pages": {n % 1000}}}\n' for n in chunk),
             )
         elif held:
-            yield "runs", _RUNS, (
-                f"{project}\t{jobs.id(n)}\t86400\t{self._now + DAY}\t1\t{told[0]}\t40\t{told[1]}\t30\t0\t12\t0\t0\t{{}}\t"
-                f"0\t{made}\n"
-                for n in chunk
+            yield (
+                "runs",
+                _RUNS,
+                (
+                    f"{project}\t{jobs.id(n)}\t86400\t{self._now + DAY}\t1\t{told[0]}\t40\t{told[1]}\t30\t0\t12\t0\t0\t{{}}\t"
+                    f"0\t{made}\n"
+                    for n in chunk
+                ),
             )
         if history:
-            steps = (("created", _NONE, "pending"), ("claimed", "pending", "dispatched"), ("completed", "running", state))
-            yield "events", _EVENTS, (
-                f"{project}\t{jobs.id(n)}\tjob.{word}\t{made}\t1\tworker-1\t{source}\t{target}\n"
-                for n in chunk
-                for word, source, target in steps
+            steps = (
+                ("created", _NONE, "pending"),
+                ("claimed", "pending", "dispatched"),
+                ("completed", "running", state),
+            )
+            yield (
+                "events",
+                _EVENTS,
+                (
+                    f"{project}\t{jobs.id(n)}\tjob.{word}\t{made}\t1\tworker-1\t{source}\t{target}\n"
+                    for n in chunk
+                    for word, source, target in steps
+                ),
             )
 
 
 async def _encoded(rows: Iterator[str]) -> AsyncIterator[bytes]:
     yield "".join(rows).encode()
-

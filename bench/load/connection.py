@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from bench.service import API_KEY
 
@@ -27,7 +27,7 @@ class Request:
     def post(cls, path: str, document: Any) -> Request:
         return cls("POST", path, json.dumps(document))
 
-    def bytes(self) -> bytes:
+    def raw(self) -> bytes:
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {HOST}", f"Authorization: Bearer {API_KEY}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body:
@@ -37,7 +37,7 @@ class Request:
     def line(self) -> str:
         """Method, path, one header's name and value, body; JSON holds no tab."""
         name, value = next(iter(self.headers.items()), ("", ""))
-        return "\t".join((self.method, self.path, name, value, self.body))
+        return f"{self.method}\t{self.path}\t{name}\t{value}\t{self.body}"
 
 
 class Answer(NamedTuple):
@@ -68,8 +68,8 @@ class Connection(asyncio.Protocol):
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        # uvloop's transports are none of asyncio's classes, though they do all that those do.
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self, request: bytes, done: Done) -> None:
         """Send a request; nothing may be under way."""

@@ -40,7 +40,7 @@ def check(statuses: Counter[int], wanted: int) -> None:
     """Refuse to measure wrong answers."""
     wrong = {status: count for status, count in statuses.items() if status != wanted}
     if wrong:
-        said = ", ".join(f"{count} × {status or 'cut or unanswered'}" for status, count in sorted(wrong.items()))
+        said = ", ".join(f"{count} times {status or 'cut or unanswered'}" for status, count in sorted(wrong.items()))
         raise GeneratorError(f"of {statuses.total()} answers not all were {wanted}: {said}")
 
 

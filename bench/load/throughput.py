@@ -38,7 +38,7 @@ def drive(port: int, requests: Sequence[Request], *, connections: int, seconds: 
     """Keep every connection busy for some time. Raises if an answer was refused or lost."""
     program = shutil.which("wrk")
     if program is None:
-        raw = [request.bytes() for request in requests]
+        raw = [request.raw() for request in requests]
         found = generator.run(closed_loop, port, raw, connections=connections, seconds=seconds, wanted=wanted)
         return Throughput(
             found.per_second, quantile(found.latencies, 0.5) * 1000, quantile(found.latencies, 0.99) * 1000
