@@ -23,7 +23,7 @@ def transactions_per_second(service: Service, script: str, *, clients: int, seco
     command = program(service)
     if command is None:
         return None
-    args = [command, "-n", "-M", "prepared", "-c", str(clients), "-T", str(max(round(seconds), 1)), "-f", "-"]
+    args = [str(command), "-n", "-M", "prepared", "-c", str(clients), "-T", str(max(round(seconds), 1)), "-f", "-"]
     with subprocess.Popen(
         [*args, service.database_url],
         stdin=subprocess.PIPE,

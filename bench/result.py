@@ -89,7 +89,7 @@ class Result:
         spare = self.target.spare(judged)
         if spare >= 0:
             return f"reached, {spare:.0%} to spare" if spare < 1 else f"reached, {spare + 1:.1f} times what is asked"
-        return f"missed by {-spare:.0%}"
+        return f"missed by {-spare:.0%}" if spare > -1 else f"missed, {1 - spare:.1f} times what is allowed"
 
     def document(self) -> dict[str, Any]:
         first = self.target.against if self.target and self.target.against else next(iter(self.beside), None)

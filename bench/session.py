@@ -39,10 +39,8 @@ class Session:
         self._folders = 0
 
     def __enter__(self) -> Self:
-        made = self._stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="jobtrack-bench-", dir=self.options.directory)
-        )
-        self._folder = Path(made)
+        made = tempfile.TemporaryDirectory(prefix="jobtrack-bench-", dir=self.options.directory)
+        self._folder = Path(self._stack.enter_context(made))
         # As root the database runs as another user, who must get through to its folder.
         self._folder.chmod(0o755)
         return self

@@ -132,8 +132,8 @@ class Store:
                 "runs",
                 _RUNS,
                 (
-                    f"{project}\t{jobs.id(n)}\t86400\t{self._now + DAY}\t1\t{told[0]}\t40\t{told[1]}\t30\t0\t12\t0\t0\t{{}}\t"
-                    f"0\t{made}\n"
+                    f"{project}\t{jobs.id(n)}\t86400\t{self._now + DAY}\t1\t{told[0]}\t40\t{told[1]}\t30\t0\t12\t0\t0\t"
+                    f"{{}}\t0\t{made}\n"
                     for n in chunk
                 ),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from array import array
@@ -55,48 +56,57 @@ async def open_loop(
 ) -> Timetable:
     """Send `count` requests, `rate` a second, over whichever connection is idle; gives when each was answered."""
     del channel
-    idle: list[Connection] = await connect_many(port, connections)
-    opened = tuple(idle)
-    in_line: deque[int] = deque()
-    answered = array("d", [math.nan]) * count
-    statuses = array("i", [0]) * count
-    left = count
-    all_done = asyncio.Event()
-
-    def send(n: int, connection: Connection) -> None:
-        def done(answer: Answer) -> None:
-            nonlocal left
-            answered[n], statuses[n] = answer.at, answer.status
-            left -= 1
-            if left == 0:
-                all_done.set()
-            elif in_line:
-                send(in_line.popleft(), connection)
-            else:
-                idle.append(connection)
-
-        connection.send(requests[n % len(requests)], done)
-
+    opened = await connect_many(port, connections)
     began = time.monotonic() + 0.01
     due = array("d", (began + n / rate for n in range(count)))
+    line = _Line(opened, requests, count)
     n = 0
     while n < count:
         now = time.monotonic()
         while n < count and due[n] <= now:
-            if idle:
-                send(n, idle.pop())
-            else:
-                in_line.append(n)
+            line.join(n)
             n += 1
         if n < count:
             await asyncio.sleep(max(due[n] - time.monotonic(), 0))
-    try:
-        await asyncio.wait_for(all_done.wait(), _LAST_ANSWERS_SECONDS)
-    except TimeoutError:
-        pass  # What is missing stays NaN with status 0, and is told.
+    # What is missing after that stays NaN with status 0, and is told.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(line.all_done.wait(), _LAST_ANSWERS_SECONDS)
     for connection in opened:
         connection.close()
-    return Timetable(due, answered, statuses)
+    return Timetable(due, line.answered, line.statuses)
+
+
+class _Line:
+    """Requests that are due, and the connections that take them as soon as they are idle."""
+
+    def __init__(self, connections: Sequence[Connection], requests: Sequence[bytes], count: int) -> None:
+        self._idle = list(connections)
+        self._requests = requests
+        self._in_line: deque[int] = deque()
+        self._left = count
+        self.answered = array("d", [math.nan]) * count
+        self.statuses = array("i", [0]) * count
+        self.all_done = asyncio.Event()
+
+    def join(self, n: int) -> None:
+        """Send the request, or let it wait for a connection."""
+        if self._idle:
+            self._send(n, self._idle.pop())
+        else:
+            self._in_line.append(n)
+
+    def _send(self, n: int, connection: Connection) -> None:
+        def done(answer: Answer) -> None:
+            self.answered[n], self.statuses[n] = answer.at, answer.status
+            self._left -= 1
+            if self._left == 0:
+                self.all_done.set()
+            elif self._in_line:
+                self._send(self._in_line.popleft(), connection)
+            else:
+                self._idle.append(connection)
+
+        connection.send(self._requests[n % len(self._requests)], done)
 
 
 @dataclass(frozen=True, slots=True)
