@@ -16,6 +16,7 @@ from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
 from app.web.edge import Edge
 from app.web.errors import install
+from app.web.hot import HotRoutes, hot_routes
 from app.web.telemetry import HttpMetrics, Telemetry
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -29,25 +30,29 @@ def create_app(
     telemetry: HttpMetrics | None = None,
     lifespan: Lifespan | None = None,
     speak: tuple[str, ...] | None = None,
+    hot: bool = True,
 ) -> FastAPI:
     """Build the application, with the dialects that it is to speak: all, or those named.
 
-    Nothing is opened here; whoever built the services starts and stops them.
+    Without `hot` every route takes the framework's way. Nothing is opened here; whoever built the services starts and
+    stops them.
     """
     # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
     app = FastAPI(
         title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.services = services
+    found = dialects.discover(speak)
+    routers = [*native.ROUTERS, *(dialect.router for dialect in found)]
+    if hot:
+        # Within the edge and the telemetry: what they do is done for hot routes as well.
+        app.add_middleware(HotRoutes, hot_routes(routers))
     if telemetry is not None:
         # Within the edge, which makes a GET of a HEAD: what is timed is what the route did.
         app.add_middleware(Telemetry, telemetry)
     app.add_middleware(Edge)
-    for router in native.ROUTERS:
+    for router in routers:
         app.include_router(router)
-    found = dialects.discover(speak)
-    for dialect in found:
-        app.include_router(dialect.router)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
     app.include_router(make_pages(titles, partial(_documents, speak)))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

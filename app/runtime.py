@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from uuid import uuid4
 
+from app.api.render import render_detail, render_summary
+from app.core.bodies import Bodies
 from app.core.bulk import Bulk
 from app.core.health import Health
 from app.core.history import History
@@ -29,6 +31,7 @@ from app.live.creations import CreateRequest
 from app.live.event_stream import EventStream
 from app.live.group_writer import GroupWriter
 from app.live.read_batcher import ReadBatcher
+from app.live.renderings import Renderings
 from app.live.service import Service
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
@@ -54,7 +57,15 @@ class Runtime:
         self.stream = EventStream(self.database)
         origin = uuid4().hex
         keys = Keys(self.database)
-        self.sweep = Sweep(self.database, self.waiters, self.claimers, metrics.observe_sweep)
+        reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
+        full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
+        versions: ReadBatcher[JobKey, int] = ReadBatcher(self.database, job_rows.select_versions)
+        details = Renderings(full_reads, versions, render_detail)
+        summaries = Renderings(reads, versions, render_summary)
+        self._renderings = (details, summaries)
+        self.sweep = Sweep(
+            versions, self.database, self.waiters, self.claimers, self._renderings, metrics.observe_sweep
+        )
         listeners = Listeners(
             changed=self._changed,
             offered=self.claimers.offer,
@@ -73,14 +84,13 @@ class Runtime:
             announce,
             weigh=worker_calls.rows_of,
         )
-        reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
-        full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
         leases = Leases(self.database, calls, self.claimers, announce, metrics.count_stale)
         queues = Queues(self.database)
         lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
+            bodies=Bodies(details, summaries, versions),
             lists=lists,
             bulk=Bulk(self.database, jobs, lists, announce),
             leases=leases,
@@ -108,6 +118,8 @@ class Runtime:
         )
 
     def _changed(self, keys: Iterable[JobKey]) -> None:
+        for renderings in self._renderings:
+            renderings.doubt(keys)
         self.waiters.wake(keys)
         self.stream.changed(keys)
 

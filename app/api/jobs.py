@@ -1,24 +1,23 @@
 """Jobs: create, read (and wait for one), rerun, cancel, delete."""
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
 from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
-from app.api.render import LARGE, created_document, job_document, json_response
+from app.api.render import created_document, job_document, json_response
 from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
 from app.core.statuses import Until
-from app.domain.errors import NotFoundError
-from app.domain.job import Created, Job
+from app.domain.job import Created, JobKey
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState
 from app.web.auth import check_scope, requires
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
+from app.web.hot import hot
 from app.web.idempotency import idempotency_of
 from app.web.params import check_queue, job_id_of
 
@@ -59,6 +58,7 @@ _CONDITIONS: list[dict[str, Any]] = [
     response_model=JobCreated,
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
 )
+@hot
 async def create(
     request: Request,
     caller: Submitter,
@@ -85,6 +85,7 @@ async def create(
     },
     openapi_extra={"parameters": _CONDITIONS},
 )
+@hot
 async def get_job(
     request: Request,
     caller: Reader,
@@ -96,51 +97,40 @@ async def get_job(
     ] = None,
 ) -> Response:
     """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
-    parsed = job_id_of(job_id)
+    key = (caller.project_id, job_id_of(job_id))
     asked = wait if wait is not None else preferred_wait(request)
     seconds = wait_seconds(asked)
     headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
     if asked is not None:
         headers["Preference-Applied"] = f"wait={seconds}"
-    if "if-none-match" in request.headers:
-        job = await while_connected(request, _changed(request, services, (caller.project_id, parsed), seconds))
-    else:
-        job = await while_connected(request, _ended(services, (caller.project_id, parsed), seconds))
-    headers["ETag"] = etag_of(job.version)
-    if known_version(request, job.version):
+    conditional = "if-none-match" in request.headers
+    if seconds > 0:
+        wish = _changed(request, services, key, seconds) if conditional else _ended(services, key, seconds)
+        await while_connected(request, wish)
+    if conditional:
+        version = await services.bodies.version(*key)
+        if known_version(request, version):
+            return Response(None, 304, {**headers, "ETag": etag_of(version)})
+    found = await services.bodies.detail(*key)
+    headers["ETag"] = etag_of(found.version)
+    if conditional and known_version(request, found.version):
         return Response(None, 304, headers)
-    return json_response(job_document(job, LARGE), 200, headers)
+    return Response(found.body, 200, headers, "application/json")
 
 
-async def _ended(services: CoreServices, key: tuple[UUID, UUID], seconds: int) -> Job:
-    """Give the job, once it has ended or the time is over."""
+async def _ended(services: CoreServices, key: JobKey, seconds: int) -> None:
+    """Wait until the job has ended or the time is over."""
     project_id, job_id = key
-    if seconds == 0:
-        return await services.jobs.get(project_id, job_id, documents=True)
-    found = await services.statuses.wait(project_id, [job_id], seconds=seconds, documents=True)
-    if job_id not in found:
-        raise NotFoundError("There is no such job.")
-    return found[job_id]
+    await services.statuses.wait(project_id, [job_id], seconds=seconds)
 
 
-async def _changed(request: Request, services: CoreServices, key: tuple[UUID, UUID], seconds: int) -> Job:
-    """Give the job, once it is another version than the client knows or the time is over.
-
-    The large parts are read only for an answer that shows them: most of these calls end as 304.
-    """
+async def _changed(request: Request, services: CoreServices, key: JobKey, seconds: int) -> None:
+    """Wait until the job is another version than the client knows, or the time is over."""
     project_id, job_id = key
     job = await services.jobs.get(project_id, job_id)
-    if known_version(request, job.version) and not job.terminal and seconds > 0:
+    if known_version(request, job.version) and not job.terminal:
         versions = {job_id: job.version}
-        found = await services.statuses.wait(
-            project_id, [job_id], seconds=seconds, until=Until.CHANGE, versions=versions
-        )
-        if job_id not in found:
-            raise NotFoundError("There is no such job.")
-        job = found[job_id]
-    if known_version(request, job.version):
-        return job
-    return await services.jobs.get(project_id, job_id, documents=True)
+        await services.statuses.wait(project_id, [job_id], seconds=seconds, until=Until.CHANGE, versions=versions)
 
 
 @jobs.post(

@@ -72,6 +72,16 @@ def job_document(job: Job, include: Collection[str] = ()) -> dict[str, Any]:
     return document
 
 
+def render_summary(job: Job) -> bytes:
+    """Write a job without its large parts."""
+    return to_json(job_document(job))
+
+
+def render_detail(job: Job) -> bytes:
+    """Write a job with its large parts."""
+    return to_json(job_document(job, LARGE))
+
+
 def lease_document(lease: Lease) -> dict[str, Any]:
     """Describe a lease with its token."""
     return {"token": str(lease.token), "expires_in_seconds": lease.expires_in_seconds}

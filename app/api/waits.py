@@ -1,5 +1,6 @@
 """Waiting for many jobs at once; with `wait: 0` the batch read."""
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.deps import CoreServices
+from app.web.deps import CoreServices, Services
+from app.web.hot import hot
 from app.web.streaming import held_json_response
 
 waits = router("Jobs")
@@ -30,6 +32,7 @@ _EXAMPLE = {"ids": ["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"], "until": "all", "wa
     response_model=Waited,
     responses={200: {"description": "Their states. White space may come before the JSON."}, **problems(body=True)},
 )
+@hot
 async def wait_for_jobs(
     request: Request,
     caller: Annotated[Principal, requires(Scope.READ)],
@@ -45,15 +48,14 @@ async def wait_for_jobs(
     versions = {job_id: v for text, v in asked.versions.items() if (job_id := parse_id(text)) is not None}
     include = {name.value for name in asked.include}
 
-    def render(found: dict[UUID, Job]) -> bytes:
-        known = [text for text in texts if ids.get(text) in found]
-        return to_json(
-            {
-                "jobs": [job_document(found[ids[text]], include) for text in known],
-                "not_found": [text for text in texts if ids.get(text) not in found],
-            }
-        )
+    def render(found: Mapping[UUID, Job]) -> bytes:
+        shown = {id_: _document(services, job, include) for id_, job in found.items()}
+        return _body(texts, ids, shown)
 
+    if asked.wait == 0 and not include:
+        read = await services.bodies.summaries(caller.project_id, list(ids.values()))
+        shown = {id_: rendering.body for id_, rendering in read.items()}
+        return Response(_body(texts, ids, shown), media_type="application/json")
     wait = services.statuses.wait(
         caller.project_id,
         list(ids.values()),
@@ -63,3 +65,15 @@ async def wait_for_jobs(
         documents=bool(include),
     )
     return await held_json_response(request, wait, render)
+
+
+def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
+    """Write one job; one without its large parts is written once for all who wait for it."""
+    return to_json(job_document(job, include)) if include else services.bodies.summary_of(job)
+
+
+def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes]) -> bytes:
+    """Put the jobs together, in the order in which they were asked for."""
+    jobs = [shown[ids[text]] for text in texts if ids.get(text) in shown]
+    not_found = [text for text in texts if ids.get(text) not in shown]
+    return b'{"jobs":[' + b",".join(jobs) + b'],"not_found":' + to_json(not_found) + b"}"

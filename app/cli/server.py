@@ -41,6 +41,7 @@ class Serving:
     pool_size: int
     dialects: tuple[str, ...] | None = None
     """Which vendors' APIs to speak; None: all."""
+    hot_routes: bool = True
 
 
 class DrainingServer(uvicorn.Server):
@@ -102,7 +103,7 @@ def serve_until_signal(
         await runtime.start()
         try:
             config = uvicorn.Config(
-                create_app(runtime.services, telemetry=runtime.telemetry, speak=speak),
+                create_app(runtime.services, telemetry=runtime.telemetry, speak=speak, hot=serving.hot_routes),
                 lifespan="off",
                 # Ours stands already; and the access log would cost more than the request.
                 log_config=None,

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import chain
 from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import claims, jobs
+from app.db import claims
 from app.db.engine import Database
 from app.domain.job import ClaimFilter, JobKey
 from app.live.claimers import Claimers
+from app.live.read_batcher import ReadBatcher
+from app.live.renderings import Renderings
 from app.live.service import Loop
 from app.live.waiters import Waiters
 
@@ -22,15 +25,19 @@ class Sweep(Loop):
 
     def __init__(
         self,
+        versions: ReadBatcher[JobKey, int],
         database: Database,
         waiters: Waiters,
         claimers: Claimers,
+        renderings: Collection[Renderings] = (),
         observe: Callable[[float, int], None] = lambda _, __: None,
     ) -> None:
         super().__init__("sweep")
+        self._versions = versions
         self._database = database
         self._waiters = waiters
         self._claimers = claimers
+        self._renderings = renderings
         self._observe = observe
         self._now = asyncio.Event()
         self.late_wakeups = 0
@@ -50,18 +57,18 @@ class Sweep(Loop):
     async def look(self) -> None:
         """Re-check everything that is watched now."""
         began, late = monotonic(), 0
-        if keys := self._waiters.watched():
-            late = self._waiters.wake_outdated(await self._versions(keys))
-            self.late_wakeups += late
+        asked_at = asyncio.get_running_loop().time()
+        watched, served = self._waiters.watched(), [renderings.used() for renderings in self._renderings]
+        if keys := list(dict.fromkeys(chain(watched, *served))):
+            versions = await self._versions.get_many(keys)
+            if watched:
+                late = self._waiters.wake_outdated(versions)
+                self.late_wakeups += late
+            for renderings, used in zip(self._renderings, served, strict=True):
+                renderings.confirm(used, versions, asked_at)
         if filters := self._claimers.filters():
             self._claimers.wake_filters(await self._offers(filters))
         self._observe(monotonic() - began, late)
-
-    async def _versions(self, keys: list[JobKey]) -> dict[JobKey, int]:
-        async def work(connection: AsyncConnection) -> dict[JobKey, int]:
-            return await jobs.select_versions(connection, keys)
-
-        return await self._database.read(work)
 
     async def _offers(self, filters: list[ClaimFilter]) -> list[ClaimFilter]:
         async def work(connection: AsyncConnection) -> list[ClaimFilter]:

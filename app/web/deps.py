@@ -9,6 +9,7 @@ from app.domain.principal import Principal
 
 if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
+    from app.core.bodies import Bodies
     from app.core.bulk import Bulk
     from app.core.health import Health
     from app.core.history import History
@@ -29,6 +30,7 @@ class Services:
     """The core as the edges see it; the runtime builds one and `create_app` keeps it in `app.state.services`."""
 
     jobs: "Jobs"
+    bodies: "Bodies"
     lists: "JobLists"
     bulk: "Bulk"
     leases: "Leases"

@@ -4,9 +4,9 @@ No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client,
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.ids import new_id
@@ -26,8 +26,7 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
+        request_id = _given_id(scope) or str(new_id())
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         is_head = scope["method"] == "HEAD"
@@ -36,13 +35,38 @@ class Edge:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                # Files may be kept and asked about; everything else is somebody's data.
-                headers.setdefault("Cache-Control", "no-cache" if scope["path"].startswith("/static/") else "no-store")
-                headers.setdefault("X-Content-Type-Options", "nosniff")
+                message["headers"] = _dressed(message["headers"], request_id, scope["path"])
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
         await self.app(scope, receive, dressed)
+
+
+def _given_id(scope: Scope) -> str | None:
+    """Read the caller's own id, if it is a decent one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            return given if _REQUEST_ID.fullmatch(given) else None
+    return None
+
+
+def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str, path: str) -> list[tuple[bytes, bytes]]:
+    """Add the headers that every answer has. On plain lists: this is on the way of every answer there is."""
+    dressed = [(b"x-request-id", request_id.encode("latin-1"))]
+    kept = marked = False
+    for name, value in headers:
+        if name == b"cache-control":
+            kept = True
+        elif name == b"x-content-type-options":
+            marked = True
+        elif name == b"x-request-id":
+            continue
+        dressed.append((name, value))
+    if not kept:
+        # Files may be kept and asked about; everything else is somebody's data.
+        dressed.append((b"cache-control", b"no-cache" if path.startswith("/static/") else b"no-store"))
+    if not marked:
+        dressed.append((b"x-content-type-options", b"nosniff"))
+    return dressed

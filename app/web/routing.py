@@ -6,6 +6,7 @@ The order is the promise: 401 and 403 come before the first byte of a body is re
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from app.domain.errors import FieldError, InvalidError, MalformedError, NotFound
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.errors import Render, as_jobtrack_error
+from app.web.hot import bind
 
 log = logging.getLogger(__name__)
 
@@ -53,43 +55,68 @@ def guarded_route(
     finds the key, `body` says what bodies may be, and `render` shapes every error. What takes longer than
     `deadline_seconds` is answered as if the database were away; None waits as long as the database is allowed to take.
     """
+    edge = _Edge(render, credentials, body, deadline_seconds)
 
     class GuardedRoute(APIRoute):
         """A route of this edge."""
 
         def get_route_handler(self) -> _Handler:
-            inner = super().get_route_handler()
-            scopes = scopes_of(self.dependant)
-            is_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
-            takes_json = self.body_field is not None and not is_form
+            """Give what answers a request, with the framework's own way of calling the function."""
+            return _answering(self, edge, super().get_route_handler())
 
-            async def guarded(request: Request) -> Response:
-                if scopes:
-                    check_scope(await authenticate(request, credentials), *scopes)
-                check_path(request)
-                check_query(request)
-                if takes_json:
-                    return await inner(await _read_json(request, body))
-                if is_form:
-                    request._receive = _limited(request.receive, body)  # noqa: SLF001
-                return await inner(request)
-
-            in_time = guarded if deadline_seconds is None else _within(guarded, deadline_seconds)
-
-            async def handle(request: Request) -> Response:
-                try:
-                    return await in_time(request)
-                except ClientDisconnect:
-                    return Response(status_code=CLIENT_GONE)
-                except Exception as error:
-                    known = as_jobtrack_error(error)
-                    if known.code == "internal_error":
-                        log.exception("A request failed unexpectedly: %s %s", request.method, self.path)
-                    return render(request, known)
-
-            return handle
+        def hot_handler(self) -> _Handler:
+            """Give what answers a request, calling the function directly; see `hot`."""
+            return _answering(self, edge, bind(self))
 
     return GuardedRoute
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What the routes of one edge have in common."""
+
+    render: Render
+    credentials: Credentials
+    body: BodyRules
+    deadline_seconds: float | None
+
+
+def _answering(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
+    """Put the guards around what calls a route's function, and the renderer around the guards."""
+    guarded = _guarded(route, edge, inner)
+    in_time = guarded if edge.deadline_seconds is None else _within(guarded, edge.deadline_seconds)
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await in_time(request)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        except Exception as error:
+            known = as_jobtrack_error(error)
+            if known.code == "internal_error":
+                log.exception("A request failed unexpectedly: %s %s", request.method, route.path)
+            return edge.render(request, known)
+
+    return handle
+
+
+def _guarded(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
+    scopes = scopes_of(route.dependant)
+    is_form = route.body_field is not None and isinstance(route.body_field.field_info, Form)
+    takes_json = route.body_field is not None and not is_form
+
+    async def guarded(request: Request) -> Response:
+        if scopes:
+            check_scope(await authenticate(request, edge.credentials), *scopes)
+        check_path(request)
+        check_query(request)
+        if takes_json:
+            return await inner(await _read_json(request, edge.body))
+        if is_form:
+            request._receive = _limited(request.receive, edge.body)  # noqa: SLF001
+        return await inner(request)
+
+    return guarded
 
 
 def _within(handler: _Handler, seconds: float) -> _Handler:
