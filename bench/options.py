@@ -23,6 +23,11 @@ class Scale:
     """Finished jobs in the tables, step by step; each is compared with `small_history`."""
     small_history: int = 10_000
     beating_jobs: int = 2_000
+    quiet_seconds: float = 10.0
+    """In which statements are counted while nothing changes: so long that the two by which they are counted hardly do.
+    """
+    window_seconds: float = 3.0
+    """Around a completion, in which its statements are counted."""
     held_seconds: float
     recovery_seconds: float = 60.0
     idle_seconds: float
@@ -47,6 +52,8 @@ SCALES: dict[Mode, Scale] = {
         beating_jobs=500,
         held_seconds=2.0,
         recovery_seconds=0.0,
+        quiet_seconds=2.0,
+        window_seconds=1.0,
         idle_seconds=3.0,
         stale_tries=2,
     ),

@@ -16,7 +16,7 @@ from bench import database, machine
 from bench.load.generator import allow_many_files
 from bench.options import Options
 from bench.result import Line, Result
-from bench.rows import reads, stale
+from bench.rows import crowd, reads, stale, waits, wakes
 from bench.session import Session
 
 Measure: TypeAlias = Callable[[Session], Iterator[Result | Line]]
@@ -35,6 +35,9 @@ class Group:
 GROUPS = (
     Group(frozenset({1, 2, 3, 4}), reads.measure, fresh=False),
     Group(frozenset({2}), stale.measure, fresh=False),
+    Group(frozenset({5}), waits.measure),
+    Group(frozenset({6}), wakes.measure),
+    Group(frozenset({7}), crowd.measure),
 )
 
 
