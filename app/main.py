@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from app import dialects
 from app.api import native
@@ -30,12 +31,10 @@ def create_app(
     telemetry: HttpMetrics | None = None,
     lifespan: Lifespan | None = None,
     speak: tuple[str, ...] | None = None,
-    hot: bool = True,
 ) -> FastAPI:
     """Build the application, with the dialects that it is to speak: all, or those named.
 
-    Without `hot` every route takes the framework's way. Nothing is opened here; whoever built the services starts and
-    stops them.
+    Nothing is opened here; whoever built the services starts and stops them.
     """
     # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
     app = FastAPI(
@@ -43,21 +42,22 @@ def create_app(
     )
     app.state.services = services
     found = dialects.discover(speak)
-    routers = [*native.ROUTERS, *(dialect.router for dialect in found)]
-    if hot:
-        # Within the edge and the telemetry: what they do is done for hot routes as well.
-        app.add_middleware(HotRoutes, hot_routes(routers))
     if telemetry is not None:
         # Within the edge, which makes a GET of a HEAD: what is timed is what the route did.
         app.add_middleware(Telemetry, telemetry)
     app.add_middleware(Edge)
-    for router in routers:
+    for router in (*native.ROUTERS, *(dialect.router for dialect in found)):
         app.include_router(router)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
     app.include_router(make_pages(titles, partial(_documents, speak)))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     install(app, render_error, {prefix: dialect.render for dialect in found for prefix in dialect.prefixes})
     return app
+
+
+def with_hot_routes(app: FastAPI, telemetry: HttpMetrics | None = None) -> ASGIApp:
+    """Put the shorter way to the busiest routes in front of the application."""
+    return HotRoutes(app, hot_routes(native.ROUTERS), telemetry)
 
 
 def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:

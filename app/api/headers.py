@@ -28,7 +28,8 @@ def known_version(request: Request, version: int) -> bool:
 
 def preferred_wait(request: Request) -> int | None:
     """Read `Prefer: wait=N` or `respond-async`; what cannot be understood is ignored, as RFC 7240 wants."""
-    for part in ",".join(request.headers.getlist("prefer")).split(","):
+    given = ",".join(request.headers.getlist("prefer"))
+    for part in given.split(",") if given else ():
         preference = part.partition(";")[0].strip()
         found = _WAIT_PREFERENCE.fullmatch(preference)
         if found:

@@ -6,7 +6,7 @@ from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
 from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
-from app.api.render import created_document, job_document, json_response
+from app.api.render import created_document, job_document, json_bytes, json_response
 from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
@@ -115,7 +115,7 @@ async def get_job(
     headers["ETag"] = etag_of(found.version)
     if conditional and known_version(request, found.version):
         return Response(None, 304, headers)
-    return Response(found.body, 200, headers, "application/json")
+    return json_bytes(found.body, headers)
 
 
 async def _ended(services: CoreServices, key: JobKey, seconds: int) -> None:

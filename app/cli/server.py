@@ -93,7 +93,7 @@ def serve_until_signal(
 ) -> None:
     """Run one serving process on the socket until a signal comes, or until the pipe from its parent is cut."""
     # Here and not above: the parent of several processes serves nothing, and every route is a second of imports.
-    from app.main import create_app
+    from app.main import create_app, with_hot_routes
 
     # From another process they come as a list.
     speak = None if serving.dialects is None else tuple(serving.dialects)
@@ -102,8 +102,9 @@ def serve_until_signal(
         runtime = Runtime(serving.database_url, listen_url=serving.listen_url, pool_size=serving.pool_size)
         await runtime.start()
         try:
+            app = create_app(runtime.services, telemetry=runtime.telemetry, speak=speak)
             config = uvicorn.Config(
-                create_app(runtime.services, telemetry=runtime.telemetry, speak=speak, hot=serving.hot_routes),
+                with_hot_routes(app, runtime.telemetry) if serving.hot_routes else app,
                 lifespan="off",
                 # Ours stands already; and the access log would cost more than the request.
                 log_config=None,

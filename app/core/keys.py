@@ -71,13 +71,21 @@ class Keys:
         self._used: set[tuple[UUID, str]] = set()
         self._changes = 0
 
+    def remembered(self, key: str) -> Principal | None:
+        """Say whose key this is, if it was checked within the last two seconds; None says nothing."""
+        known = self._remembered.get(digest_of(key))
+        if known is None or known.until <= asyncio.get_running_loop().time() or _expired(known.principal):
+            return None
+        return known.principal
+
     async def authenticate(self, key: str, address: str) -> Principal:
         """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
+        found = self.remembered(key)
+        if found is not None:
+            return found
         now = asyncio.get_running_loop().time()
         digest = digest_of(key)
         known = self._remembered.get(digest)
-        if known is not None and known.until > now and not _expired(known.principal):
-            return known.principal
         if known is None:
             # A key that was right a moment ago is never kept out by others' guesses from the same address.
             self._throttle(address, now)

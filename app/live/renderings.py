@@ -64,7 +64,8 @@ class Renderings:
 
     async def get(self, key: JobKey) -> Rendering | None:
         """Give a job's body as it is now; None if there is no such job."""
-        return self.good(key) or (await self.get_many((key,))).get(key)
+        good = self.good(key)
+        return good if good is not None else (await self.get_many((key,))).get(key)
 
     async def get_many(self, keys: Collection[JobKey]) -> dict[JobKey, Rendering]:
         """Give the bodies of jobs as they are now; unknown jobs are left out."""

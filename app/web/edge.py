@@ -26,35 +26,37 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _given_id(scope) or str(new_id())
+        request_id = request_id_of(scope)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         is_head = scope["method"] == "HEAD"
         if is_head:
             scope = {**scope, "method": "GET"}
 
-        async def dressed(message: Message) -> None:
+        async def dressed_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _dressed(message["headers"], request_id, scope["path"])
+                message["headers"] = dressed(message["headers"], request_id, scope["path"])
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app(scope, receive, dressed)
+        await self.app(scope, receive, dressed_send)
 
 
-def _given_id(scope: Scope) -> str | None:
-    """Read the caller's own id, if it is a decent one."""
+def request_id_of(scope: Scope) -> str:
+    """Give the caller's own id, if it is a decent one, or a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given: str = value.decode("latin-1")
-            return given if _REQUEST_ID.fullmatch(given) else None
-    return None
+            if _REQUEST_ID.fullmatch(given):
+                return given
+            break
+    return str(new_id())
 
 
-def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str, path: str) -> list[tuple[bytes, bytes]]:
+def dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str, path: str) -> list[tuple[bytes, bytes]]:
     """Add the headers that every answer has. On plain lists: this is on the way of every answer there is."""
-    dressed = [(b"x-request-id", request_id.encode("latin-1"))]
+    found = [(b"x-request-id", request_id.encode("latin-1"))]
     kept = marked = False
     for name, value in headers:
         if name == b"cache-control":
@@ -63,10 +65,10 @@ def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str, path: str)
             marked = True
         elif name == b"x-request-id":
             continue
-        dressed.append((name, value))
+        found.append((name, value))
     if not kept:
         # Files may be kept and asked about; everything else is somebody's data.
-        dressed.append((b"cache-control", b"no-cache" if path.startswith("/static/") else b"no-store"))
+        found.append((b"cache-control", b"no-cache" if path.startswith("/static/") else b"no-store"))
     if not marked:
-        dressed.append((b"x-content-type-options", b"nosniff"))
-    return dressed
+        found.append((b"x-content-type-options", b"nosniff"))
+    return found

@@ -12,23 +12,28 @@ answers it as it would have anyway.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from inspect import Parameter, signature
+from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast, get_args, get_type_hints
 
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Body, Depends, Path, Query, Security
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.waiting import time_waits
 from app.domain.errors import InvalidError
 from app.domain.ids import UUID_TEXT_LENGTH
 from app.web.deps import principal, services
+from app.web.edge import dressed, request_id_of
 from app.web.errors import field_errors
+from app.web.telemetry import HttpMetrics
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Response]])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-Resolve = Callable[[Request], Awaitable[Any]]
+Resolve = Callable[[Request], Any]
 
 _MARK = "__hot__"
 
@@ -64,22 +69,27 @@ def bind(route: APIRoute) -> Handler:
     """Look at a function's parameters once; gives what calls it with them. One that it cannot fill: LookupError."""
     endpoint = route.endpoint
     hints = get_type_hints(endpoint, include_extras=True)
-    parts = [(name, _resolver(route, hints[name], one)) for name, one in signature(endpoint).parameters.items()]
+    parts = {name: _resolver(route, hints[name], one) for name, one in signature(endpoint).parameters.items()}
+    plain = [(name, part) for name, part in parts.items() if not isinstance(part, _Body)]
+    bodies = [(name, part) for name, part in parts.items() if isinstance(part, _Body)]
 
     async def call(request: Request) -> Response:
-        response: Response = await endpoint(**{name: await resolve(request) for name, resolve in parts})
+        arguments = {name: resolve(request) for name, resolve in plain}
+        for name, body in bodies:
+            arguments[name] = await body.read(request)
+        response: Response = await endpoint(**arguments)
         return response
 
     return call
 
 
-def _resolver(route: APIRoute, hint: Any, parameter: Parameter) -> Resolve:
+def _resolver(route: APIRoute, hint: Any, parameter: Parameter) -> "Resolve | _Body":
     if hint is Request:
         return _the_request
     kind, *marks = get_args(hint)
     mark = next((one for one in marks if isinstance(one, Body | Depends | Path | Query)), None)
     if isinstance(mark, Security):
-        return _the_principal
+        return principal
     if isinstance(mark, Depends):
         return _DEPENDENCIES[mark.dependency.__name__]  # type: ignore[union-attr]
     if isinstance(mark, Path):
@@ -88,55 +98,49 @@ def _resolver(route: APIRoute, hint: Any, parameter: Parameter) -> Resolve:
         # There is no query, or the plain way would have been taken.
         return _constant(parameter.default)
     if isinstance(mark, Body):
-        return _body(TypeAdapter(kind))
+        return _Body(TypeAdapter(kind))
     raise LookupError(f"{route.path} cannot be hot: nothing is known of its parameter {parameter.name}")
 
 
-async def _the_request(request: Request) -> Request:
-    return request
-
-
-async def _the_principal(request: Request) -> Any:
-    return principal(request)
-
-
-async def _the_services(request: Request) -> Any:
-    return services(request)
-
-
-_DEPENDENCIES: dict[str, Resolve] = {"_services": _the_services, "_principal": _the_principal}
+_DEPENDENCIES: dict[str, Resolve] = {"_services": services, "_principal": principal}
 """By the names that `deps` gives them."""
 
 
-def _path_parameter(name: str) -> Resolve:
-    async def resolve(request: Request) -> Any:
-        return request.path_params[name]
+def _the_request(request: Request) -> Request:
+    return request
 
-    return resolve
+
+def _path_parameter(name: str) -> Resolve:
+    return lambda request: request.path_params[name]
 
 
 def _constant(value: Any) -> Resolve:
-    async def resolve(_: Request) -> Any:
-        return value
-
-    return resolve
+    return lambda _: value
 
 
-def _body(adapter: TypeAdapter[Any]) -> Resolve:
-    async def resolve(request: Request) -> Any:
+class _Body:
+    """A parameter that is the request's body."""
+
+    def __init__(self, adapter: TypeAdapter[Any]) -> None:
+        self._adapter = adapter
+
+    async def read(self, request: Request) -> Any:
+        """Validate what was parsed already."""
         try:
-            return adapter.validate_python(await request.json())
+            return self._adapter.validate_python(await request.json())
         except ValidationError as error:
             raise InvalidError("The request is not valid.", field_errors(error.errors())) from None
 
-    return resolve
-
 
 class HotRoutes:
-    """The layer in front of the router that answers hot routes by itself and passes everything else on."""
+    """The application's outermost layer: it answers hot routes by itself and passes everything else on.
 
-    def __init__(self, app: ASGIApp, routes: Iterable[HotRoute]) -> None:
+    What the edge and the telemetry do for all others, they do for these here, by the same functions.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[HotRoute], metrics: HttpMetrics | None = None) -> None:
         self.app = app
+        self._metrics = metrics
         # By method and by the steps of the path, with None for the one that is an id.
         self._handlers: dict[tuple[str, tuple[str | None, ...]], tuple[HotRoute, Handler, str | None]] = {}
         self._places: dict[int, int] = {}
@@ -159,12 +163,21 @@ class HotRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
-        found = self._find(scope) if scope["type"] == "http" else None
-        if found is None:
+        handler = self._find(scope) if scope["type"] == "http" else None
+        if handler is None:
             await self.app(scope, receive, send)
             return
-        response = await found(Request(scope, receive, send))
-        await response(scope, receive, send)
+        began, waited, metrics = perf_counter(), time_waits(), self._metrics
+        # What the framework would have put there.
+        scope["app"] = self.app
+        scope["state"] = {"request_id": request_id_of(scope)}
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, partial(_dressed_send, scope, send))
+        if metrics is not None:
+            seconds = waited.seconds()
+            metrics.answered(scope, response.status_code, perf_counter() - began - seconds)
+            if seconds:
+                metrics.waited(scope, seconds)
 
     def _find(self, scope: Scope) -> Handler | None:
         if scope["query_string"] or b"%" in scope["raw_path"]:
@@ -183,3 +196,9 @@ class HotRoutes:
         # What metrics are told by.
         scope["route"] = entry[0]
         return entry[1]
+
+
+async def _dressed_send(scope: Scope, send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = dressed(message["headers"], scope["state"]["request_id"], scope["path"])
+    await send(message)

@@ -55,9 +55,8 @@ def door(wanted: Wanted) -> Door:
         async def authenticate(*_: str) -> Principal:
             return principal
 
-        app = create_app(
-            cast("Services", SimpleNamespace(keys=SimpleNamespace(authenticate=authenticate), leases=wanted))
-        )
+        keys = SimpleNamespace(authenticate=authenticate, remembered=lambda _: None)
+        app = create_app(cast("Services", SimpleNamespace(keys=keys, leases=wanted)))
         headers = {"Authorization": "Bearer any"}
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://app", headers=headers
