@@ -108,14 +108,16 @@ async def get_input(
     services: CoreServices,
     job_id: JobIdText,
 ) -> Response:
-    """Give the input as it was sent. A worker reads it under its lease; a key that may submit needs none."""
+    """Give the input as it was sent. A worker reads it under its lease; a key that may submit in the job's queue needs
+    none, unless the input holds credentials.
+    """
     parsed = job_id_of(job_id)
-    if caller.may(Scope.SUBMIT):
-        stored = await services.inputs.open(caller.project_id, parsed)
+    token = parse_id(request.headers.get("lease-token", ""))
+    if caller.may(Scope.SUBMIT) and "lease-token" not in request.headers:
+        stored = await services.inputs.open(caller.project_id, parsed, queues=caller.queues)
+    elif token is None:
+        raise ForbiddenError("With the scope `work` alone an input is read under a lease: send its Lease-Token.")
     else:
-        token = parse_id(request.headers.get("lease-token", ""))
-        if token is None:
-            raise ForbiddenError("With the scope `work` alone an input is read under a lease: send its Lease-Token.")
         stored = await services.inputs.open_held(caller.project_id, parsed, token)
     return _answer(request, services, caller, stored)
 

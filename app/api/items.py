@@ -10,7 +10,7 @@ from app.api.schemas import ItemList
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.cursors import MAX_LENGTH, MAX_ROW, read_cursor, write_cursor
 from app.web.deps import CoreServices
 from app.web.params import job_id_of
 
@@ -45,7 +45,7 @@ async def list_items(
     page = await services.items.page(
         caller.project_id,
         parsed,
-        after=0 if cursor is None else read_cursor(cursor, *bound),
+        after=0 if cursor is None else read_cursor(cursor, *bound, most=MAX_ROW),
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
         status=status,
     )

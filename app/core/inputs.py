@@ -14,6 +14,7 @@ from app.db import inputs, jobs, transitions
 from app.db.engine import Database
 from app.db.inputs import Held
 from app.domain.errors import (
+    ForbiddenError,
     InputGoneError,
     InvalidTransitionError,
     JobtrackError,
@@ -121,13 +122,24 @@ class Inputs:
 
         try:
             return await self._database.write(work)
+        except UnavailableError:
+            # It may be the job's input now: the pruner removes it if it is not.
+            raise
         except JobtrackError:
             await self.discard(project_id, stored)
             raise
 
-    async def open(self, project_id: UUID, job_id: UUID) -> StoredInput:
-        """Say what a job's input is, to somebody who may read all inputs."""
-        return (await self._held(project_id, job_id)).stored
+    async def open(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> StoredInput:
+        """Say what a job's input is, to somebody who may read the inputs of these queues; None means all.
+
+        One that holds credentials is for the worker alone.
+        """
+        held = await self._held(project_id, job_id)
+        if queues is not None:
+            check_queue(await self._jobs.get(project_id, job_id), queues)
+        if held.stored.sensitive:
+            raise ForbiddenError("This input holds credentials: it is read under a lease, with its Lease-Token.")
+        return held.stored
 
     async def open_held(self, project_id: UUID, job_id: UUID, token: UUID) -> StoredInput:
         """Say what a job's input is, to the worker that holds it."""

@@ -35,6 +35,7 @@ from app.live.moves import changes_of, move_jobs
 from app.live.read_batcher import ReadBatcher
 from app.live.replays import reused_key_error
 
+MAX_LABELS: Final = 50
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -246,6 +247,12 @@ def _again(original: Job, wanted: _Rerun, stored: StoredInput | None) -> NewJob:
         lifetime=lifetime,
         max_attempts=original.max_attempts,
         retry=original.retry,
-        labels={**original.labels, **wanted.labels},
+        labels=_joined(original.labels, wanted.labels),
         input=stored,
     )
+
+
+def _joined(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Add labels, unless there would be more of them than a job may have."""
+    joined = {**labels, **more}
+    return joined if len(joined) <= MAX_LABELS else dict(labels)

@@ -134,8 +134,8 @@ async def drop_sensitive(connection: AsyncConnection, limit: int) -> int:
 
 
 ORPHANS = text("""
-    SELECT c.project_id, c.upload_id FROM input_chunks c
-    WHERE c.n = 0 AND c.created_at < statement_timestamp() - CAST(:age AS interval) AND NOT EXISTS (
+    SELECT DISTINCT c.project_id, c.upload_id FROM input_chunks c
+    WHERE c.created_at < statement_timestamp() - CAST(:age AS interval) AND NOT EXISTS (
         SELECT FROM inputs n WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id)
     LIMIT :limit
 """)

@@ -11,6 +11,8 @@ _POSITION_BYTES: Final = 16
 """Room for a UUID, or for a transaction and a row of it."""
 _SEAL_BYTES: Final = 8
 MAX_LENGTH: Final = 64
+MAX_ROW: Final = 2**63 - 1
+"""The highest position that is a number of the database's."""
 
 
 class InvalidCursorError(InvalidError):
@@ -29,8 +31,11 @@ def write_cursor(position: int, *bound: str) -> str:
     return base64.urlsafe_b64encode(place + _seal(place, bound)).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str, *bound: str, name: str = "cursor") -> int:
-    """Give the position in a cursor that was made for the same list and filter, and came in the parameter `name`."""
+def read_cursor(cursor: str, *bound: str, name: str = "cursor", most: int = 2**128 - 1) -> int:
+    """Give the position in a cursor that was made for the same list and filter, and came in the parameter `name`.
+
+    `most` is the highest position that there may be: the seal is no secret, so anybody can write any.
+    """
     if len(cursor) > MAX_LENGTH or not cursor.isascii():
         raise InvalidCursorError(name)
     try:
@@ -41,7 +46,10 @@ def read_cursor(cursor: str, *bound: str, name: str = "cursor") -> int:
     # Base64 has spare bits at its end; only the one spelling that we write is ours.
     if seal != _seal(place, bound) or write_cursor(int.from_bytes(place, "big"), *bound) != cursor:
         raise InvalidCursorError(name)
-    return int.from_bytes(place, "big")
+    position = int.from_bytes(place, "big")
+    if position > most:
+        raise InvalidCursorError(name)
+    return position
 
 
 def write_name_cursor(name: str, *bound: str) -> str:

@@ -19,3 +19,8 @@ def check_queue(caller: Principal, queue: str) -> None:
     """Refuse a queue that the key is not limited to."""
     if caller.queues is not None and queue not in caller.queues:
         raise ForbiddenError("The key may not use this queue.")
+
+
+def is_collection(text: str) -> bool:
+    """Whether a step of a path can name a collection: clients would take `.` and `..` out of the path."""
+    return text not in {".", ".."} and text.isprintable()

@@ -12,6 +12,8 @@ from app.domain.errors import MalformedError, SlowBodyError, TooLargeError, Unsu
 
 SILENCE_SECONDS: Final = 30.0
 """A hundred MiB over a slow line may take its time; a client that sends nothing for this long is gone."""
+UPLOAD_SECONDS: Final = 3_600.0
+"""All in all. What nobody has claimed is pruned after six hours, so an upload must be over long before."""
 INFLATED_BYTES: Final = 256 * 1024
 """How much one step of inflating gives at most: what a bomb can make us hold, and how long the loop stands still."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -38,6 +40,7 @@ async def _received(request: Request, max_bytes: int, silence_seconds: float) ->
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > max_bytes):
         raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
     size, more = 0, True
+    ends_at = asyncio.get_running_loop().time() + UPLOAD_SECONDS
     while more:
         try:
             message = await asyncio.wait_for(request.receive(), silence_seconds)
@@ -45,6 +48,8 @@ async def _received(request: Request, max_bytes: int, silence_seconds: float) ->
             raise SlowBodyError(f"Nothing of the body came for {silence_seconds:g} seconds.") from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
+        if asyncio.get_running_loop().time() > ends_at:
+            raise SlowBodyError(f"The body did not arrive within {UPLOAD_SECONDS:g} seconds.")
         piece = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(piece)

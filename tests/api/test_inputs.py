@@ -122,6 +122,16 @@ async def test_who_may_read_an_input(api: httpx.AsyncClient, create: Create, cla
     assert (await read("work", token)).status_code == 409
 
 
+async def test_key_of_another_queue_reads_no_input(api: httpx.AsyncClient, create: Create, queue: str) -> None:
+    job = await create()
+    await put(api, job["id"])
+    for queues, status in (([queue], 200), (["another"], 403)):
+        asked = {"name": "k", "scopes": ["submit"], "queues": queues}
+        key = (await api.post("/v1/keys", json=asked)).json()["key"]
+        answer = await api.get(f"/v1/jobs/{job['id']}/input", headers={"Authorization": f"Bearer {key}"})
+        assert answer.status_code == status
+
+
 async def test_what_is_too_long_by_its_own_word_is_refused_before_it_comes(
     service: ServiceProcess, create: Create
 ) -> None:

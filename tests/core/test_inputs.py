@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.core.inputs import CHUNK_BYTES, Inputs
 from app.core.retention import Retention
-from app.domain.errors import InputGoneError, TooLargeError
+from app.domain.errors import ForbiddenError, InputGoneError, TooLargeError, UnavailableError
 from app.domain.ids import new_id
 from app.domain.input import StoredInput
 from app.domain.job import NewJob
@@ -49,7 +50,8 @@ async def test_credentials_are_unreadable_once_the_job_has_ended_and_dropped_soo
 ) -> None:
     stored = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b", sensitive=True)
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=stored))).job
-    assert await core.inputs.open(PROJECT, job.id) == stored
+    with pytest.raises(ForbiddenError):
+        await core.inputs.open(PROJECT, job.id)
     await core.jobs.cancel(PROJECT, job.id, by=None)
     with pytest.raises(InputGoneError):
         await core.inputs.open(PROJECT, job.id)
@@ -74,3 +76,23 @@ async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: S
     await finish(Retention(runtime.database, lambda _: None))
     assert await count(runtime.database, "input_chunks") == 2
     assert await content(core.inputs, await core.inputs.open(PROJECT, job.id)) == b"x" * 9
+
+
+async def test_input_that_may_have_been_stored_is_kept(
+    runtime: Runtime,  # noqa: F811
+    core: Services,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
+    stored = await core.inputs.receive(PROJECT, pieces(5), content_type="a/b")
+    write = runtime.database.write
+
+    async def commits_and_loses_the_answer(work: Any) -> Any:
+        await write(work)
+        raise UnavailableError("The database did not confirm the change; it may have been made.")
+
+    monkeypatch.setattr(runtime.database, "write", commits_and_loses_the_answer)
+    with pytest.raises(UnavailableError):
+        await core.inputs.put(PROJECT, job.id, stored)
+    monkeypatch.undo()
+    assert await content(core.inputs, await core.inputs.open(PROJECT, job.id)) == b"xxxxx"

@@ -130,6 +130,7 @@ async def test_secrets_are_for_the_worker_alone_and_go_with_the_job(
 
         asked = {"worker": "w", "job_ids": [job_id], "max": 1}
         token = (await api.post("/v1/claims", json=asked)).json()["jobs"][0]["lease"]["token"]
+        assert (await api.get(f"/v1/jobs/{job_id}/input")).status_code == 403, "not even the first key, without a lease"
         worker = await key_with(api, "work") | {"Lease-Token": token}
         assert (await api.get(f"/v1/jobs/{job_id}/input", headers=worker)).json() == sent
         await api.post(f"/v1/jobs/{job_id}/complete", json={"token": token})

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pytest
 
 from tests.dialects.conftest import Work
 
@@ -24,8 +25,13 @@ async def test_credentials_are_for_the_worker_alone(api: httpx.AsyncClient, work
         "parameters": {
             "gpt4o_api_key": SECRET,
             "lang": "en",
-            "webhook_configurations": [{"webhook_url": "https://example.org", "webhook_signing_secret": SECRET}],
-        }
+            "max_pages": 7,
+            "http_proxy": None,
+            "input_url": f"https://u:{SECRET}@example.org",
+            "webhook_configurations": [{"webhook_url": f"https://{SECRET}", "webhook_signing_secret": SECRET}],
+        },
+        "resource_info": {"Password": SECRET},
+        "notes": [SECRET],
     }
     job_id = (await create(api, job_config=config, item_ids=["a"]))["id"]
     key = (await api.post("/v1/keys", json={"name": "k", "scopes": ["read"]})).json()["key"]
@@ -33,14 +39,14 @@ async def test_credentials_are_for_the_worker_alone(api: httpx.AsyncClient, work
     seen = await api.get(f"/v1/jobs/{job_id}", headers=reader)
     assert SECRET not in seen.text
     shown = seen.json()["payload"]["job_config"]["parameters"]
-    assert shown == {"lang": "en", "webhook_configurations": [{"webhook_url": "https://example.org"}]}
+    assert shown == {"lang": "en", "max_pages": 7, "http_proxy": None, "webhook_configurations": [{}]}
     assert (await api.get(f"/v1/jobs/{job_id}/input", headers=reader)).status_code == 403
     token = await work.claim(job_id)
     got = await api.get(f"/v1/jobs/{job_id}/input", headers={"Lease-Token": token})
     assert got.json()["job_config"] == config
     await work.say(job_id, "report", token, items=[{"key": "a", "status": "completed"}])
     results = await api.get(f"{BASE}/items/{job_id}.a/processing-results", headers=reader)
-    assert results.json()["processing_results"][0]["job_config"] == {"parameters": shown}
+    assert results.json()["processing_results"][0]["job_config"]["parameters"] == shown
     assert SECRET not in results.text
     await work.say(job_id, "complete", token)
     assert (await api.get(f"/v1/jobs/{job_id}/input")).status_code == 409
@@ -51,6 +57,16 @@ async def test_without_credentials_there_is_no_input_and_a_rerun_is_free(api: ht
     assert (await api.get(f"/v1/jobs/{job_id}/input")).status_code == 404
     await work.finish(job_id)
     assert (await api.post(f"/v1/jobs/{job_id}/rerun")).status_code == 201
+
+
+@pytest.mark.parametrize("hole", ["id", "status", "project_id", "user_id"])
+async def test_classification_with_a_hole_is_refused(api: httpx.AsyncClient, hole: str) -> None:
+    config = {"id": "c", "project_id": "p", "user_id": "u", "status": "PENDING", "rules": []}
+    assert (await create(api, job_config=config, directory_id="d"))["job_type"] == "classify"
+    del config[hole]
+    answer = await api.post(BASE, json={"job_config": config, "directory_id": "d"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][-1] == hole
 
 
 async def test_reason_of_a_cancel_and_the_namespace_are_kept(api: httpx.AsyncClient) -> None:

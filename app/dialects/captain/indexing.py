@@ -18,7 +18,7 @@ from app.web.auth import requires
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared
 from app.web.idempotency import idempotency_of, idempotency_of_upload
-from app.web.params import check_queue
+from app.web.params import check_queue, is_collection
 from app.web.uploads import limited_stream
 
 BASE = "/v2"
@@ -69,7 +69,7 @@ def _started(job: Job) -> Response:
 
 
 def _collection_of(name: str) -> str:
-    if len(name) > MAX_COLLECTION_LENGTH:
+    if len(name) > MAX_COLLECTION_LENGTH or not is_collection(name):
         raise NotFoundError("There is nothing at this path.")
     return name
 

@@ -167,7 +167,7 @@ def result(job: Job) -> wire.JobResult:
 def billing(job: Job) -> wire.JobBilling | None:
     """Give the bill whole, or none: one hole in it breaks the whole response in the vendor's client."""
     try:
-        return wire.JobBilling.model_validate(None if job.documents is None else job.documents.billing)
+        return wire.JobBilling.model_validate(None if job.documents is None else job.documents.billing, strict=True)
     except ValidationError:
         return None
 

@@ -18,7 +18,7 @@ from app.web.auth import requires
 from app.web.body import BodyRules
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared, render_detail
-from app.web.params import check_queue, job_id_of
+from app.web.params import check_queue, is_collection, job_id_of
 from app.web.routing import guarded_route
 from app.web.uploads import limited_stream
 
@@ -64,7 +64,7 @@ def render(request: Request, error: JobtrackError) -> Response:
 
 def collection_of(text: str) -> str:
     """Read a collection's id: any text will do but the vendor's own words."""
-    if text in RESERVED or len(text) > MAX_COLLECTION_LENGTH:
+    if text in RESERVED or len(text) > MAX_COLLECTION_LENGTH or not is_collection(text):
         raise NotFoundError("There is nothing at this path.")
     return text
 
@@ -200,7 +200,7 @@ async def list_jobs(
     caller: Caller,
     limit: Annotated[int, Query(ge=1, le=MAX_INT, description="The most jobs; more than 1,000 are 1,000.")] = 100,
 ) -> Response:
-    """List the newest jobs of this collection, and of none."""
+    """List the newest jobs of this collection, and of none, among the project's newest 10,000."""
     wanted = JobFilter(collection=collection_of(collection_id), or_no_collection=True)
-    page = await services.lists.page(caller.project_id, wanted, limit=min(limit, MOST_LISTED))
+    page = await services.lists.page_by_offset(caller.project_id, wanted, offset=0, limit=min(limit, MOST_LISTED))
     return _answer(translate.job_list(page.jobs))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
+from urllib.parse import quote
 
 from app.dialects.docent import wire
 from app.domain.ids import new_id
@@ -71,7 +72,7 @@ def enqueued(job: Job, collection_id: str) -> wire.Enqueued:
     return wire.Enqueued(
         job_id=str(job.id),
         status="enqueued",
-        status_url=f"/rest/{collection_id}/agent_runs/jobs/{job.id}",
+        status_url=f"/rest/{quote(collection_id, safe='')}/agent_runs/jobs/{job.id}",
         message="The upload is queued for ingestion.",
     )
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from app.dialects.immuta import wire
-from app.domain.errors import InvalidError, JobtrackError
+from app.domain.errors import FieldError, InvalidError, JobtrackError
 from app.domain.job import Job
 from app.domain.principal import Principal
 from app.domain.states import JobState
@@ -73,8 +73,7 @@ def error_body(error: JobtrackError) -> wire.ErrorBody:
     # Python 3.13 renamed the phrase of 422; the vendor's server says what it has always been.
     phrase = "Unprocessable Entity" if code == 422 else phrase
     if isinstance(error, InvalidError):
-        problems = [
-            wire.Problem(code=e.code, path=e.pointer, message=e.message) for e in error.errors[:MAX_FIELD_ERRORS]
-        ]
+        places = error.errors[:MAX_FIELD_ERRORS] or (FieldError("", "invalid", error.message),)
+        problems = [wire.Problem(code=e.code, path=e.pointer, message=e.message) for e in places]
         return wire.InvalidBody(status_code=code, error=phrase, message=error.message, validation=problems)
     return wire.ErrorBody(status_code=code, error=phrase, message=error.message)

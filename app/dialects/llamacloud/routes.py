@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.dialects.llamacloud import translate, wire
 from app.domain.errors import AlreadyTerminalError, FieldError, InvalidError, NotFoundError
 from app.domain.ids import parse_id
-from app.domain.item import Item
+from app.domain.item import Item, ItemStatus
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
@@ -27,6 +27,8 @@ PREFIXES = (BASE,)
 MOST_BATCHES = 1_000
 """Among how many of the newest batches an item is looked for by an id of the client's own."""
 
+MOST_RESULTS = 20
+"""How many results of one item are given, the newest."""
 MAX_INT = 2_147_483_647
 _ERRORS = {
     400: "The body is not JSON.",
@@ -224,15 +226,17 @@ async def get_processing_results(
     caller: Caller,
     job_type: Annotated[wire.JobType | None, Query()] = None,
 ) -> Response:
-    """Get what jobs made of a file: of `<job id>.<key>` that job alone, of an id given at creation the newest 1,000
-    batches that have it.
+    """Get what jobs made of a file: of `<job id>.<key>` that job alone, of an id given at creation the newest 20
+    results among the newest 1,000 batches.
     """
     found = await _find_item(services, caller, item_id)
-    jobs = await services.jobs.get_many(caller.project_id, found, documents=True)
-    pairs = [(jobs[job_id], item) for job_id, item in found.items() if job_id in jobs]
-    if not pairs:
+    if not found:
         raise NotFoundError("There is no such item.")
-    return _answer(translate.processing_results(item_id, pairs, job_type))
+    # The configurations stand in payloads, which may be large: no more of them than fit into memory.
+    done = [job_id for job_id, item in found.items() if item.status is ItemStatus.COMPLETED][:MOST_RESULTS]
+    jobs = await services.jobs.get_many(caller.project_id, done, documents=True)
+    pairs = [(jobs[job_id], found[job_id]) for job_id in done if job_id in jobs]
+    return _answer(translate.processing_results(item_id, found.values(), pairs, job_type))
 
 
 async def _find_item(services: Services, caller: Principal, item_id: str) -> dict[UUID, Item]:

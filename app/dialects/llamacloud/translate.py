@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -47,37 +47,54 @@ ORIGIN: Final = ("llamacloud", "batch")
 """The label of jobs that came in through this API: only their items go by ids of the client's own."""
 NAMESPACE: Final = "temporal-namespace"
 
-SECRETS: Final = frozenset(
+SAFE_TEXTS: Final = frozenset(
     {
-        "azure_openai_key",
-        "gpt4o_api_key",
-        "http_proxy",
-        "vendor_multimodal_api_key",
-        "webhook_headers",
-        "webhook_signing_secret",
+        "correlation_id",
+        "description",
+        "id",
+        "job_name",
+        "lang",
+        "languages",
+        "mode",
+        "parent_job_execution_id",
+        "parse_mode",
+        "preset",
+        "priority",
+        "project_id",
+        "session_id",
+        "status",
+        "target_pages",
+        "type",
+        "user_id",
     }
 )
-"""The vendor's parameters that hold credentials: for the worker, not for whoever may read jobs."""
+"""The fields of a configuration whose texts anybody may read who may read jobs. In the others stand keys, addresses
+with passwords, headers, prompts: more than any list of dangerous names could keep up with.
+"""
 
 
 def new_job(asked: wire.BatchJobCreate, namespace: str | None) -> NewJob:
     """Make the job that a creation asks for, without its credentials."""
     labels = dict([ORIGIN]) | ({NAMESPACE: namespace} if namespace else {})
+    whole = asked.model_dump(mode="json", exclude_unset=True)
     return NewJob(
         id=new_id(),
         type="classify" if isinstance(asked.job_config, wire.ClassifyConfig) else "parse",
         collection=asked.directory_id,
-        payload=without_secrets(asked.model_dump(mode="json", exclude_unset=True)),
+        payload={**whole, "job_config": without_secrets(whole["job_config"])},
         labels=labels,
         items=tuple(NewItem(key=item_id) for item_id in dict.fromkeys(asked.item_ids or ())),
     )
 
 
-def without_secrets(value: Any) -> Any:
-    """Leave out what holds credentials, however deep."""
-    if isinstance(value, dict):
-        return {name: without_secrets(inner) for name, inner in value.items() if name not in SECRETS}
-    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+def without_secrets(config: Any, name: str = "") -> Any:
+    """Leave out every text of a configuration that is not known to be harmless, however deep."""
+    if isinstance(config, dict):
+        shown = {inner: without_secrets(value, inner) for inner, value in config.items()}
+        return {inner: value for inner, value in shown.items() if value is not None or config[inner] is None}
+    if isinstance(config, list):
+        return [shown for value in config if (shown := without_secrets(value, name)) is not None]
+    return None if isinstance(config, str) and name not in SAFE_TEXTS else config
 
 
 def job_filter(
@@ -179,18 +196,13 @@ def is_batch(job: Job) -> bool:
 
 
 def processing_results(
-    asked: str, found: Iterable[tuple[Job, Item]], wanted: wire.JobType | None
+    asked: str, found: Collection[Item], done: Iterable[tuple[Job, Item]], wanted: wire.JobType | None
 ) -> wire.ProcessingResults:
-    """Give what all of these jobs made of an item, newest first; the name is the newest one's."""
-    pairs = list(found)
+    """Give what these jobs made of an item, newest first; the name is the newest that there is."""
     return wire.ProcessingResults(
         item_id=asked,
-        item_name=next((item.name for _, item in pairs if item.name), None) or pairs[0][1].key,
-        processing_results=[
-            _result(asked, job, item)
-            for job, item in pairs
-            if item.status is ItemStatus.COMPLETED and wanted in (None, job_type(job))
-        ],
+        item_name=next((item.name for item in found if item.name), None) or next(iter(found)).key,
+        processing_results=[_result(asked, job, item) for job, item in done if wanted in (None, job_type(job))],
     )
 
 
