@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -39,3 +40,19 @@ def run(url: str, *statements: str) -> None:
     """Run statements outside a transaction."""
     for statement in statements:
         fetch(url, statement)
+
+
+def hold_snapshot(url: str, held: threading.Event, done: threading.Event) -> None:
+    """Keep a transaction open that sees the database as it is now, until it is done."""
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.fetchval("SELECT count(*) FROM runs")
+                held.set()
+                await asyncio.to_thread(done.wait)
+        finally:
+            await connection.close()
+
+    wait_for(hold())

@@ -16,7 +16,7 @@ from bench import database, machine
 from bench.load.generator import allow_many_files
 from bench.options import Options
 from bench.result import Line, Result
-from bench.rows import crowd, reads, stale, waits, wakes
+from bench.rows import creates, crowd, heartbeats, history, idle, items, reads, stale, waits, wakes, workers
 from bench.session import Session
 
 Measure: TypeAlias = Callable[[Session], Iterator[Result | Line]]
@@ -33,11 +33,17 @@ class Group:
 
 # The idle service comes first, and the reads after it on the same one: nothing has happened to it.
 GROUPS = (
+    Group(frozenset({13}), idle.measure),
     Group(frozenset({1, 2, 3, 4}), reads.measure, fresh=False),
     Group(frozenset({2}), stale.measure, fresh=False),
     Group(frozenset({5}), waits.measure),
     Group(frozenset({6}), wakes.measure),
     Group(frozenset({7}), crowd.measure),
+    Group(frozenset({8}), creates.measure),
+    Group(frozenset({9}), workers.measure),
+    Group(frozenset({10}), items.measure),
+    Group(frozenset({11}), history.measure),
+    Group(frozenset({12}), heartbeats.measure),
 )
 
 

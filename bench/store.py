@@ -81,6 +81,10 @@ class Store:
         database.wait_for(self._copy(jobs, state, queue, history=history))
         return jobs
 
+    def run(self, *statements: str) -> None:
+        """Run statements of the benchmark's own."""
+        database.run(self._url, *statements)
+
     async def _copy(self, jobs: Jobs, state: str, queue: str, *, history: bool) -> None:
         connection = await asyncpg.connect(self._url)
         try:

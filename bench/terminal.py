@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -38,7 +40,7 @@ def _figures(run: Run, results: list[Result]) -> Table:
     for result in results:
         low, high = result.spread
         beside = [
-            f"{name} {shown(sorted(rounds)[len(rounds) // 2])} (× {shown(result.ratio(name) or 0)})"
+            f"{name} {shown(statistics.median(rounds))} (× {shown(result.ratio(name) or 0)})"
             for name, rounds in result.beside.items()
         ]
         cells = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -36,6 +36,8 @@ async def hold(
     """
     answered = array("d", [0.0]) * len(requests)
     statuses: Counter[int] = Counter()
+    expected = -1
+    all_there = asyncio.Event()
     bytes_read = 0
     turn = 0
 
@@ -46,6 +48,8 @@ async def hold(
         nonlocal bytes_read, turn
         answered[n] = answer.at
         statuses[answer.status] += 1
+        if statuses.total() == expected:
+            all_there.set()
         bytes_read += len(answer.body)
         if repeat and answer.status == wanted:
             begin(connection, n)
@@ -60,10 +64,10 @@ async def hold(
         if turn % _WAVE == 0:
             await asyncio.sleep(_WAVE / OPENED_PER_SECOND)
     channel.send(OPEN)
-    expected: int = await channel.receive()
-    end = time.monotonic() + _LAST_ANSWERS_SECONDS
-    while statuses.total() < expected and time.monotonic() < end:
-        await asyncio.sleep(0.01)
+    expected = await channel.receive()
+    if statuses.total() < expected:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(all_there.wait(), _LAST_ANSWERS_SECONDS)
     for connection in connections:
         connection.close()
     check(statuses, wanted)

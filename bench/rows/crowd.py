@@ -47,7 +47,8 @@ def measure(session: Session) -> Iterator[Result]:
         unit="statements",
         rounds=reads,
         target=Target("at most", 3),
-        note=f"of the service in the {session.scale.window_seconds:.0f} s around, less those around a completion without waiters",
+        note=f"of the service in {session.scale.window_seconds:.0f} s, less those in as long around a completion that "
+        "nobody waits for",
     )
 
 
