@@ -1,0 +1,51 @@
+"""Two hundred idle workers and one job: one of them gets it, and the database hardly notices the others."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import event
+
+from app.domain.ids import new_id
+from app.domain.job import ClaimFilter, NewJob
+from app.runtime import Runtime
+from app.web.deps import Services
+from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+
+WORKERS = 200
+MOST_CLAIMS = 5
+
+
+class Claims:
+    """Counts the claims that reach the database."""
+
+    def __init__(self, runtime: Runtime) -> None:  # noqa: F811
+        self.sent = 0
+        event.listen(runtime.database.engine.sync_engine, "before_cursor_execute", self._count)
+
+    def _count(self, *sent: Any) -> None:
+        self.sent += "claimed AS" in sent[2]
+
+
+async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:  # noqa: F811
+    claims = Claims(runtime)
+    wanted = ClaimFilter(project_id=PROJECT)
+
+    def idle(n: int) -> Any:
+        return core.leases.claim(wanted, worker=f"w-{n}", max_jobs=1, lease_seconds=30, wait_seconds=30)
+
+    workers = [asyncio.create_task(idle(n)) for n in range(WORKERS)]
+    async with asyncio.timeout(20):
+        # Each has looked once by itself, and now they wait.
+        while claims.sent < WORKERS:
+            await asyncio.sleep(0.01)
+    claims.sent = 0
+    made = await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))
+    done, waiting = await asyncio.wait(workers, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    # Two sweeps later nobody else has been sent to look.
+    await asyncio.sleep(2.5)
+    assert [[one.job.id for one in worker.result()] for worker in done] == [[made.job.id]]
+    assert len(waiting) == WORKERS - 1
+    assert not any(worker.done() for worker in waiting)
+    assert 0 < claims.sent <= MOST_CLAIMS
+    runtime.drain()
+    assert await asyncio.gather(*waiting) == [[]] * (WORKERS - 1)
