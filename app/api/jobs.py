@@ -98,12 +98,14 @@ async def get_job(
 ) -> Response:
     """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
     key = (caller.project_id, job_id_of(job_id))
-    asked = wait if wait is not None else preferred_wait(request)
+    # On the raw names: most requests have neither header, and a mapping of all would be built to find that out.
+    sent = {name for name, _ in request.scope["headers"]}
+    asked = preferred_wait(request) if wait is None and b"prefer" in sent else wait
     seconds = wait_seconds(asked)
     headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
     if asked is not None:
         headers["Preference-Applied"] = f"wait={seconds}"
-    conditional = "if-none-match" in request.headers
+    conditional = b"if-none-match" in sent
     if seconds > 0:
         wish = _changed(request, services, key, seconds) if conditional else _ended(services, key, seconds)
         await while_connected(request, wish)

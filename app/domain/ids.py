@@ -1,6 +1,7 @@
 """Identifiers: UUIDv7 for everything stored, written in lower case wherever they are shown."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -15,8 +16,12 @@ def new_id() -> UUID:
 
 def parse_id(text: str) -> UUID | None:
     """Read an id as this service writes it; anything else (upper case, braces, no dashes) is no id of ours: None."""
-    if len(text) != UUID_TEXT_LENGTH:
-        return None
+    # The length first: what a stranger sends must not fill the memory of what was read before.
+    return _parse(text) if len(text) == UUID_TEXT_LENGTH else None
+
+
+@lru_cache(maxsize=16_384)
+def _parse(text: str) -> UUID | None:
     try:
         parsed = UUID(text)
     except ValueError:
