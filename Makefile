@@ -20,7 +20,7 @@ NPM_FLAGS := --ignore-scripts --no-audit --no-fund --loglevel=error
 PG15_BINDIR ?= $(shell for dir in /usr/lib/postgresql/15/bin "$$(pg_config --bindir 2>/dev/null)"; do \
 	if [ -x "$$dir/initdb" ] && "$$dir/postgres" --version | grep -q ' 15\.'; then echo "$$dir"; break; fi; done)
 
-.PHONY: help install assets run test test-all lint format bench openapi lock clean
+.PHONY: help install assets run test test-all lint format bench bench-full openapi lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -67,9 +67,15 @@ format: install ## Let ruff fix and format what it can
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: install ## Run the benchmarks
-	@test -f bench/__main__.py || { echo "There is no benchmark in this tree yet."; exit 1; }
+bench: install ## Measure the service beside its baselines, some minutes (ARGS="--rows 1,2", ARGS=--help)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-full: $(VENV)/.plots ## The same at the full size of the figures, and write docs/performance.md; most of an hour
+	@$(BIN)/python -m bench --full --report $(ARGS)
+
+$(VENV)/.plots: requirements/bench.lock | $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
+	@touch $@
 
 openapi: install ## Write the OpenAPI documents in openapi/ anew
 	@$(BIN)/jobtrack openapi openapi
@@ -82,6 +88,7 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	$(UV_COMPILE) pyproject.toml --all-extras --constraints requirements/dev.lock --output-file requirements/server.lock $(ARGS)
 	$(UV_COMPILE) requirements/build.in --constraints requirements/dev.lock --output-file requirements/build.lock $(ARGS)
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
+	$(UV_COMPILE) requirements/bench.in --output-file requirements/bench.lock $(ARGS)
 	for client in requirements/clients/*.in; do \
 		$(UV_COMPILE) $$client --output-file $${client%.in}.lock $(ARGS) || exit 1; \
 	done

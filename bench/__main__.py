@@ -52,6 +52,11 @@ def main() -> int:
     path = OUT / f"{run.began.replace(':', '').split('+')[0]}.json"
     path.write_text(json.dumps(run.document(), indent=1) + "\n")
     console.print(f"All numbers: {path.relative_to(OUT.parents[1])}", highlight=False)
+    if given.report:
+        from bench.report import write_report  # noqa: PLC0415
+
+        for written in write_report(run):
+            console.print(f"Written: {written.relative_to(OUT.parents[1])}", highlight=False)
     return 0 if run.complete and not run.failures else 1
 
 

@@ -1,0 +1,136 @@
+"""The report: a page of Markdown with every row, and a picture for each plot, written from a run."""
+
+# ruff: noqa: RUF001
+# The multiplication sign and the dash are meant.
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.bounds import BOUNDS
+from bench.figures import ROWS
+from bench.result import Line, Result, shown
+from bench.run import Run
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PICTURES = PAGE.with_suffix("")
+
+_TITLES = {
+    "throughput": ("Reads per second against connections", "connections", "reads a second"),
+    "latency": ("Latency of reads against connections", "connections", "milliseconds"),
+    "wakes": ("Completion to the answer of a wait, against waiters", "waiters", "milliseconds"),
+    "history": ("Cost against finished jobs in the tables", "finished jobs", "times that with the fewest"),
+}
+_GREY = "#7f7f7f"
+"""Readable on white and on black."""
+
+
+def write_report(run: Run) -> list[Path]:
+    """Write the page and its pictures; gives what was written."""
+    pictures = _draw(run.lines)
+    PAGE.write_text("\n".join(_page(run, pictures)) + "\n")
+    return [PAGE, *pictures]
+
+
+def _page(run: Run, pictures: Iterable[Path]) -> Iterable[str]:
+    size = "at the full size of the figures" if run.options.mode == "full" else "smaller than the figures ask for"
+    yield "# Performance"
+    yield ""
+    target = "make bench-full" if run.options.mode == "full" else "make bench ARGS=--report"
+    yield f"Written by `{target}` on {run.began[:10]}, {size}. One service process with its own PostgreSQL, fsync on,"
+    yield "driven over loopback from other processes, beside baselines in the same run. Medians of the rounds, with the"
+    yield "lowest and the highest; ratios are medians of the rounds' ratios. The machine is shared and noisy, so that"
+    yield "ratios say more than numbers."
+    yield ""
+    yield from (f"- {name}: {value}" for name, value in run.machine.items())
+    yield ""
+    for number, row in ROWS.items():
+        results = [result for result in run.results if result.row == number]
+        yield f"## {number}. {row.work}"
+        yield ""
+        yield f"Asked for: {row.figure}."
+        yield ""
+        yield from _table(results) if results else ["Not measured in this run."]
+        yield ""
+        yield from (f"It failed: {why}" for rows, why in run.failures if str(number) in rows.split(", "))
+        yield from _costs(results)
+        yield from (f"{result.name}: {result.note}.\n" for result in results if result.note)
+        if BOUNDS[number]:
+            yield f"What bounds it: {BOUNDS[number]}\n"
+        yield f"Again: `{run.options.command(number)}`"
+        yield ""
+    for picture in pictures:
+        yield f"![{_TITLES.get(picture.stem, (picture.stem,))[0]}](performance/{picture.name})"
+        yield ""
+
+
+def _table(results: Iterable[Result]) -> Iterable[str]:
+    yield "| What | Median | Lowest – highest | Beside it | Asked for | |"
+    yield "|---|---|---|---|---|---|"
+    for result in results:
+        low, high = result.spread
+        beside = "<br>".join(
+            f"{name} {shown(statistics.median(rounds))} (× {shown(result.ratio(name) or 0)})"
+            for name, rounds in result.beside.items()
+        )
+        spread = f"{shown(low)} – {shown(high)}" if len(result.rounds) > 1 else ""
+        target = result.target.text(result.unit) if result.target else ""
+        value = f"{shown(result.value)} {result.unit}"
+        yield f"| {result.name} | {value} | {spread} | {beside} | {target} | {result.verdict} |"
+
+
+def _costs(results: Iterable[Result]) -> Iterable[str]:
+    for result in results:
+        if result.costs:
+            costs = ", ".join(f"{name} {shown(value)}" for name, value in result.costs.items())
+            yield f"Cost of {result.name}: {costs}.\n"
+
+
+def _draw(lines: Iterable[Line]) -> list[Path]:
+    plots: dict[str, list[Line]] = {}
+    for line in lines:
+        plots.setdefault(line.plot, []).append(line)
+    if not plots:
+        return []
+    # Here, for nothing but the report needs it.
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    PICTURES.mkdir(exist_ok=True)
+    written = []
+    for plot, drawn in plots.items():
+        title, across, up = _TITLES.get(plot, (plot, "", ""))
+        with plt.rc_context({"svg.hashsalt": plot, "font.size": 9}):
+            figure, axes = plt.subplots(figsize=(6.4, 3.4))
+            for line in drawn:
+                points = line.points
+                [stroke] = axes.plot([p.x for p in points], [p.y for p in points], marker="o", label=line.name)
+                axes.fill_between(
+                    [p.x for p in points],
+                    [p.low for p in points],
+                    [p.high for p in points],
+                    alpha=0.2,
+                    color=stroke.get_color(),
+                )
+            axes.set(title=title, xlabel=across, ylabel=up, xscale="log")
+            axes.set_ylim(bottom=0)
+            for part in (
+                axes.title,
+                axes.xaxis.label,
+                axes.yaxis.label,
+                *axes.get_xticklabels(),
+                *axes.get_yticklabels(),
+            ):
+                part.set_color(_GREY)
+            axes.tick_params(colors=_GREY)
+            axes.grid(visible=True, color=_GREY, alpha=0.3)
+            axes.legend(frameon=False, labelcolor=_GREY)
+            path = PICTURES / f"{plot}.svg"
+            figure.savefig(path, transparent=True, bbox_inches="tight", metadata={"Date": None})
+            plt.close(figure)
+        written.append(path)
+    return written
