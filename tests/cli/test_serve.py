@@ -38,7 +38,9 @@ async def hold(client: httpx.AsyncClient, count: int) -> list[asyncio.Task[httpx
     held: dict[str, float] = {}
     async with asyncio.timeout(40):
         while sum(held.values()) < count:
-            found = re.search(r'jobtrack_open_waits{process="(\d+)"} (\S+)', (await client.get("/metrics")).text)
+            # A connection of its own each time: one that is kept belongs to one process.
+            answer = await client.get("/metrics", headers={"Connection": "close"})
+            found = re.search(r'jobtrack_open_waits{process="(\d+)"} (\S+)', answer.text)
             assert found
             held[found[1]] = float(found[2])
     assert not any(wait.done() for wait in waits)
