@@ -196,14 +196,14 @@ class Leases:
 
     async def rescue(self) -> int:
         """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""
-        lapsed = await self._sweep(JobEvent.LEASE_RAN_OUT, sweeps.select_lapsed)
-        overdue = await self._sweep(JobEvent.DEADLINE, sweeps.select_overdue)
-        return lapsed + overdue
 
-    async def _sweep(self, event: JobEvent, select: Callable[..., object]) -> int:
-        found: list[JobKey] = await self._database.read(lambda connection: select(connection, RESCUE_BATCH))  # type: ignore[arg-type,return-value]
-        if not found:
-            return 0
+        async def look(connection: AsyncConnection) -> dict[JobEvent, list[JobKey]]:
+            return await sweeps.select_due(connection, RESCUE_BATCH)
+
+        due = await self._database.read(look)
+        return sum([await self._sweep(event, found) for event, found in due.items() if found])
+
+    async def _sweep(self, event: JobEvent, found: list[JobKey]) -> int:
         code, message = SWEPT_BECAUSE[event]
         moves = [
             Move(

@@ -8,26 +8,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import literals
 from app.domain.job import JobKey
-from app.domain.states import LIVE
+from app.domain.states import LIVE, JobEvent
 
-SELECT_OVERDUE = text(f"""
-    SELECT j.project_id, j.id FROM jobs j
-    WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
-    ORDER BY j.expires_at LIMIT :limit
+# One statement for both: they are asked twice a second by every process, whether or not anything happens. The narrow
+# table of runs is read whole: it is as long as the number of live jobs, and an index on the lease would cost each
+# heartbeat its place on the page.
+SELECT_DUE = text(f"""
+    (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event FROM runs r
+     WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit)
+    UNION ALL
+    (SELECT j.project_id, j.id, '{JobEvent.DEADLINE}' FROM jobs j
+     WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
+     ORDER BY j.expires_at LIMIT :limit)
 """)
 
-SELECT_LAPSED = text("""
-    SELECT r.project_id, r.job_id FROM runs r WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit
-""")
 
-
-async def select_overdue(connection: AsyncConnection, limit: int) -> list[JobKey]:
-    """Find live jobs whose deadline has passed."""
-    rows = await connection.execute(SELECT_OVERDUE, {"limit": limit})
-    return [(row.project_id, row.id) for row in rows]
-
-
-async def select_lapsed(connection: AsyncConnection, limit: int) -> list[JobKey]:
-    """Find jobs whose lease ran out. Reads the whole narrow table: it is as long as the number of live jobs."""
-    rows = await connection.execute(SELECT_LAPSED, {"limit": limit})
-    return [(row.project_id, row.job_id) for row in rows]
+async def select_due(connection: AsyncConnection, limit: int) -> dict[JobEvent, list[JobKey]]:
+    """Find up to `limit` jobs whose lease ran out, and as many live ones whose deadline has passed."""
+    due: dict[JobEvent, list[JobKey]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
+    for row in await connection.execute(SELECT_DUE, {"limit": limit}):
+        due[JobEvent(row.event)].append((row.project_id, row.job_id))
+    return due

@@ -63,7 +63,7 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "select by ids": (jobs.SELECT, {"jobs_pkey", "runs_pkey"}),
     "select with documents": (jobs.SELECT_WITH_DOCUMENTS, {"jobs_pkey", "runs_pkey"}),
     "select versions": (jobs.SELECT_VERSIONS, {"jobs_pkey", "runs_pkey"}),
-    "overdue": (sweeps.SELECT_OVERDUE, {"jobs_deadline"}),
+    "due": (sweeps.SELECT_DUE, {"jobs_deadline"}),
     "lock": (transitions.LOCK, {"jobs_pkey"}),
     "admit": (reports.ADMIT, {"jobs_pkey", "runs_pkey"}),
     "record": (reports.RECORD, {"jobs_pkey", "runs_pkey"}),
@@ -123,8 +123,10 @@ async def test_hot_statement_uses_its_indexes_under_a_generic_plan(filled: async
     assert not [table for table, index in scans if table in BIG and index is None], json.dumps(plan, indent=1)
 
 
-async def test_the_sweep_for_lapsed_leases_reads_nothing_but_the_narrow_table(filled: asyncpg.Connection) -> None:
-    assert {table for table, _ in _scans(await _plan(filled, sweeps.SELECT_LAPSED))} == {"runs"}
+async def test_sweep_for_lapsed_leases_reads_nothing_but_the_narrow_table(filled: asyncpg.Connection) -> None:
+    scans = list(_scans(await _plan(filled, sweeps.SELECT_DUE)))
+    assert {table for table, _ in scans if table} == {"runs", "jobs"}
+    assert {index for table, index in scans if table == "jobs"} == {"jobs_deadline"}
 
 
 async def test_a_claim_reads_no_more_of_a_backlog_than_it_takes(filled: asyncpg.Connection) -> None:
