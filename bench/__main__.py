@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import os
 import sys
@@ -40,6 +41,8 @@ def main() -> int:
             console.print(f"{number:>3}  {row.work}\n     {row.figure}", highlight=False)
         return 0
     options = _options(parser, given)
+    if given.report and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--report draws with matplotlib, which is not installed here: `make .venv/.plots` does that")
     if in_memory(options.directory):
         console.print("[yellow]The database lies in memory, where fsync costs nothing: writes look too fast.[/yellow]")
     # Here, for `--help` needs none of it.
