@@ -96,6 +96,10 @@ async def test_ctrl_c_ends_with_a_friendly_line_and_0(start_service: StartServic
 
 async def test_a_dead_serving_process_is_replaced(start_service: StartService) -> None:
     service = await start_service(JOBTRACK_WORKERS="2")
+    # A child answers before its parent has noticed; one that dies until then is a start that failed.
+    async with asyncio.timeout(20):
+        while service.url not in service.log.read_text():
+            await asyncio.sleep(0.05)
     parent = psutil.Process(service.process.pid)
     before = {child.pid for child in parent.children()}
     assert len(before) == 2

@@ -70,6 +70,10 @@ async def test_killed_serving_process_of_a_group_is_replaced_and_the_group_ends_
     start_service: StartService,
 ) -> None:
     service = await start_service(JOBTRACK_WORKERS="2")
+    # A child answers before its parent has noticed; one that dies until then is a start that failed.
+    async with asyncio.timeout(20):
+        while service.url not in service.log.read_text():
+            await asyncio.sleep(0.05)
     parent = psutil.Process(service.process.pid)
     serving = parent.children(recursive=True)
     async with service.client() as client:
