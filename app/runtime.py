@@ -20,7 +20,7 @@ from app.core.queues import Queues
 from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
-from app.db.engine import Database, count_statements, make_engine
+from app.db.engine import Database, make_engine
 from app.domain.job import Created, Job, JobKey
 from app.domain.worker_call import Replayed, Reported, WorkerCall
 from app.live import creations as creating
@@ -47,11 +47,14 @@ POOL_SIZE = 10
 class Runtime:
     """One process's machinery over one database."""
 
-    def __init__(self, database_url: str, *, listen_url: str | None = None, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self, database_url: str, *, listen_url: str | None = None, pool_size: int = POOL_SIZE, prepared: bool = False
+    ) -> None:
         metrics = Metrics()
         self.telemetry = HttpMetrics(metrics.registry)
-        self.database = Database(make_engine(database_url, pool_size=pool_size))
-        count_statements(self.database.engine, metrics.count_statement)
+        self.database = Database(
+            make_engine(database_url, pool_size=pool_size, prepared=prepared), on_statement=metrics.count_statement
+        )
         self.waiters = Waiters()
         self.claimers = Claimers()
         self.stream = EventStream(self.database)

@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         ge=2,
         le=100,
     )
+    prepared_statements: Annotated[bool | None, Field(validation_alias=_named("prepared_statements"))] = Field(
+        default=None,
+        description="Whether connections keep their statements prepared, which halves the cost of many. Never with a "
+        "pooler in between that shares connections by transaction: it mixes them up, and rows come out wrong. Absent: "
+        "`true` for the embedded database, `false` for one that is named.",
+    )
     data_dir: Annotated[Path, Field(validation_alias=_named("data_dir"))] = Field(
         default_factory=default_data_dir,
         description="The folder of the embedded database, the generated key and the demo's index; default: the user's "

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import tables
+from app.db.connection import Connection
 from app.domain.ids import new_id
 from app.domain.states import LEASED, TERMINAL, JobState
 
@@ -41,21 +41,21 @@ def in_seconds(seconds: float) -> Any:
     return NOW + timedelta(seconds=seconds)
 
 
-async def project(connection: AsyncConnection, name: str = "test") -> UUID:
+async def project(connection: Connection, name: str = "test") -> UUID:
     """A project of the test's own."""
     project_id = new_id()
-    await connection.execute(tables.projects.insert().values(id=project_id, name=name, created_at=NOW))
+    await connection.core.execute(tables.projects.insert().values(id=project_id, name=name, created_at=NOW))
     return project_id
 
 
-async def queue(connection: AsyncConnection, project_id: UUID, name: str = "default", **columns: Any) -> None:
+async def queue(connection: Connection, project_id: UUID, name: str = "default", **columns: Any) -> None:
     """A queue, or nothing if it is there."""
     values = {"project_id": project_id, "name": name, "created_at": NOW, "updated_at": NOW} | columns
-    await connection.execute(insert(tables.queues).values(values).on_conflict_do_nothing())
+    await connection.core.execute(insert(tables.queues).values(values).on_conflict_do_nothing())
 
 
 async def job(
-    connection: AsyncConnection,
+    connection: Connection,
     project_id: UUID,
     *,
     state: JobState = JobState.PENDING,
@@ -106,7 +106,7 @@ async def job(
         **columns,
     }
     await queue(connection, project_id, values["queue"])
-    await connection.execute(tables.jobs.insert().values(values))
+    await connection.core.execute(tables.jobs.insert().values(values))
     made = Made(project_id, values["id"], values["token"])
     if (claimed or run) and not terminal:
         leased = state in LEASED and lease_left_seconds is not None
@@ -126,9 +126,9 @@ async def job(
             "updated_at": in_seconds(-HOUR),
             **(run or {}),
         }
-        await connection.execute(tables.runs.insert().values(row))
+        await connection.core.execute(tables.runs.insert().values(row))
     for position in range(1, items + 1):
-        await connection.execute(
+        await connection.core.execute(
             tables.items.insert().values(
                 project_id=project_id,
                 job_id=made.id,
@@ -141,25 +141,27 @@ async def job(
     return made
 
 
-async def row(connection: AsyncConnection, made: Made) -> Row[Any]:
+async def row(connection: Connection, made: Made) -> Row[Any]:
     """The job's row, whole."""
     jobs = tables.jobs
-    found = await connection.execute(select(jobs).where(jobs.c.project_id == made.project_id, jobs.c.id == made.id))
+    found = await connection.core.execute(
+        select(jobs).where(jobs.c.project_id == made.project_id, jobs.c.id == made.id)
+    )
     return found.one()
 
 
-async def run_row(connection: AsyncConnection, made: Made) -> Row[Any] | None:
+async def run_row(connection: Connection, made: Made) -> Row[Any] | None:
     """The row of the job's run, whole; None when it has none."""
     runs = tables.runs
     statement = select(runs).where(runs.c.project_id == made.project_id, runs.c.job_id == made.id)
-    return (await connection.execute(statement)).one_or_none()
+    return (await connection.core.execute(statement)).one_or_none()
 
 
-async def whole(connection: AsyncConnection, made: Made) -> tuple[Any, ...]:
+async def whole(connection: Connection, made: Made) -> tuple[Any, ...]:
     """Everything that is stored of a job, to say that nothing of it changed."""
     found: list[Any] = [await row(connection, made), await run_row(connection, made)]
     for table in (tables.payloads, tables.results, tables.checkpoints, tables.items, tables.events, tables.job_logs):
         statement = select(table).where(table.c.project_id == made.project_id, table.c.job_id == made.id)
-        rows = await connection.execute(statement.order_by(*table.primary_key.columns))
+        rows = await connection.core.execute(statement.order_by(*table.primary_key.columns))
         found.append(tuple(rows.all()))
     return tuple(found)

@@ -79,7 +79,11 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             worker.start()
 
         listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
-        serving = Serving(url, listen_url, settings.pool_size, dialects, settings.hot_routes)
+        prepared = settings.prepared_statements
+        if prepared is None:
+            # Nothing can stand between the service and a database of its own.
+            prepared = database_url is None
+        serving = Serving(url, listen_url, settings.pool_size, prepared, dialects, settings.hot_routes)
         try:
             listener.listen(BACKLOG)
         except OSError as error:

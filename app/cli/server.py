@@ -39,6 +39,8 @@ class Serving:
     database_url: str
     listen_url: str | None
     pool_size: int
+    prepared: bool
+    """Whether statements are kept prepared."""
     dialects: tuple[str, ...] | None = None
     """Which vendors' APIs to speak; None: all."""
     hot_routes: bool = True
@@ -99,7 +101,12 @@ def serve_until_signal(
     speak = None if serving.dialects is None else tuple(serving.dialects)
 
     async def run() -> None:
-        runtime = Runtime(serving.database_url, listen_url=serving.listen_url, pool_size=serving.pool_size)
+        runtime = Runtime(
+            serving.database_url,
+            listen_url=serving.listen_url,
+            pool_size=serving.pool_size,
+            prepared=serving.prepared,
+        )
         await runtime.start()
         try:
             app = create_app(runtime.services, telemetry=runtime.telemetry, speak=speak)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.db import transitions
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
@@ -61,7 +60,7 @@ class Bulk:
             return BulkOutcome(len(page.jobs), 0, page.next_before)
         keys = [(project_id, job.id) for job in page.jobs]
 
-        async def work(connection: AsyncConnection) -> list[Change]:
+        async def work(connection: Connection) -> list[Change]:
             await transitions.lock_in_order(connection, keys)
             moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for _, job_id in keys]
             return changes_of(await move_jobs(connection, JobEvent.CANCEL, moves))

@@ -5,11 +5,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.jobs import Jobs
 from app.core.waiting import waiting
 from app.db import event_feed
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.event_feed import Extent
 from app.domain.errors import NotFoundError
@@ -55,7 +54,7 @@ class History:
         """Give events of a job behind an id, and whether there are more."""
         await self._jobs.get(project_id, job_id)
 
-        async def work(connection: AsyncConnection) -> list[JobEventRecord]:
+        async def work(connection: Connection) -> list[JobEventRecord]:
             return await event_feed.select_of_job(connection, project_id, job_id, after=after, limit=limit + 1)
 
         found = await self._database.read(work)
@@ -81,7 +80,7 @@ class History:
                     await watch.changed(left)
 
     async def _lines(self, project_id: UUID, job_id: UUID, offset: int, limit: int) -> list[LogRecord]:
-        async def work(connection: AsyncConnection) -> list[LogRecord]:
+        async def work(connection: Connection) -> list[LogRecord]:
             return await event_feed.select_logs(connection, project_id, job_id, offset=offset, limit=limit)
 
         return await self._database.read(work)
@@ -149,7 +148,7 @@ class History:
                     yield job
 
     async def _last_event(self, project_id: UUID, job_id: UUID) -> int:
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: Connection) -> int:
             return await event_feed.select_last_of_job(connection, project_id, job_id)
 
         return await self._database.read(work)

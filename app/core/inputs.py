@@ -7,10 +7,10 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.jobs import Jobs, check_queue, no_such_job
 from app.db import inputs, jobs, transitions
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.inputs import Held
 from app.domain.errors import (
@@ -108,7 +108,7 @@ class Inputs:
         """Make received bytes the input of a job that nobody works on yet; says whether it had another one before."""
         key = (project_id, job_id)
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: Connection) -> bool:
             await transitions.lock_in_order(connection, [key])
             job = (await jobs.select_by_ids(connection, [key])).get(key)
             if job is None:
@@ -149,7 +149,7 @@ class Inputs:
         return held.stored
 
     async def _held(self, project_id: UUID, job_id: UUID) -> Held:
-        async def work(connection: AsyncConnection) -> Held | None:
+        async def work(connection: Connection) -> Held | None:
             return await inputs.select(connection, (project_id, job_id))
 
         held = await self._database.read(work)
@@ -170,19 +170,19 @@ class Inputs:
             yield data[max(start - base, 0) : end - base]
 
     async def _read_chunk(self, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
-        async def work(connection: AsyncConnection) -> bytes | None:
+        async def work(connection: Connection) -> bytes | None:
             return await inputs.select_chunk(connection, project_id, upload_id, n)
 
         return await self._database.read(work)
 
     async def _write_chunk(self, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await inputs.insert_chunk(connection, project_id, upload_id, n, data)
 
         await self._database.write(work)
 
     async def _forget(self, project_id: UUID, upload_id: UUID) -> None:
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await inputs.delete_chunks(connection, project_id, upload_id)
 
         try:

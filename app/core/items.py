@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.jobs import Jobs
 from app.db import items
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
 
@@ -30,7 +29,7 @@ class Items:
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
 
-        async def work(connection: AsyncConnection) -> list[Item]:
+        async def work(connection: Connection) -> list[Item]:
             return await items.select_window(connection, project_id, job_id, after=after, window=window)
 
         seen = await self._database.read(work)
@@ -48,7 +47,7 @@ class Items:
         """Give the items behind the first `offset`, and how many there are; with a status, among the first 100,000."""
         await self._jobs.get(project_id, job_id)
 
-        async def work(connection: AsyncConnection) -> CountedItems:
+        async def work(connection: Connection) -> CountedItems:
             if status is not None:
                 return await items.select_by_offset(connection, project_id, job_id, status, offset=offset, limit=limit)
             found = await items.select_window(connection, project_id, job_id, after=offset, window=limit)
@@ -59,7 +58,7 @@ class Items:
     async def by_key(self, project_id: UUID, job_ids: Sequence[UUID], key: str) -> dict[UUID, Item]:
         """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
 
-        async def work(connection: AsyncConnection) -> dict[UUID, Item]:
+        async def work(connection: Connection) -> dict[UUID, Item]:
             return await items.select_by_key(connection, project_id, job_ids, key)
 
         return await self._database.read(work)

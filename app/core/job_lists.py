@@ -3,10 +3,9 @@
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.jobs import Jobs
 from app.db import job_lists
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.job_lists import Listed
 from app.domain.job import Job
@@ -55,7 +54,7 @@ class JobLists:
     async def _select(
         self, project_id: UUID, wanted: JobFilter, *, before: UUID | None, window: int, limit: int, offset: int
     ) -> Listed:
-        async def work(connection: AsyncConnection) -> Listed:
+        async def work(connection: Connection) -> Listed:
             return await job_lists.select_page(
                 connection, project_id, wanted, before=before, window=window, limit=limit, offset=offset
             )

@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import deletions, inputs, items, jobs, transitions
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.jobs import Creation
 from app.db.transitions import Move
@@ -108,7 +107,7 @@ class Jobs:
         """
         key = (project_id, job_id)
 
-        async def work(connection: AsyncConnection) -> tuple[Job | None, list[Change]]:
+        async def work(connection: Connection) -> tuple[Job | None, list[Change]]:
             await transitions.lock_in_order(connection, [key])
             if queues is not None:
                 check_queue((await jobs.select_by_ids(connection, [key])).get(key), queues)
@@ -140,7 +139,7 @@ class Jobs:
         """
         wanted = _Rerun(new_id(), only_failed_items, idempotency, queues, labels)
 
-        async def work(connection: AsyncConnection) -> tuple[Created, list[Change]]:
+        async def work(connection: Connection) -> tuple[Created, list[Change]]:
             return await _rerun(connection, (project_id, job_id), wanted)
 
         created, changes = await self._database.write(work)
@@ -151,7 +150,7 @@ class Jobs:
         """Delete a job that has ended: gone for every reader at once, its rows are pruned in steps."""
         key = (project_id, job_id)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await transitions.lock_in_order(connection, [key])
             job = (await jobs.select_by_ids(connection, [key])).get(key)
             if job is None:
@@ -181,7 +180,7 @@ class _Rerun:
     labels: Mapping[str, str]
 
 
-async def _rerun(connection: AsyncConnection, key: JobKey, wanted: _Rerun) -> tuple[Created, list[Change]]:
+async def _rerun(connection: Connection, key: JobKey, wanted: _Rerun) -> tuple[Created, list[Change]]:
     # The original's lock lets one rerun of it through at a time, so that two calls at once do not make two jobs.
     await transitions.lock_in_order(connection, [key])
     original = (await jobs.select_with_documents(connection, [key])).get(key)
@@ -216,7 +215,7 @@ async def _rerun(connection: AsyncConnection, key: JobKey, wanted: _Rerun) -> tu
 
 
 async def _made_before(
-    connection: AsyncConnection, original: JobKey, creation: Creation, idempotency: Idempotency | None
+    connection: Connection, original: JobKey, creation: Creation, idempotency: Idempotency | None
 ) -> JobKey | None:
     """Find the job that an earlier call has made: under the same key, or, without one, a rerun that is still live."""
     if idempotency is None:

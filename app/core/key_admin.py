@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.keys import digest_of, make_key
 from app.db import keys
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import (
     FieldError,
@@ -55,7 +54,7 @@ class KeyAdmin:
         key_id, key = make_key()
         principal = Principal(project_id, key_id, wanted.name, wanted.scopes, wanted.queues)
 
-        async def work(connection: AsyncConnection) -> tuple[StoredKey, str | None]:
+        async def work(connection: Connection) -> tuple[StoredKey, str | None]:
             note = await recall_one(connection, caller.project_id, idempotency)
             if note is not None:
                 return await _existing(connection, project_id, note.body), None
@@ -81,7 +80,7 @@ class KeyAdmin:
         """List keys made before a moment, newest first; the moment before which the next page begins, or None."""
         place = _project_of(caller, project_id)
 
-        async def work(connection: AsyncConnection) -> list[StoredKey]:
+        async def work(connection: Connection) -> list[StoredKey]:
             if await keys.select_project(connection, place) is None:
                 raise NotFoundError("There is no such project.")
             return await keys.select_keys(connection, place, before=before, limit=limit + 1)
@@ -94,7 +93,7 @@ class KeyAdmin:
         """End a key for good and at once; harmless when it was revoked before."""
         place = _project_of(caller, project_id)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             key = await _managed(connection, caller, place, key_id)
             await _keep_an_operator(connection, key)
             await keys.revoke(connection, place, key_id)
@@ -108,7 +107,7 @@ class KeyAdmin:
         """Set when a key ends: None is never, a moment that has passed is now."""
         place = _project_of(caller, project_id)
 
-        async def work(connection: AsyncConnection) -> StoredKey:
+        async def work(connection: Connection) -> StoredKey:
             key = await _managed(connection, caller, place, key_id)
             if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
                 await _keep_an_operator(connection, key)
@@ -136,7 +135,7 @@ class Projects:
         """
         project_id = new_id()
 
-        async def work(connection: AsyncConnection) -> tuple[Project, bool]:
+        async def work(connection: Connection) -> tuple[Project, bool]:
             note = await recall_one(connection, caller.project_id, idempotency)
             if note is not None:
                 made = await keys.select_project(connection, UUID(note.body))
@@ -181,14 +180,14 @@ def _project_of(caller: Principal, asked: UUID | None) -> UUID:
     return asked
 
 
-async def _existing(connection: AsyncConnection, project_id: UUID, key_id: str) -> StoredKey:
+async def _existing(connection: Connection, project_id: UUID, key_id: str) -> StoredKey:
     key = await keys.select_key(connection, project_id, key_id)
     if key is None:
         raise NotFoundError("There is no such key.")
     return key
 
 
-async def _managed(connection: AsyncConnection, caller: Principal, project_id: UUID, key_id: str) -> StoredKey:
+async def _managed(connection: Connection, caller: Principal, project_id: UUID, key_id: str) -> StoredKey:
     """Read a key that the caller may change; scopes and queues never change, so this needs no lock."""
     key = await _existing(connection, project_id, key_id)
     if not caller.covers(key.scopes, key.queues):
@@ -196,7 +195,7 @@ async def _managed(connection: AsyncConnection, caller: Principal, project_id: U
     return key
 
 
-async def _keep_an_operator(connection: AsyncConnection, key: StoredKey) -> None:
+async def _keep_an_operator(connection: Connection, key: StoredKey) -> None:
     """Refuse to end the last operator key. Under a lock: two that end each other's would both see the other one."""
     if Scope.OPERATOR not in key.scopes:
         return

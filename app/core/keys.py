@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import keys
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
@@ -90,7 +89,7 @@ class Keys:
             # A key that was right a moment ago is never kept out by others' guesses from the same address.
             self._throttle(address, now)
 
-        async def work(connection: AsyncConnection) -> Principal | None:
+        async def work(connection: Connection) -> Principal | None:
             return await keys.select_by_digest(connection, digest)
 
         changes = self._changes
@@ -149,7 +148,7 @@ class Keys:
         key = bootstrap_key or made
         project_id = new_id()
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: Connection) -> bool:
             await keys.lock_keys(connection)
             if await keys.any_key(connection):
                 return False

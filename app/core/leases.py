@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.waiting import waiting
 from app.db import claims, jobs, queues, sweeps, transitions
 from app.db.claims import Taken
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import JobtrackError, LeaseLostError
@@ -120,7 +120,7 @@ class Leases:
         tokens = [uuid4() for _ in range(max_jobs)]
         limited = await self._has_limits(wanted.project_id)
 
-        async def work(connection: AsyncConnection) -> tuple[list[Taken], dict[JobKey, Job]]:
+        async def work(connection: Connection) -> tuple[list[Taken], dict[JobKey, Job]]:
             note = await recall_one(connection, wanted.project_id, idempotency)
             if note is not None:
                 taken = await claims.select_taken(connection, wanted.project_id, note.body)
@@ -197,7 +197,7 @@ class Leases:
     async def rescue(self) -> int:
         """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""
 
-        async def look(connection: AsyncConnection) -> dict[JobEvent, list[JobKey]]:
+        async def look(connection: Connection) -> dict[JobEvent, list[JobKey]]:
             return await sweeps.select_due(connection, RESCUE_BATCH)
 
         due = await self._database.read(look)
@@ -216,7 +216,7 @@ class Leases:
             for project_id, job_id in found
         ]
 
-        async def work(connection: AsyncConnection) -> list[Change]:
+        async def work(connection: Connection) -> list[Change]:
             await transitions.lock_in_order(connection, found)
             return changes_of(await move_jobs(connection, event, moves))
 

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connection import Connection
 from app.domain.errors import UnavailableError
 from app.live.group_writer import Applied
 
@@ -29,7 +29,7 @@ Depths = Mapping[tuple[str, str], int]
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-Apply = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
+Apply = Callable[[Connection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
 class Metrics:
@@ -99,7 +99,7 @@ class Metrics:
         """Count a call that the fence refused."""
         self._stale.labels(operation).inc()
 
-    def count_statement(self) -> None:
+    def count_statement(self, _: object) -> None:
         """Count a statement."""
         self._statements.inc()
 
@@ -120,7 +120,7 @@ class Metrics:
         """Note the size of every batch that a group writer applies."""
         sizes = self._batches.labels(writer)
 
-        async def measured(connection: AsyncConnection, requests: Sequence[Request]) -> Applied[Result]:
+        async def measured(connection: Connection, requests: Sequence[Request]) -> Applied[Result]:
             sizes.observe(len(requests))
             return await apply(connection, requests)
 

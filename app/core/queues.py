@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import queues
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
 from app.domain.ids import id_ago
@@ -41,7 +40,7 @@ class Queues:
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
         """Give queues behind a name, and the name behind which the next page begins, None at the end."""
 
-        async def work(connection: AsyncConnection) -> list[Queue]:
+        async def work(connection: Connection) -> list[Queue]:
             return await queues.select_page(connection, project_id, after=after, limit=limit + 1)
 
         found = await self._database.read(work)
@@ -51,7 +50,7 @@ class Queues:
     async def get(self, project_id: UUID, name: str) -> QueueView:
         """Give one queue; raises NotFoundError for one that nobody has named yet."""
 
-        async def work(connection: AsyncConnection) -> Queue | None:
+        async def work(connection: Connection) -> Queue | None:
             return await queues.select_one(connection, project_id, name)
 
         return await self._view(project_id, await self._database.read(work))
@@ -59,7 +58,7 @@ class Queues:
     async def put(self, project_id: UUID, name: str, rules: QueueRules) -> QueueView:
         """Set a queue's rules; makes the queue if it is new. They hold for jobs made, and claims begun, from now on."""
 
-        async def work(connection: AsyncConnection) -> Queue:
+        async def work(connection: Connection) -> Queue:
             return await queues.put(connection, project_id, name, rules)
 
         return await self._view(project_id, await self._database.write(work))
@@ -67,7 +66,7 @@ class Queues:
     async def set_paused(self, project_id: UUID, name: str, *, paused: bool) -> QueueView:
         """Pause a queue or let it go on. Idle workers hear of the latter within a second, by the sweep."""
 
-        async def work(connection: AsyncConnection) -> Queue | None:
+        async def work(connection: Connection) -> Queue | None:
             return await queues.set_paused(connection, project_id, name, paused=paused)
 
         return await self._view(project_id, await self._database.write(work))
@@ -110,7 +109,7 @@ class Queues:
         names = [queue.name for queue in found]
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
 
-        async def work(connection: AsyncConnection) -> dict[str, Rates]:
+        async def work(connection: Connection) -> dict[str, Rates]:
             return await queues.select_rates(connection, project_id, names, since)
 
         rates, depths = await self._database.read(work), await self.gauges()

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import deletions, inputs, transitions
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.job import JobKey
 from app.live.change_feed import Change
@@ -44,20 +44,20 @@ class Retention:
         return any(more)
 
     async def _prune_deleted(self) -> bool:
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: Connection) -> int:
             return await deletions.prune(connection, jobs=JOBS_A_STEP, rows=ROWS_A_STEP)
 
         return await self._database.write(work) > 0
 
     async def _delete_aged(self) -> bool:
-        async def look(connection: AsyncConnection) -> list[JobKey]:
+        async def look(connection: Connection) -> list[JobKey]:
             return await deletions.select_aged(connection, JOBS_A_STEP)
 
         aged = await self._database.read(look)
         if not aged:
             return False
 
-        async def work(connection: AsyncConnection) -> list[JobKey]:
+        async def work(connection: Connection) -> list[JobKey]:
             await transitions.lock_in_order(connection, aged)
             return await deletions.delete(connection, aged)
 
@@ -67,7 +67,7 @@ class Retention:
         return True
 
     async def _forget_keys(self) -> bool:
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: Connection) -> int:
             return await deletions.prune_idempotency(connection, age=IDEMPOTENCY_KEPT, limit=ROWS_A_STEP)
 
         return await self._database.write(work) >= ROWS_A_STEP
@@ -76,7 +76,7 @@ class Retention:
         """Remove credentials of ended jobs at once, uploads that no job has when they are certainly abandoned."""
         look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
 
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: Connection) -> int:
             found = await inputs.drop_sensitive(connection, JOBS_A_STEP)
             if look_for_orphans:
                 found += await inputs.delete_orphans(connection, age=UPLOAD_TAKES_AT_MOST, limit=UPLOADS_A_STEP)

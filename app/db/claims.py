@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.tables import literals
 from app.db.transitions import Moved, moved_from_row
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
@@ -80,8 +78,8 @@ def _claim(offered: str) -> str:
     """
 
 
-CLAIM_BY_QUEUE = text(_claim(OFFERED_BY_QUEUE))
-CLAIM_BY_ID = text(_claim(OFFERED_BY_ID))
+CLAIM_BY_QUEUE = Statement(_claim(OFFERED_BY_QUEUE))
+CLAIM_BY_ID = Statement(_claim(OFFERED_BY_ID))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Taken:
 
 
 async def claim(
-    connection: AsyncConnection,
+    connection: Connection,
     wanted: ClaimFilter,
     *,
     worker: str,
@@ -125,11 +123,11 @@ async def claim(
         parameters["job_ids"] = wanted.job_ids
     return [
         Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint)
-        for row in await connection.execute(statement, parameters)
+        for row in await connection.fetch(statement, parameters)
     ]
 
 
-STILL_TAKEN = text(f"""
+STILL_TAKEN = Statement(f"""
     SELECT j.project_id, j.id, j.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
            j.scheduled_at, j.token, r.lease_seconds, p.checkpoint, statement_timestamp() AS now
     FROM unnest(CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[])) AS i (job_id, token)
@@ -141,9 +139,9 @@ STILL_TAKEN = text(f"""
 """)
 
 
-async def select_taken(connection: AsyncConnection, project_id: UUID, tokens: Mapping[str, str]) -> list[Taken]:
+async def select_taken(connection: Connection, project_id: UUID, tokens: Mapping[str, str]) -> list[Taken]:
     """Give the jobs of an earlier claim, by the tokens it gave them, that are still held under those."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         STILL_TAKEN,
         {
             "project_id": project_id,
@@ -154,7 +152,7 @@ async def select_taken(connection: AsyncConnection, project_id: UUID, tokens: Ma
     return [Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint) for row in rows]
 
 
-OFFERS = text(f"""
+OFFERS = Statement(f"""
     SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json))
          AS w (n integer, project_id uuid, queues json, types json, job_ids json)
     WHERE w.job_ids IS NULL AND EXISTS (
@@ -174,7 +172,7 @@ OFFERS = text(f"""
 """)
 
 
-async def select_offers(connection: AsyncConnection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
+async def select_offers(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
     """Say which of these filters some waiting job fits: one statement for all idle claimers of a process."""
     described = [
         {
@@ -186,5 +184,5 @@ async def select_offers(connection: AsyncConnection, filters: Sequence[ClaimFilt
         }
         for n, wanted in enumerate(filters)
     ]
-    rows = await connection.execute(OFFERS, {"filters": json.dumps(described)})
+    rows = await connection.fetch(OFFERS, {"filters": json.dumps(described)})
     return [filters[row.n] for row in rows]

@@ -7,14 +7,12 @@ reader finds any of it, and `deletions` remembers what is left to remove.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.tables import literals
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL
 
-DELETE = text(f"""
+DELETE = Statement(f"""
     WITH gone AS (
         DELETE FROM jobs j
         USING unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
@@ -31,14 +29,14 @@ DELETE = text(f"""
 """)
 
 
-async def delete(connection: AsyncConnection, keys: Sequence[JobKey]) -> list[JobKey]:
+async def delete(connection: Connection, keys: Sequence[JobKey]) -> list[JobKey]:
     """Delete those of these jobs that have ended; gives them. The caller has locked them in order."""
-    rows = await connection.execute(DELETE, {"project_ids": [p for p, _ in keys], "job_ids": [j for _, j in keys]})
+    rows = await connection.fetch(DELETE, {"project_ids": [p for p, _ in keys], "job_ids": [j for _, j in keys]})
     return [(row.project_id, row.job_id) for row in rows]
 
 
 # Nobody waits for a row that another process is pruning: each takes what is free.
-NEXT = text("""
+NEXT = Statement("""
     SELECT d.project_id, d.job_id FROM deletions d ORDER BY d.project_id, d.job_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
@@ -46,16 +44,16 @@ OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
 OF_ONE_ROW = ("payloads", "results", "checkpoints", "runs")
 
 
-async def prune(connection: AsyncConnection, *, jobs: int, rows: int) -> int:
+async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
     """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; gives how many deletions were looked at."""
-    found = (await connection.execute(NEXT, {"limit": jobs})).all()
+    found = await connection.fetch(NEXT, {"limit": jobs})
     if not found:
         return 0
     keys = {"project_ids": [row.project_id for row in found], "job_ids": [row.job_id for row in found]}
     left = False
     for table in OF_MANY_ROWS:
         removed = await connection.execute(_PRUNE_MANY[table], {**keys, "rows": rows})
-        left = left or removed.rowcount >= rows
+        left = left or removed >= rows
     if not left:
         for table in OF_ONE_ROW:
             await connection.execute(_PRUNE_ONE[table], keys)
@@ -65,11 +63,11 @@ async def prune(connection: AsyncConnection, *, jobs: int, rows: int) -> int:
 
 _KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
 _PRUNE_ONE = {
-    table: text(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
+    table: Statement(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
     for table in (*OF_ONE_ROW, "deletions")
 }
 _PRUNE_MANY = {
-    table: text(f"""
+    table: Statement(f"""
         DELETE FROM {table} t USING (
             SELECT m.project_id, m.job_id, m.{column}
             FROM {_KEYS} JOIN {table} m ON m.project_id = i.project_id AND m.job_id = i.job_id LIMIT :rows
@@ -78,7 +76,7 @@ _PRUNE_MANY = {
     for table, column in OF_MANY_ROWS.items()
 }
 
-AGED = text("""
+AGED = Statement("""
     SELECT c.project_id, c.id FROM queues q CROSS JOIN LATERAL (
         SELECT j.project_id, j.id FROM jobs j
         WHERE j.project_id = q.project_id AND j.queue = q.name AND j.completed_at IS NOT NULL
@@ -90,12 +88,12 @@ AGED = text("""
 """)
 
 
-async def select_aged(connection: AsyncConnection, limit: int) -> list[JobKey]:
+async def select_aged(connection: Connection, limit: int) -> list[JobKey]:
     """Find ended jobs that are older than their queue keeps them."""
-    return [(row.project_id, row.id) for row in await connection.execute(AGED, {"limit": limit})]
+    return [(row.project_id, row.id) for row in await connection.fetch(AGED, {"limit": limit})]
 
 
-OLD_RECORDS = text("""
+OLD_RECORDS = Statement("""
     DELETE FROM idempotency_records d USING (
         SELECT o.project_id, o.route, o.key FROM idempotency_records o
         WHERE o.created_at < statement_timestamp() - CAST(:age AS interval) LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -103,6 +101,6 @@ OLD_RECORDS = text("""
 """)
 
 
-async def prune_idempotency(connection: AsyncConnection, *, age: timedelta, limit: int) -> int:
+async def prune_idempotency(connection: Connection, *, age: timedelta, limit: int) -> int:
     """Forget old Idempotency-Keys; gives how many."""
-    return (await connection.execute(OLD_RECORDS, {"age": age, "limit": limit})).rowcount
+    return await connection.execute(OLD_RECORDS, {"age": age, "limit": limit})

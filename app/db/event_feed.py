@@ -7,12 +7,9 @@ the feed back, of every project; ours are short.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Row, Statement
 from app.domain.history import JobEventRecord, LogRecord, Position
 from app.domain.states import JobState
 
@@ -20,14 +17,14 @@ _COLUMNS = """e.project_id, e.job_id, e.id, CAST(CAST(e.xid AS text) AS bigint) 
     e.worker, e.from_state, e.to_state, e.data, j.queue"""
 _SETTLED = "e.xid < pg_snapshot_xmin(pg_current_snapshot())"
 
-OF_JOB = text(f"""
+OF_JOB = Statement(f"""
     SELECT {_COLUMNS} FROM jobs j JOIN events e ON e.project_id = j.project_id AND e.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id AND e.id > :after
     ORDER BY e.id LIMIT :limit
 """)
 
 
-def _event(row: Row[Any]) -> JobEventRecord:
+def _event(row: Row) -> JobEventRecord:
     return JobEventRecord(
         position=Position(row.xid, row.id),
         project_id=row.project_id,
@@ -44,17 +41,15 @@ def _event(row: Row[Any]) -> JobEventRecord:
 
 
 async def select_of_job(
-    connection: AsyncConnection, project_id: UUID, job_id: UUID, *, after: int, limit: int
+    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, limit: int
 ) -> list[JobEventRecord]:
     """Read a job's events behind an id. They were written under the job's lock, so that ids are their order."""
-    rows = await connection.execute(
-        OF_JOB, {"project_id": project_id, "job_id": job_id, "after": after, "limit": limit}
-    )
+    rows = await connection.fetch(OF_JOB, {"project_id": project_id, "job_id": job_id, "after": after, "limit": limit})
     return [_event(row) for row in rows]
 
 
 # A deleted job's events are on their way out: they count for how far the page reached and are not shown.
-FEED = text(f"""
+FEED = Statement(f"""
     SELECT {_COLUMNS}, j.id IS NOT NULL AS present
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:xids AS text[]), CAST(:ids AS bigint[])) AS i (project_id, xid, id)
     CROSS JOIN LATERAL (
@@ -76,10 +71,10 @@ class Extent:
 
 
 async def select_feed(
-    connection: AsyncConnection, after: Mapping[UUID, Position], limit: int
+    connection: Connection, after: Mapping[UUID, Position], limit: int
 ) -> tuple[list[JobEventRecord], dict[UUID, Extent]]:
     """Read up to `limit` events of each project behind its position, and how far that was."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         FEED,
         {
             "project_ids": list(after),
@@ -98,15 +93,15 @@ async def select_feed(
     return events, extents
 
 
-HEAD = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid")
+HEAD = Statement("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid")
 
 
-async def select_head(connection: AsyncConnection) -> Position:
+async def select_head(connection: Connection) -> Position:
     """Give the position behind everything that is settled now."""
-    return Position(int((await connection.execute(HEAD)).scalar_one()) - 1, 2**63 - 1)
+    return Position(int(await connection.fetchval(HEAD)) - 1, 2**63 - 1)
 
 
-LOGS = text("""
+LOGS = Statement("""
     SELECT l.line, l.at, l.attempt, l.level, l.message
     FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
@@ -115,21 +110,18 @@ LOGS = text("""
 
 
 async def select_logs(
-    connection: AsyncConnection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
+    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
 ) -> list[LogRecord]:
     """Read a job's log from a line on."""
-    rows = await connection.execute(
-        LOGS, {"project_id": project_id, "job_id": job_id, "offset": offset, "limit": limit}
-    )
+    rows = await connection.fetch(LOGS, {"project_id": project_id, "job_id": job_id, "offset": offset, "limit": limit})
     return [LogRecord(row.line, row.at, row.attempt, row.level, row.message) for row in rows]
 
 
-LAST_OF_JOB = text("""
+LAST_OF_JOB = Statement("""
     SELECT coalesce(max(e.id), 0) AS id FROM events e WHERE e.project_id = :project_id AND e.job_id = :job_id
 """)
 
 
-async def select_last_of_job(connection: AsyncConnection, project_id: UUID, job_id: UUID) -> int:
+async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> int:
     """Give the id of a job's latest event."""
-    found = await connection.execute(LAST_OF_JOB, {"project_id": project_id, "job_id": job_id})
-    return int(found.scalar_one())
+    return int(await connection.fetchval(LAST_OF_JOB, {"project_id": project_id, "job_id": job_id}))

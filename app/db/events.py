@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.domain.states import JobState
 
 
@@ -26,7 +24,7 @@ class NewEvent:
     data: Any = None
 
 
-INSERT = text("""
+INSERT = Statement("""
     INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
     SELECT i.project_id, i.job_id, i.type, statement_timestamp(), i.attempt, i.worker, i.from_state, i.to_state,
            CAST(i.data AS json)
@@ -37,7 +35,7 @@ INSERT = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+async def insert(connection: Connection, events: Sequence[NewEvent]) -> None:
     """Append events in the order given."""
     await connection.execute(
         INSERT,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from app.db.connection import Connection, Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class Record:
     job_id: UUID
 
 
-CLAIM = text("""
+CLAIM = Statement("""
     INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, job_id, created_at)
     SELECT i.project_id, i.route, i.key, i.fingerprint, 201, i.job_id, statement_timestamp()
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
@@ -33,9 +32,9 @@ CLAIM = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, records: Sequence[Record]) -> set[UUID]:
+async def insert(connection: Connection, records: Sequence[Record]) -> set[UUID]:
     """Take the keys that are free; gives the jobs whose key was. Sorted, since two batches may share keys."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         CLAIM,
         {
             "project_ids": [record.project_id for record in records],
@@ -48,7 +47,7 @@ async def insert(connection: AsyncConnection, records: Sequence[Record]) -> set[
     return {row.job_id for row in rows}
 
 
-SELECT = text("""
+SELECT = Statement("""
     SELECT d.project_id, d.route, d.key, d.fingerprint, d.job_id
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
          AS i (project_id, route, key)
@@ -56,9 +55,9 @@ SELECT = text("""
 """)
 
 
-async def select(connection: AsyncConnection, records: Sequence[Record]) -> dict[tuple[UUID, str, str], Record]:
+async def select(connection: Connection, records: Sequence[Record]) -> dict[tuple[UUID, str, str], Record]:
     """Read what earlier calls with these keys made."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         SELECT,
         {
             "project_ids": [record.project_id for record in records],
@@ -82,7 +81,7 @@ class Note:
     body: Any
 
 
-INSERT_NOTES = text("""
+INSERT_NOTES = Statement("""
     INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, body, created_at)
     SELECT i.project_id, i.route, i.key, i.fingerprint, 200, CAST(i.body AS json), statement_timestamp()
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
@@ -93,9 +92,9 @@ INSERT_NOTES = text("""
 """)
 
 
-async def insert_notes(connection: AsyncConnection, notes: Sequence[tuple[UUID, str, str, bytes, Any]]) -> int:
+async def insert_notes(connection: Connection, notes: Sequence[tuple[UUID, str, str, bytes, Any]]) -> int:
     """Store notes, as (project, route, key, fingerprint, body); gives how many keys were free."""
-    result = await connection.execute(
+    return await connection.execute(
         INSERT_NOTES,
         {
             "project_ids": [note[0] for note in notes],
@@ -105,10 +104,9 @@ async def insert_notes(connection: AsyncConnection, notes: Sequence[tuple[UUID, 
             "bodies": [json.dumps(note[4]) for note in notes],
         },
     )
-    return result.rowcount
 
 
-SELECT_NOTES = text("""
+SELECT_NOTES = Statement("""
     SELECT d.project_id, d.route, d.key, d.fingerprint, d.body
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
          AS i (project_id, route, key)
@@ -117,10 +115,10 @@ SELECT_NOTES = text("""
 
 
 async def select_notes(
-    connection: AsyncConnection, asked: Sequence[tuple[UUID, str, str]]
+    connection: Connection, asked: Sequence[tuple[UUID, str, str]]
 ) -> dict[tuple[UUID, str, str], Note]:
     """Read the notes of these (project, route, key)."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         SELECT_NOTES,
         {
             "project_ids": [one[0] for one in asked],

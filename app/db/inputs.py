@@ -5,47 +5,46 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.tables import literals
 from app.domain.input import StoredInput
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL, JobState
 
-INSERT_CHUNK = text("""
+INSERT_CHUNK = Statement("""
     INSERT INTO input_chunks (project_id, upload_id, n, data, created_at)
     VALUES (:project_id, :upload_id, :n, :data, statement_timestamp())
 """)
 
 
-async def insert_chunk(connection: AsyncConnection, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
+async def insert_chunk(connection: Connection, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
     """Store one chunk of an upload."""
     await connection.execute(INSERT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n, "data": data})
 
 
-SELECT_CHUNK = text("""
+SELECT_CHUNK = Statement("""
     SELECT c.data FROM input_chunks c
     WHERE c.project_id = :project_id AND c.upload_id = :upload_id AND c.n = :n
 """)
 
 
-async def select_chunk(connection: AsyncConnection, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
+async def select_chunk(connection: Connection, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
     """Read one chunk; None once it was pruned."""
-    found = await connection.execute(SELECT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n})
-    data = found.scalar_one_or_none()
-    return None if data is None else bytes(data)
+    data: bytes | None = await connection.fetchval(
+        SELECT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n}
+    )
+    return data
 
 
-DELETE_CHUNKS = text("DELETE FROM input_chunks c WHERE c.project_id = :project_id AND c.upload_id = :upload_id")
+DELETE_CHUNKS = Statement("DELETE FROM input_chunks c WHERE c.project_id = :project_id AND c.upload_id = :upload_id")
 
 
-async def delete_chunks(connection: AsyncConnection, project_id: UUID, upload_id: UUID) -> None:
+async def delete_chunks(connection: Connection, project_id: UUID, upload_id: UUID) -> None:
     """Remove an upload that no job will have."""
     await connection.execute(DELETE_CHUNKS, {"project_id": project_id, "upload_id": upload_id})
 
 
-ATTACH = text("""
+ATTACH = Statement("""
     INSERT INTO inputs AS n (project_id, job_id, upload_id, content_type, size_bytes, sha256, sensitive, created_at)
     SELECT i.project_id, i.job_id, i.upload_id, i.content_type, i.size_bytes, i.sha256, i.sensitive,
            statement_timestamp()
@@ -60,9 +59,9 @@ ATTACH = text("""
 """)
 
 
-async def attach(connection: AsyncConnection, inputs: Sequence[tuple[JobKey, StoredInput]]) -> bool:
+async def attach(connection: Connection, inputs: Sequence[tuple[JobKey, StoredInput]]) -> bool:
     """Give jobs their inputs; says whether the last one replaced another."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         ATTACH,
         {
             "project_ids": [key[0] for key, _ in inputs],
@@ -87,16 +86,16 @@ class Held:
     token: UUID | None
 
 
-SELECT = text("""
+SELECT = Statement("""
     SELECT n.upload_id, n.content_type, n.size_bytes, n.sha256, n.sensitive, n.dropped_at, j.state, j.token
     FROM jobs j JOIN inputs n ON n.project_id = j.project_id AND n.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id
 """)
 
 
-async def select(connection: AsyncConnection, key: JobKey) -> Held | None:
+async def select(connection: Connection, key: JobKey) -> Held | None:
     """Read what a job's input is; None if the job has none, or is not there."""
-    row = (await connection.execute(SELECT, {"project_id": key[0], "job_id": key[1]})).one_or_none()
+    row = await connection.fetchrow(SELECT, {"project_id": key[0], "job_id": key[1]})
     if row is None:
         return None
     stored = StoredInput(row.upload_id, row.content_type, row.size_bytes, bytes(row.sha256), row.sensitive)
@@ -106,7 +105,7 @@ async def select(connection: AsyncConnection, key: JobKey) -> Held | None:
     return Held(stored, dropped, state, row.token)
 
 
-DROP = text(f"""
+DROP = Statement(f"""
     UPDATE inputs n SET dropped_at = statement_timestamp()
     FROM (
         SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
@@ -117,7 +116,7 @@ DROP = text(f"""
     RETURNING n.project_id, n.upload_id
 """)
 # A rerun that is still to work shares the upload.
-DELETE_UNUSED = text("""
+DELETE_UNUSED = Statement("""
     DELETE FROM input_chunks c
     USING unnest(CAST(:project_ids AS uuid[]), CAST(:upload_ids AS uuid[])) AS i (project_id, upload_id)
     WHERE c.project_id = i.project_id AND c.upload_id = i.upload_id AND NOT EXISTS (
@@ -126,14 +125,14 @@ DELETE_UNUSED = text("""
 """)
 
 
-async def drop_sensitive(connection: AsyncConnection, limit: int) -> int:
+async def drop_sensitive(connection: Connection, limit: int) -> int:
     """Remove the credentials of jobs that have ended; gives how many jobs' there were."""
-    dropped = (await connection.execute(DROP, {"limit": limit})).all()
+    dropped = await connection.fetch(DROP, {"limit": limit})
     await _delete_unused(connection, [(row.project_id, row.upload_id) for row in dropped])
     return len(dropped)
 
 
-ORPHANS = text("""
+ORPHANS = Statement("""
     SELECT DISTINCT c.project_id, c.upload_id FROM input_chunks c
     WHERE c.created_at < statement_timestamp() - CAST(:age AS interval) AND NOT EXISTS (
         SELECT FROM inputs n WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id)
@@ -141,14 +140,14 @@ ORPHANS = text("""
 """)
 
 
-async def delete_orphans(connection: AsyncConnection, *, age: timedelta, limit: int) -> int:
+async def delete_orphans(connection: Connection, *, age: timedelta, limit: int) -> int:
     """Remove uploads that no job has: their sender left, or their job was deleted or has another input now."""
-    found = (await connection.execute(ORPHANS, {"age": age, "limit": limit})).all()
+    found = await connection.fetch(ORPHANS, {"age": age, "limit": limit})
     await _delete_unused(connection, [(row.project_id, row.upload_id) for row in found])
     return len(found)
 
 
-async def _delete_unused(connection: AsyncConnection, uploads: Sequence[tuple[UUID, UUID]]) -> None:
+async def _delete_unused(connection: Connection, uploads: Sequence[tuple[UUID, UUID]]) -> None:
     if uploads:
         await connection.execute(
             DELETE_UNUSED, {"project_ids": [p for p, _ in uploads], "upload_ids": [u for _, u in uploads]}

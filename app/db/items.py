@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.tables import literals
 from app.domain.item import UNFINISHED_ITEM, CountedItems, Item, ItemStatus, ItemUpdate, NewItem
 from app.domain.states import TERMINAL
@@ -39,7 +37,7 @@ class CountChange:
 
 # Update and insert apart: half the rows of an indexing job are new, the other half old, and `ON CONFLICT` reached
 # 15,000 rows a second where these two reach over 95,000. The job's lock keeps everybody else out between the two.
-APPLY = text("""
+APPLY = Statement("""
     WITH input AS (
         SELECT i.* FROM unnest(
             CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:bases AS bigint[]), CAST(:keys AS text[]),
@@ -85,10 +83,10 @@ APPLY = text("""
 """)
 
 
-async def apply_updates(connection: AsyncConnection, batches: Sequence[ItemBatch]) -> dict[UUID, CountChange]:
+async def apply_updates(connection: Connection, batches: Sequence[ItemBatch]) -> dict[UUID, CountChange]:
     """Write item updates of admitted reports; gives by job how its counts change in the same transaction."""
     rows = [(batch, update) for batch in batches for update in batch.updates]
-    found = await connection.execute(
+    found = await connection.fetch(
         APPLY,
         {
             "project_ids": [batch.project_id for batch, _ in rows],
@@ -110,7 +108,7 @@ async def apply_updates(connection: AsyncConnection, batches: Sequence[ItemBatch
     return {row.job_id: CountChange(row.added, row.processed, row.failed, row.skipped) for row in found}
 
 
-INSERT_NEW = text("""
+INSERT_NEW = Statement("""
     INSERT INTO items (project_id, job_id, position, key, name, uri, size_bytes, status, updated_at)
     SELECT i.project_id, i.job_id, i.position, i.key, i.name, i.uri, i.size_bytes, 'queued', statement_timestamp()
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:positions AS bigint[]),
@@ -122,7 +120,7 @@ PlacedItem: TypeAlias = tuple[UUID, UUID, int, NewItem]
 """Project, job, position and the item."""
 
 
-async def insert_new(connection: AsyncConnection, placed: Sequence[PlacedItem]) -> None:
+async def insert_new(connection: Connection, placed: Sequence[PlacedItem]) -> None:
     """Insert the items that jobs are created with."""
     await connection.execute(
         INSERT_NEW,
@@ -145,7 +143,7 @@ SHOWN_STATUS = f"""
          THEN 'cancelled' ELSE t.status END
 """
 
-COPY = text(f"""
+COPY = Statement(f"""
     INSERT INTO items (project_id, job_id, position, key, name, uri, size_bytes, status, updated_at)
     SELECT t.project_id, :new_job_id, row_number() OVER (ORDER BY t.position), t.key, t.name, t.uri, t.size_bytes,
            'queued', statement_timestamp()
@@ -156,13 +154,12 @@ COPY = text(f"""
 
 
 async def copy_to(
-    connection: AsyncConnection, project_id: UUID, job_id: UUID, new_job_id: UUID, *, only_failed: bool
+    connection: Connection, project_id: UUID, job_id: UUID, new_job_id: UUID, *, only_failed: bool
 ) -> int:
     """Give a rerun the items of its original, all queued; says how many there were."""
-    result = await connection.execute(
+    return await connection.execute(
         COPY, {"project_id": project_id, "job_id": job_id, "new_job_id": new_job_id, "only_failed": only_failed}
     )
-    return result.rowcount
 
 
 _SHOWN = f"""
@@ -173,7 +170,7 @@ _OF_JOB = "jobs j JOIN items t ON t.project_id = j.project_id AND t.job_id = j.i
 
 # The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
 # scan.
-PAGE = text(f"""
+PAGE = Statement(f"""
     SELECT w.* FROM (
         SELECT {_SHOWN} FROM {_OF_JOB}
         WHERE j.project_id = :project_id AND j.id = :job_id AND t.position > :after
@@ -202,18 +199,16 @@ def _item(row: Any) -> Item:
 
 
 async def select_window(
-    connection: AsyncConnection, project_id: UUID, job_id: UUID, *, after: int, window: int
+    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, window: int
 ) -> list[Item]:
     """Read up to `window` items behind a position, in their order."""
-    rows = await connection.execute(
-        PAGE, {"project_id": project_id, "job_id": job_id, "after": after, "window": window}
-    )
+    rows = await connection.fetch(PAGE, {"project_id": project_id, "job_id": job_id, "after": after, "window": window})
     return [_item(row) for row in rows]
 
 
 # One row at least, for the total where no item is shown. A status is looked for among the first `window` items: what a
 # count beyond that would cost, nobody who pages by offset expects.
-OFFSET_PAGE = text(f"""
+OFFSET_PAGE = Statement(f"""
     WITH w AS MATERIALIZED (
         SELECT t.position, {SHOWN_STATUS} AS status FROM {_OF_JOB}
         WHERE j.project_id = :project_id AND j.id = :job_id
@@ -227,13 +222,13 @@ OFFSET_PAGE = text(f"""
     ORDER BY m.position
 """)
 # Positions count from one without a gap, so that the highest is how many there are.
-COUNT = text("""
+COUNT = Statement("""
     SELECT coalesce(max(t.position), 0) FROM items t WHERE t.project_id = :project_id AND t.job_id = :job_id
 """)
 
 
 async def select_by_offset(
-    connection: AsyncConnection, project_id: UUID, job_id: UUID, status: ItemStatus, *, offset: int, limit: int
+    connection: Connection, project_id: UUID, job_id: UUID, status: ItemStatus, *, offset: int, limit: int
 ) -> CountedItems:
     """Read the items of one status behind the first `offset`, and how many have it, among the first 100,000."""
     asked = {
@@ -244,16 +239,16 @@ async def select_by_offset(
         "limit": limit,
         "window": MOST_BY_OFFSET,
     }
-    rows = (await connection.execute(OFFSET_PAGE, asked)).all()
+    rows = await connection.fetch(OFFSET_PAGE, asked)
     return CountedItems(tuple(_item(row) for row in rows if row.position is not None), rows[0].total)
 
 
-async def count(connection: AsyncConnection, project_id: UUID, job_id: UUID) -> int:
+async def count(connection: Connection, project_id: UUID, job_id: UUID) -> int:
     """Say how many items a job has."""
-    return int((await connection.execute(COUNT, {"project_id": project_id, "job_id": job_id})).scalar_one())
+    return int(await connection.fetchval(COUNT, {"project_id": project_id, "job_id": job_id}))
 
 
-BY_KEY = text(f"""
+BY_KEY = Statement(f"""
     SELECT j.id AS job_id, {_SHOWN} FROM {_OF_JOB}
     WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND t.key = :key
     ORDER BY j.id DESC
@@ -261,8 +256,8 @@ BY_KEY = text(f"""
 
 
 async def select_by_key(
-    connection: AsyncConnection, project_id: UUID, job_ids: Sequence[UUID], key: str
+    connection: Connection, project_id: UUID, job_ids: Sequence[UUID], key: str
 ) -> dict[UUID, Item]:
     """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
-    rows = await connection.execute(BY_KEY, {"project_id": project_id, "job_ids": list(job_ids), "key": key})
+    rows = await connection.fetch(BY_KEY, {"project_id": project_id, "job_ids": list(job_ids), "key": key})
     return {row.job_id: _item(row) for row in rows}

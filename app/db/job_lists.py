@@ -11,9 +11,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.jobs import COLUMNS, job_from_row
 from app.domain.ids import id_at
 from app.domain.job import Job
@@ -65,10 +63,10 @@ but for this much.
 
 
 @cache
-def listing(walk: str) -> TextClause:
+def listing(walk: str) -> Statement:
     """Build the statement that pages along one index. Its first columns stand even where no job fits."""
     labelled = _LABELLED if walk in ("label", "original") else ""
-    return text(f"""
+    return Statement(f"""
         WITH w AS MATERIALIZED ({_WALKS[walk]}),
         edge AS (SELECT (SELECT id FROM w ORDER BY id LIMIT 1) AS last_id, (SELECT count(*) FROM w) AS seen),
         fits AS MATERIALIZED (
@@ -103,7 +101,7 @@ def walk_of(wanted: JobFilter) -> str:
 
 
 async def select_page(
-    connection: AsyncConnection,
+    connection: Connection,
     project_id: UUID,
     wanted: JobFilter,
     *,
@@ -113,11 +111,9 @@ async def select_page(
     offset: int = 0,
 ) -> Listed:
     """Look at up to `window` jobs older than `before`, and give up to `limit` of those that fit, newest first."""
-    rows = (
-        await connection.execute(
-            listing(walk_of(wanted)), _parameters(project_id, wanted, before, window, limit, offset)
-        )
-    ).all()
+    rows = await connection.fetch(
+        listing(walk_of(wanted)), _parameters(project_id, wanted, before, window, limit, offset)
+    )
     return Listed([job_from_row(row) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total)
 
 

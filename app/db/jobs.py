@@ -3,12 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Row, Statement
 from app.db.tables import literals
 from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, NewJob, Retry
@@ -34,20 +31,20 @@ ASKED = """
     LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
 """
 
-SELECT = text(f"SELECT {COLUMNS} FROM {ASKED}")
-SELECT_WITH_DOCUMENTS = text(f"""
+SELECT = Statement(f"SELECT {COLUMNS} FROM {ASKED}")
+SELECT_WITH_DOCUMENTS = Statement(f"""
     SELECT {COLUMNS}, p.payload, s.result, s.billing FROM {ASKED}
     LEFT JOIN payloads p ON p.project_id = j.project_id AND p.job_id = j.id
     LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
 """)
-SELECT_VERSIONS = text(f"SELECT j.project_id, j.id, j.version + coalesce(r.version, 0) AS version FROM {ASKED}")
+SELECT_VERSIONS = Statement(f"SELECT j.project_id, j.id, j.version + coalesce(r.version, 0) AS version FROM {ASKED}")
 
 
 def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
     return {"project_ids": [project_id for project_id, _ in keys], "job_ids": [job_id for _, job_id in keys]}
 
 
-def job_from_row(row: Row[Any], documents: Documents | None = None) -> Job:
+def job_from_row(row: Row, documents: Documents | None = None) -> Job:
     """Build the job from a row of `COLUMNS`."""
     eta = None
     if row.eta_seconds is not None:
@@ -90,23 +87,23 @@ def job_from_row(row: Row[Any], documents: Documents | None = None) -> Job:
     )
 
 
-async def select_by_ids(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
+async def select_by_ids(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
     """Read jobs without their documents; unknown ones are left out."""
-    rows = await connection.execute(SELECT, _columns(keys))
+    rows = await connection.fetch(SELECT, _columns(keys))
     return {(row.project_id, row.id): job_from_row(row) for row in rows}
 
 
-async def select_with_documents(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
+async def select_with_documents(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
     """Read jobs with payload, result and billing, in one statement so that they fit the version."""
-    rows = await connection.execute(SELECT_WITH_DOCUMENTS, _columns(keys))
+    rows = await connection.fetch(SELECT_WITH_DOCUMENTS, _columns(keys))
     return {
         (row.project_id, row.id): job_from_row(row, Documents(row.payload, row.result, row.billing)) for row in rows
     }
 
 
-async def select_versions(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, int]:
+async def select_versions(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, int]:
     """Read only the versions: what the sweep compares for everything that is watched."""
-    rows = await connection.execute(SELECT_VERSIONS, _columns(keys))
+    rows = await connection.fetch(SELECT_VERSIONS, _columns(keys))
     return {(row.project_id, row.id): row.version for row in rows}
 
 
@@ -119,29 +116,29 @@ class Fence:
     final_call: bytes | None
 
 
-SELECT_FENCES = text(f"SELECT j.project_id, j.id, j.state, j.token, j.final_call FROM {ASKED}")
+SELECT_FENCES = Statement(f"SELECT j.project_id, j.id, j.state, j.token, j.final_call FROM {ASKED}")
 
 
-async def select_fences(connection: AsyncConnection, keys: Sequence[JobKey]) -> dict[JobKey, Fence]:
+async def select_fences(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Fence]:
     """Read what a refused worker's call is judged by."""
-    rows = await connection.execute(SELECT_FENCES, _columns(keys))
+    rows = await connection.fetch(SELECT_FENCES, _columns(keys))
     return {(row.project_id, row.id): Fence(JobState(row.state), row.token, row.final_call) for row in rows}
 
 
-SELECT_LIVE_RERUN = text(f"""
+SELECT_LIVE_RERUN = Statement(f"""
     SELECT j.id FROM jobs j
     WHERE j.project_id = :project_id AND j.original_job_id = :job_id AND j.state IN ({literals(LIVE)})
     ORDER BY j.id LIMIT 1
 """)
 
 
-async def select_live_rerun(connection: AsyncConnection, key: JobKey) -> UUID | None:
+async def select_live_rerun(connection: Connection, key: JobKey) -> UUID | None:
     """Find a rerun of this job that is still under way."""
-    found = await connection.execute(SELECT_LIVE_RERUN, {"project_id": key[0], "job_id": key[1]})
-    return found.scalar_one_or_none()
+    found: UUID | None = await connection.fetchval(SELECT_LIVE_RERUN, {"project_id": key[0], "job_id": key[1]})
+    return found
 
 
-INSERT = text("""
+INSERT = Statement("""
     WITH input AS (
         SELECT i.*, coalesce(i.scheduled_at, statement_timestamp()) AS due
         FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:queues AS text[]),
@@ -203,7 +200,7 @@ class Creation:
     token: UUID | None = None
 
 
-async def insert(connection: AsyncConnection, creations: Sequence[Creation]) -> None:
+async def insert(connection: Connection, creations: Sequence[Creation]) -> None:
     """Insert jobs with payloads, labels, leases and unknown queues; their items come with `items.insert_new`."""
     jobs = [creation.job for creation in creations]
     default = Retry()
@@ -238,9 +235,9 @@ async def insert(connection: AsyncConnection, creations: Sequence[Creation]) -> 
     )
 
 
-SET_ITEMS_TOTAL = text("UPDATE jobs SET items_total = :total WHERE project_id = :project_id AND id = :job_id")
+SET_ITEMS_TOTAL = Statement("UPDATE jobs SET items_total = :total WHERE project_id = :project_id AND id = :job_id")
 
 
-async def set_items_total(connection: AsyncConnection, key: JobKey, total: int) -> None:
+async def set_items_total(connection: Connection, key: JobKey, total: int) -> None:
     """Write how many items a job has, when they were copied to it in the transaction that made it."""
     await connection.execute(SET_ITEMS_TOTAL, {"project_id": key[0], "job_id": key[1], "total": total})

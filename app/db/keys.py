@@ -2,15 +2,12 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Row, Statement
 from app.domain.principal import Principal, Project, Scope, StoredKey
 
-SELECT_BY_DIGEST = text("""
+SELECT_BY_DIGEST = Statement("""
     SELECT k.project_id, k.id, k.name, k.scopes, k.queues, k.expires_at FROM keys k
     WHERE k.digest = :digest AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
@@ -18,7 +15,7 @@ SELECT_BY_DIGEST = text("""
 """)
 
 
-def _principal(row: Row[Any]) -> Principal:
+def _principal(row: Row) -> Principal:
     return Principal(
         project_id=row.project_id,
         key_id=row.id,
@@ -29,19 +26,19 @@ def _principal(row: Row[Any]) -> Principal:
     )
 
 
-async def select_by_digest(connection: AsyncConnection, digest: bytes) -> Principal | None:
+async def select_by_digest(connection: Connection, digest: bytes) -> Principal | None:
     """Find the valid key with this digest. The one look-up without a project: the key is what names it."""
-    row = (await connection.execute(SELECT_BY_DIGEST, {"digest": digest})).one_or_none()
+    row = await connection.fetchrow(SELECT_BY_DIGEST, {"digest": digest})
     return None if row is None else _principal(row)
 
 
-INSERT_PROJECT = text("""
+INSERT_PROJECT = Statement("""
     INSERT INTO projects (id, name, created_at) VALUES (:id, :name, statement_timestamp())
     RETURNING id, name, created_at
 """)
 
 # A time that has passed makes no key: by the database's clock, which is the one that ends it.
-INSERT_KEY = text("""
+INSERT_KEY = Statement("""
     INSERT INTO keys (project_id, id, name, digest, scopes, queues, created_at, expires_at)
     SELECT CAST(:project_id AS uuid), CAST(:id AS text), CAST(:name AS text), CAST(:digest AS bytea),
            CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(), CAST(:expires_at AS timestamptz)
@@ -50,16 +47,16 @@ INSERT_KEY = text("""
 """)
 
 
-async def insert_project(connection: AsyncConnection, project_id: UUID, name: str) -> Project:
+async def insert_project(connection: Connection, project_id: UUID, name: str) -> Project:
     """Make a project."""
-    return Project(*(await connection.execute(INSERT_PROJECT, {"id": project_id, "name": name})).one())
+    return Project(*await connection.fetchone(INSERT_PROJECT, {"id": project_id, "name": name}))
 
 
 async def insert_key(
-    connection: AsyncConnection, principal: Principal, digest: bytes, *, expires_at: datetime | None = None
+    connection: Connection, principal: Principal, digest: bytes, *, expires_at: datetime | None = None
 ) -> StoredKey | None:
     """Store a key by its digest, never the key itself; None if its end has passed already."""
-    rows = await connection.execute(
+    row = await connection.fetchrow(
         INSERT_KEY,
         {
             "project_id": principal.project_id,
@@ -71,11 +68,10 @@ async def insert_key(
             "expires_at": expires_at,
         },
     )
-    row = rows.one_or_none()
     return None if row is None else _stored(row)
 
 
-def _stored(row: Row[Any]) -> StoredKey:
+def _stored(row: Row) -> StoredKey:
     return StoredKey(
         project_id=row.project_id,
         id=row.id,
@@ -91,57 +87,57 @@ def _stored(row: Row[Any]) -> StoredKey:
 
 _COLUMNS = "k.project_id, k.id, k.name, k.scopes, k.queues, k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
 
-SELECT_KEY = text(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
+SELECT_KEY = Statement(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
 
 # Two keys of one microsecond come on one page, so that the time alone says where the next one begins.
-SELECT_KEYS = text(f"""
+SELECT_KEYS = Statement(f"""
     SELECT {_COLUMNS} FROM keys k
     WHERE k.project_id = :project_id AND (CAST(:before AS timestamptz) IS NULL OR k.created_at < :before)
     ORDER BY k.created_at DESC FETCH FIRST :limit ROWS WITH TIES
 """)
 
 
-async def select_key(connection: AsyncConnection, project_id: UUID, key_id: str) -> StoredKey | None:
+async def select_key(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
     """Read one key of a project, whatever became of it."""
-    row = (await connection.execute(SELECT_KEY, {"project_id": project_id, "id": key_id})).one_or_none()
+    row = await connection.fetchrow(SELECT_KEY, {"project_id": project_id, "id": key_id})
     return None if row is None else _stored(row)
 
 
 async def select_keys(
-    connection: AsyncConnection, project_id: UUID, *, before: datetime | None, limit: int
+    connection: Connection, project_id: UUID, *, before: datetime | None, limit: int
 ) -> list[StoredKey]:
     """List keys of a project, newest first; more than `limit` where the last ones were made at the same moment."""
-    rows = await connection.execute(SELECT_KEYS, {"project_id": project_id, "before": before, "limit": limit})
+    rows = await connection.fetch(SELECT_KEYS, {"project_id": project_id, "before": before, "limit": limit})
     return [_stored(row) for row in rows]
 
 
-REVOKE = text("""
+REVOKE = Statement("""
     UPDATE keys SET revoked_at = statement_timestamp()
     WHERE project_id = :project_id AND id = :id AND revoked_at IS NULL
 """)
 
-SET_EXPIRY = text(f"""
+SET_EXPIRY = Statement(f"""
     UPDATE keys k SET expires_at = :expires_at WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
     RETURNING {_COLUMNS}
 """)
 
 
-async def revoke(connection: AsyncConnection, project_id: UUID, key_id: str) -> None:
+async def revoke(connection: Connection, project_id: UUID, key_id: str) -> None:
     """End a key for good; one that was revoked keeps its moment."""
     await connection.execute(REVOKE, {"project_id": project_id, "id": key_id})
 
 
 async def set_expiry(
-    connection: AsyncConnection, project_id: UUID, key_id: str, expires_at: datetime | None
+    connection: Connection, project_id: UUID, key_id: str, expires_at: datetime | None
 ) -> StoredKey | None:
     """Set when a key ends; None if it was revoked."""
     values = {"project_id": project_id, "id": key_id, "expires_at": expires_at}
-    row = (await connection.execute(SET_EXPIRY, values)).one_or_none()
+    row = await connection.fetchrow(SET_EXPIRY, values)
     return None if row is None else _stored(row)
 
 
 # All projects' keys: whoever administers the service belongs to one of them and rules over all.
-SELECT_IS_LAST_OPERATOR = text("""
+SELECT_IS_LAST_OPERATOR = Statement("""
     SELECT EXISTS (
         SELECT FROM keys k
         WHERE k.project_id = :project_id AND k.id = :id AND 'operator' = ANY(k.scopes) AND k.revoked_at IS NULL
@@ -156,14 +152,13 @@ SELECT_IS_LAST_OPERATOR = text("""
 """)
 
 
-async def is_last_operator(connection: AsyncConnection, project_id: UUID, key_id: str) -> bool:
+async def is_last_operator(connection: Connection, project_id: UUID, key_id: str) -> bool:
     """Whether no other key could administer the service for as long as this one can; call under `lock_keys`."""
-    rows = await connection.execute(SELECT_IS_LAST_OPERATOR, {"project_id": project_id, "id": key_id})
-    return bool(rows.scalar_one())
+    return bool(await connection.fetchval(SELECT_IS_LAST_OPERATOR, {"project_id": project_id, "id": key_id}))
 
 
 # Locked in the order of their ids: two processes that saw the same keys would otherwise deadlock.
-MARK_USED = text("""
+MARK_USED = Statement("""
     WITH used AS (
         SELECT k.project_id, k.id
         FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS text[])) AS i (project_id, id)
@@ -175,38 +170,42 @@ MARK_USED = text("""
 """)
 
 
-async def mark_used(connection: AsyncConnection, used: Collection[tuple[UUID, str]]) -> None:
+async def mark_used(connection: Connection, used: Collection[tuple[UUID, str]]) -> None:
     """Note that these keys were used just now."""
     values = {"project_ids": [project_id for project_id, _ in used], "ids": [key_id for _, key_id in used]}
     await connection.execute(MARK_USED, values)
 
 
-SELECT_PROJECT = text("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
+SELECT_PROJECT = Statement("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
 
-SELECT_PROJECTS = text("""
+SELECT_PROJECTS = Statement("""
     SELECT p.id, p.name, p.created_at FROM projects p
     WHERE CAST(:before AS timestamptz) IS NULL OR p.created_at < :before
     ORDER BY p.created_at DESC FETCH FIRST :limit ROWS WITH TIES
 """)
 
 
-async def select_project(connection: AsyncConnection, project_id: UUID) -> Project | None:
+async def select_project(connection: Connection, project_id: UUID) -> Project | None:
     """Read a project."""
-    row = (await connection.execute(SELECT_PROJECT, {"id": project_id})).one_or_none()
+    row = await connection.fetchrow(SELECT_PROJECT, {"id": project_id})
     return None if row is None else Project(*row)
 
 
-async def select_projects(connection: AsyncConnection, *, before: datetime | None, limit: int) -> list[Project]:
+async def select_projects(connection: Connection, *, before: datetime | None, limit: int) -> list[Project]:
     """List projects, newest first; more than `limit` where the last ones were made at the same moment."""
-    rows = await connection.execute(SELECT_PROJECTS, {"before": before, "limit": limit})
+    rows = await connection.fetch(SELECT_PROJECTS, {"before": before, "limit": limit})
     return [Project(*row) for row in rows]
 
 
-async def any_key(connection: AsyncConnection) -> bool:
+ANY_KEY = Statement("SELECT EXISTS (SELECT FROM keys)")
+LOCK = Statement("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def any_key(connection: Connection) -> bool:
     """Say whether this database has ever had a key: only an empty one gets a first key."""
-    return bool((await connection.execute(text("SELECT EXISTS (SELECT FROM keys)"))).scalar_one())
+    return bool(await connection.fetchval(ANY_KEY))
 
 
-async def lock_keys(connection: AsyncConnection) -> None:
+async def lock_keys(connection: Connection) -> None:
     """Let one process at a time make the first key: two that start on an empty database would each make one."""
-    await connection.execute(text("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE"))
+    await connection.execute(LOCK)

@@ -6,9 +6,8 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connection import Connection, Statement
 from app.db.engine import asyncpg_dsn, connect_options
 from app.paths import migrations_dir
 
@@ -45,17 +44,21 @@ def outdated_revisions() -> frozenset[str]:
     return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())
 
 
-async def select_revisions(connection: AsyncConnection) -> frozenset[str]:
+HAS_REVISIONS = Statement("SELECT to_regclass('alembic_version')::text")
+REVISIONS = Statement("SELECT version_num FROM alembic_version")
+
+
+async def select_revisions(connection: Connection) -> frozenset[str]:
     """Read the database's revision; empty if it was never migrated."""
-    if (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is None:
+    if await connection.fetchval(HAS_REVISIONS) is None:
         return frozenset()
-    return frozenset((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
+    return frozenset(row.version_num for row in await connection.fetch(REVISIONS))
 
 
 async def _revisions(database_url: str) -> set[str]:
     connection = await asyncpg.connect(asyncpg_dsn(database_url), **connect_options())
     try:
-        rows = await connection.fetch("SELECT version_num FROM alembic_version")
+        rows = await connection.fetch(REVISIONS.sql)
     except asyncpg.UndefinedTableError:
         return set()
     finally:

@@ -1,12 +1,9 @@
 """Queues: their rules, how deep they are, and the lock that makes a concurrency limit exact."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Row, Statement
 from app.db.tables import literals
 from app.domain.job import ClaimFilter, Retry
 from app.domain.queue import Depth, Queue, QueueRules, Rates
@@ -15,13 +12,13 @@ from app.domain.states import CLAIMABLE, LEASED, LIVE, JobState
 _COLUMNS = """q.name, q.paused, q.concurrency_limit, q.retry_delay_seconds, q.retry_factor, q.retry_max_delay_seconds,
     q.retention_seconds, q.created_at, q.updated_at"""
 
-SELECT_PAGE = text(f"""
+SELECT_PAGE = Statement(f"""
     SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name > :after ORDER BY q.name LIMIT :limit
 """)
-SELECT_ONE = text(f"SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name = :name")
+SELECT_ONE = Statement(f"SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name = :name")
 
 
-def _queue(row: Row[Any]) -> Queue:
+def _queue(row: Row) -> Queue:
     retry = None
     if row.retry_delay_seconds is not None:
         retry = Retry(row.retry_delay_seconds, row.retry_factor, row.retry_max_delay_seconds)
@@ -34,19 +31,19 @@ def _queue(row: Row[Any]) -> Queue:
     return Queue(row.name, rules, row.created_at, row.updated_at)
 
 
-async def select_page(connection: AsyncConnection, project_id: UUID, *, after: str, limit: int) -> list[Queue]:
+async def select_page(connection: Connection, project_id: UUID, *, after: str, limit: int) -> list[Queue]:
     """Read queues behind a name, in the order of their names."""
-    rows = await connection.execute(SELECT_PAGE, {"project_id": project_id, "after": after, "limit": limit})
+    rows = await connection.fetch(SELECT_PAGE, {"project_id": project_id, "after": after, "limit": limit})
     return [_queue(row) for row in rows]
 
 
-async def select_one(connection: AsyncConnection, project_id: UUID, name: str) -> Queue | None:
+async def select_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:
     """Read one queue."""
-    row = (await connection.execute(SELECT_ONE, {"project_id": project_id, "name": name})).one_or_none()
+    row = await connection.fetchrow(SELECT_ONE, {"project_id": project_id, "name": name})
     return None if row is None else _queue(row)
 
 
-PUT = text(f"""
+PUT = Statement(f"""
     INSERT INTO queues AS q (project_id, name, paused, concurrency_limit, retry_delay_seconds, retry_factor,
                              retry_max_delay_seconds, retention_seconds, created_at, updated_at)
     VALUES (:project_id, :name, :paused, :concurrency_limit, :delay, :factor, :max_delay, :retention,
@@ -60,10 +57,10 @@ PUT = text(f"""
 """)
 
 
-async def put(connection: AsyncConnection, project_id: UUID, name: str, rules: QueueRules) -> Queue:
+async def put(connection: Connection, project_id: UUID, name: str, rules: QueueRules) -> Queue:
     """Set a queue's rules; makes the queue if it is new."""
     retry = rules.retry
-    found = await connection.execute(
+    found = await connection.fetchone(
         PUT,
         {
             "project_id": project_id,
@@ -76,39 +73,38 @@ async def put(connection: AsyncConnection, project_id: UUID, name: str, rules: Q
             "retention": rules.retention_seconds,
         },
     )
-    return _queue(found.one())
+    return _queue(found)
 
 
-SET_PAUSED = text(f"""
+SET_PAUSED = Statement(f"""
     UPDATE queues AS q SET paused = :paused, updated_at = statement_timestamp()
     WHERE q.project_id = :project_id AND q.name = :name RETURNING {_COLUMNS}
 """)
 
 
-async def set_paused(connection: AsyncConnection, project_id: UUID, name: str, *, paused: bool) -> Queue | None:
+async def set_paused(connection: Connection, project_id: UUID, name: str, *, paused: bool) -> Queue | None:
     """Pause a queue or let it go on; None if there is no such queue."""
-    found = await connection.execute(SET_PAUSED, {"project_id": project_id, "name": name, "paused": paused})
-    row = found.one_or_none()
+    row = await connection.fetchrow(SET_PAUSED, {"project_id": project_id, "name": name, "paused": paused})
     return None if row is None else _queue(row)
 
 
-ANY_LIMITED = text("""
+ANY_LIMITED = Statement("""
     SELECT EXISTS (SELECT FROM queues q WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL)
 """)
 
 
-async def any_limited(connection: AsyncConnection, project_id: UUID) -> bool:
+async def any_limited(connection: Connection, project_id: UUID) -> bool:
     """Say whether a project has a queue with a limit: only then does a claim pay for one."""
-    return bool((await connection.execute(ANY_LIMITED, {"project_id": project_id})).scalar_one())
+    return bool(await connection.fetchval(ANY_LIMITED, {"project_id": project_id}))
 
 
-LOCK_LIMITED = text("""
+LOCK_LIMITED = Statement("""
     SELECT q.name, q.concurrency_limit FROM queues q
     WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL
       AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
     ORDER BY q.name FOR NO KEY UPDATE
 """)
-COUNT_HELD = text(f"""
+COUNT_HELD = Statement(f"""
     SELECT j.queue, count(*) AS held FROM jobs j
     WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)})
       AND j.state IN ({literals(LIVE)}) AND j.queue = ANY (CAST(:names AS text[]))
@@ -116,17 +112,17 @@ COUNT_HELD = text(f"""
 """)
 
 
-async def lock_limited(connection: AsyncConnection, wanted: ClaimFilter) -> dict[str, int]:
+async def lock_limited(connection: Connection, wanted: ClaimFilter) -> dict[str, int]:
     """Lock the limited queues that a claim looks at; gives how many more of each may be held.
 
     The count is a statement of its own, after the lock: it sees what the claim before has committed.
     """
     queues = None if wanted.queues is None else list(wanted.queues)
-    rows = await connection.execute(LOCK_LIMITED, {"project_id": wanted.project_id, "queues": queues})
+    rows = await connection.fetch(LOCK_LIMITED, {"project_id": wanted.project_id, "queues": queues})
     limits = {row.name: row.concurrency_limit for row in rows}
     if not limits:
         return {}
-    counted = await connection.execute(COUNT_HELD, {"project_id": wanted.project_id, "names": list(limits)})
+    counted = await connection.fetch(COUNT_HELD, {"project_id": wanted.project_id, "names": list(limits)})
     held = {row.queue: row.held for row in counted}
     return {name: max(0, limit - held.get(name, 0)) for name, limit in limits.items()}
 
@@ -134,7 +130,7 @@ async def lock_limited(connection: AsyncConnection, wanted: ClaimFilter) -> dict
 MOST_COUNTED = 10_000
 """Deeper than this a queue is simply deep: counting on would cost more than the answer is worth."""
 # Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
-DEPTHS = text(f"""
+DEPTHS = Statement(f"""
     SELECT q.project_id, q.name AS queue, s.state, c.n, c.oldest_seconds
     FROM queues q CROSS JOIN (VALUES {", ".join(f"('{state}')" for state in sorted(LIVE))}) AS s (state)
     CROSS JOIN LATERAL (
@@ -150,10 +146,10 @@ DEPTHS = text(f"""
 """)
 
 
-async def select_depths(connection: AsyncConnection) -> dict[tuple[UUID, str], Depth]:
+async def select_depths(connection: Connection) -> dict[tuple[UUID, str], Depth]:
     """Count the live jobs of all queues of all projects, up to 10,000 of a queue in each state."""
     found: dict[tuple[UUID, str], Depth] = {}
-    for row in await connection.execute(DEPTHS):
+    for row in await connection.fetch(DEPTHS):
         before = found.get((row.project_id, row.queue), Depth())
         ages = [age for age in (before.oldest_waiting_seconds, row.oldest_seconds) if age is not None]
         by_state = {**before.by_state, JobState(row.state): row.n}
@@ -161,7 +157,7 @@ async def select_depths(connection: AsyncConnection) -> dict[tuple[UUID, str], D
     return found
 
 
-RATES = text(f"""
+RATES = Statement(f"""
     SELECT n.name, (SELECT count(*) FROM (
                SELECT FROM jobs j WHERE j.project_id = :project_id AND j.queue = n.name
                  AND j.completed_at > statement_timestamp() - interval '1 minute' LIMIT {MOST_COUNTED}) e) AS ended,
@@ -175,9 +171,7 @@ RATES = text(f"""
 """)
 
 
-async def select_rates(
-    connection: AsyncConnection, project_id: UUID, names: Sequence[str], since: UUID
-) -> dict[str, Rates]:
+async def select_rates(connection: Connection, project_id: UUID, names: Sequence[str], since: UUID) -> dict[str, Rates]:
     """Count what came and ended in the last minute; `since` is an id from somewhat before."""
-    rows = await connection.execute(RATES, {"project_id": project_id, "names": list(names), "since": since})
+    rows = await connection.fetch(RATES, {"project_id": project_id, "names": list(names), "since": since})
     return {row.name: Rates(row.created, row.ended) for row in rows}

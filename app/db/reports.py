@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.transitions import accepted, target
 from app.domain.estimate import Sample
 from app.domain.item import Counts
@@ -37,7 +35,7 @@ class Admitted:
     """The database's clock, in seconds."""
 
 
-ADMIT = text(f"""
+ADMIT = Statement(f"""
     SELECT j.project_id, j.id, j.state AS source, {target(JobEvent.REPORT)} AS target, j.attempt, j.worker,
            r.lease_seconds, r.stage, r.progress, r.declared_total, r.items_count, r.items_processed, r.items_failed,
            r.items_skipped, r.samples, r.log_lines,
@@ -50,9 +48,9 @@ ADMIT = text(f"""
 """)
 
 
-async def admit(connection: AsyncConnection, reports: Sequence[Report]) -> dict[UUID, Admitted]:
+async def admit(connection: Connection, reports: Sequence[Report]) -> dict[UUID, Admitted]:
     """Let the reports through whose job is locked, held under their token and live; the rest are not in the answer."""
-    rows = await connection.execute(
+    rows = await connection.fetch(
         ADMIT,
         {
             "project_ids": [report.project_id for report in reports],
@@ -103,7 +101,7 @@ class RunUpdate:
 
 
 # The lease of a job that is being cancelled is not extended: its worker has until then to acknowledge.
-RECORD = text("""
+RECORD = Statement("""
     UPDATE runs r SET
         lease_seconds = i.lease_seconds,
         lease_ends_at = CASE WHEN j.state = 'cancelling' THEN r.lease_ends_at
@@ -142,10 +140,10 @@ def _array(samples: Sequence[Sample]) -> str:
     return "{" + ",".join(f"{at!r},{progress!r}" for at, progress in samples) + "}"
 
 
-async def record(connection: AsyncConnection, updates: Sequence[RunUpdate]) -> dict[UUID, float | None]:
+async def record(connection: Connection, updates: Sequence[RunUpdate]) -> dict[UUID, float | None]:
     """Write reports into their runs and extend the leases; gives the seconds left of each, None without an end."""
     etas = [update.eta for update in updates]
-    rows = await connection.execute(
+    rows = await connection.fetch(
         RECORD,
         {
             "project_ids": [u.project_id for u in updates],
@@ -171,7 +169,7 @@ async def record(connection: AsyncConnection, updates: Sequence[RunUpdate]) -> d
     return {row.job_id: row.left_seconds for row in rows}
 
 
-INSERT_LOGS = text("""
+INSERT_LOGS = Statement("""
     INSERT INTO job_logs (project_id, job_id, line, at, attempt, level, message)
     SELECT i.project_id, i.job_id, i.line, statement_timestamp(), i.attempt, i.level, i.message
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:lines AS bigint[]),
@@ -183,7 +181,7 @@ NumberedLine: TypeAlias = tuple[UUID, UUID, int, int, LogLine]
 """Project, job, line number, attempt, and the line."""
 
 
-async def insert_logs(connection: AsyncConnection, lines: Sequence[NumberedLine]) -> None:
+async def insert_logs(connection: Connection, lines: Sequence[NumberedLine]) -> None:
     """Append log lines; their numbers were drawn from the run under its job's lock."""
     await connection.execute(
         INSERT_LOGS,
@@ -198,7 +196,7 @@ async def insert_logs(connection: AsyncConnection, lines: Sequence[NumberedLine]
     )
 
 
-UPSERT_CHECKPOINTS = text("""
+UPSERT_CHECKPOINTS = Statement("""
     INSERT INTO checkpoints (project_id, job_id, checkpoint)
     SELECT i.project_id, i.job_id, CAST(i.checkpoint AS json)
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:checkpoints AS text[]))
@@ -207,7 +205,7 @@ UPSERT_CHECKPOINTS = text("""
 """)
 
 
-async def upsert_checkpoints(connection: AsyncConnection, reports: Sequence[Report]) -> None:
+async def upsert_checkpoints(connection: Connection, reports: Sequence[Report]) -> None:
     """Keep what a later attempt is to continue from."""
     await connection.execute(
         UPSERT_CHECKPOINTS,
@@ -219,7 +217,7 @@ async def upsert_checkpoints(connection: AsyncConnection, reports: Sequence[Repo
     )
 
 
-INSERT_RESULTS = text("""
+INSERT_RESULTS = Statement("""
     INSERT INTO results (project_id, job_id, result, billing)
     SELECT i.project_id, i.job_id, CAST(i.result AS json), CAST(i.billing AS json)
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:results AS text[]),
@@ -231,7 +229,7 @@ def _dump(value: Any) -> str | None:
     return None if value is None else json.dumps(value)
 
 
-async def insert_results(connection: AsyncConnection, completions: Sequence[Complete]) -> None:
+async def insert_results(connection: Connection, completions: Sequence[Complete]) -> None:
     """Write results and billing, once, for jobs that this transaction has just ended."""
     await connection.execute(
         INSERT_RESULTS,

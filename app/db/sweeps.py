@@ -3,9 +3,7 @@
 These only find candidates; whether it is so is decided again by the fence of the transition, where the row is locked.
 """
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Statement
 from app.db.tables import literals
 from app.domain.job import JobKey
 from app.domain.states import LIVE, JobEvent
@@ -13,7 +11,7 @@ from app.domain.states import LIVE, JobEvent
 # One statement for both: they are asked twice a second by every process, whether or not anything happens. The narrow
 # table of runs is read whole: it is as long as the number of live jobs, and an index on the lease would cost each
 # heartbeat its place on the page.
-SELECT_DUE = text(f"""
+SELECT_DUE = Statement(f"""
     (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event FROM runs r
      WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit)
     UNION ALL
@@ -23,9 +21,9 @@ SELECT_DUE = text(f"""
 """)
 
 
-async def select_due(connection: AsyncConnection, limit: int) -> dict[JobEvent, list[JobKey]]:
+async def select_due(connection: Connection, limit: int) -> dict[JobEvent, list[JobKey]]:
     """Find up to `limit` jobs whose lease ran out, and as many live ones whose deadline has passed."""
     due: dict[JobEvent, list[JobKey]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
-    for row in await connection.execute(SELECT_DUE, {"limit": limit}):
+    for row in await connection.fetch(SELECT_DUE, {"limit": limit}):
         due[JobEvent(row.event)].append((row.project_id, row.job_id))
     return due

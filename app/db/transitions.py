@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection, Row, Statement
 from app.db.tables import literals
 from app.domain.job import CANCEL_GRACE_SECONDS
 from app.domain.states import LEASED, TERMINAL, Guard, JobEvent, JobState, rows_for, sources_of
@@ -97,44 +94,44 @@ class Moved:
         return self.target in (JobState.PENDING, JobState.RETRYING) and self.engine is None
 
 
-LOCK = text("""
+LOCK = Statement("""
     SELECT j.id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
     JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
     ORDER BY j.id FOR NO KEY UPDATE OF j
 """)
 
 
-async def lock_in_order(connection: AsyncConnection, jobs: Sequence[tuple[UUID, UUID]]) -> None:
+async def lock_in_order(connection: Connection, jobs: Sequence[tuple[UUID, UUID]]) -> None:
     """Lock jobs, given as (project, job), in the order of their ids: overlapping batches would otherwise deadlock."""
     await connection.execute(LOCK, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
 
 
-LOCK_FREE = text("""
+LOCK_FREE = Statement("""
     SELECT j.id FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
     JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
     ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
 """)
-PRESENT = text("""
+PRESENT = Statement("""
     SELECT j.project_id, j.id
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
     JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
 """)
 
 
-async def lock_free(connection: AsyncConnection, jobs: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+async def lock_free(connection: Connection, jobs: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
     """Lock those jobs, given as (project, job), that nobody else holds; gives the busy rest. Waits for nobody."""
-    locked = await connection.execute(LOCK_FREE, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
+    locked = await connection.fetch(LOCK_FREE, {"project_ids": [p for p, _ in jobs], "job_ids": [j for _, j in jobs]})
     free = {row.id for row in locked}
     rest = [key for key in jobs if key[1] not in free]
     if not rest:
         return set()
     # What was not locked is busy, or does not exist.
-    rows = await connection.execute(PRESENT, {"project_ids": [p for p, _ in rest], "job_ids": [j for _, j in rest]})
+    rows = await connection.fetch(PRESENT, {"project_ids": [p for p, _ in rest], "job_ids": [j for _, j in rest]})
     return {(row.project_id, row.id) for row in rows}
 
 
 @cache
-def _statement(event: JobEvent) -> TextClause:
+def _statement(event: JobEvent) -> Statement:
     terminal = f"d.target IN ({literals(TERMINAL)})"
     # A token is spent when its holder gives the job back alive, and stays for a job that ended (a repeated call gets
     # the recorded answer) or whose lease merely ran out (a late call still counts).
@@ -154,7 +151,7 @@ def _statement(event: JobEvent) -> TextClause:
     by = "d.cancelled_by" if event is JobEvent.CANCEL else "j.cancelled_by"
     grace = f"statement_timestamp() + interval '{CANCEL_GRACE_SECONDS} seconds'"
     lease_end = f"coalesce(r.lease_ends_at, {grace})" if event is JobEvent.CANCEL else "r.lease_ends_at"
-    return text(f"""
+    return Statement(f"""
         WITH decided AS (
             SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version,
                    j.worker AS held_by, j.attempt AS attempt_was, r.stage, r.progress,
@@ -214,7 +211,7 @@ def _statement(event: JobEvent) -> TextClause:
     """)
 
 
-def moved_from_row(row: Row[Any]) -> Moved:
+def moved_from_row(row: Row) -> Moved:
     """Build what a statement that moves jobs says of one of them."""
     return Moved(
         project_id=row.project_id,
@@ -231,7 +228,7 @@ def moved_from_row(row: Row[Any]) -> Moved:
     )
 
 
-async def move(connection: AsyncConnection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
+async def move(connection: Connection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
     """Let one event happen to many jobs, each at most once in `moves`; those that refuse it are not in the answer."""
     parameters = {
         "project_ids": [m.project_id for m in moves],
@@ -245,5 +242,5 @@ async def move(connection: AsyncConnection, event: JobEvent, moves: Sequence[Mov
         "cancelled_by": [m.cancelled_by for m in moves],
         "final_calls": [m.final_call for m in moves],
     }
-    rows = await connection.execute(_statement(event), parameters)
+    rows = await connection.fetch(_statement(event), parameters)
     return [moved_from_row(row) for row in rows]

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import structlog
-from sqlalchemy import text
 
+from app.db.connection import Statement
 from app.db.engine import Database, asyncpg_dsn, connect_options
 from app.domain.job import JobKey
 from app.live.claimers import Offer
@@ -31,7 +31,7 @@ MAX_PAYLOAD_BYTES = 7_900
 PROBE_SECONDS = 10.0
 PROBE_TIMEOUT_SECONDS = 2.0
 
-NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+NOTIFY = Statement("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
 
 
 @dataclass(frozen=True, slots=True)

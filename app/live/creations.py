@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import events, idempotency, inputs, items, jobs
+from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.idempotency import Record
 from app.db.jobs import Creation
@@ -51,7 +50,7 @@ class CreateRequest:
         )
 
 
-async def apply_creations(connection: AsyncConnection, requests: Sequence[CreateRequest]) -> Applied[Created]:
+async def apply_creations(connection: Connection, requests: Sequence[CreateRequest]) -> Applied[Created]:
     """Make the jobs whose key is new, and answer the others with what their key made before."""
     earlier = await claim_keys(connection, [request.record for request in requests if request.record is not None])
     fresh = [request for request in requests if request.key[1] not in earlier]
@@ -79,7 +78,7 @@ async def apply_creations(connection: AsyncConnection, requests: Sequence[Create
     return Applied(outcomes, changes)
 
 
-async def claim_keys(connection: AsyncConnection, records: Sequence[Record]) -> dict[UUID, Record]:
+async def claim_keys(connection: Connection, records: Sequence[Record]) -> dict[UUID, Record]:
     """Take the keys that are free; gives the earlier records of the others, by the job that was to be made."""
     if not records:
         return {}
@@ -91,7 +90,7 @@ async def claim_keys(connection: AsyncConnection, records: Sequence[Record]) -> 
     return {record.job_id: found[record.project_id, record.route, record.key] for record in late}
 
 
-async def insert_jobs(connection: AsyncConnection, creations: Sequence[Creation]) -> None:
+async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> None:
     """Insert jobs with the items they bring and the beginning of their history."""
     await jobs.insert(connection, creations)
     placed = [
@@ -127,7 +126,7 @@ def _born(creation: Creation, word: str, attempt: int, state: JobState) -> NewEv
     )
 
 
-async def _read_replays(connection: AsyncConnection, earlier: dict[UUID, Record]) -> dict[JobKey, Created]:
+async def _read_replays(connection: Connection, earlier: dict[UUID, Record]) -> dict[JobKey, Created]:
     keys = list({(record.project_id, record.job_id) for record in earlier.values()})
     if not keys:
         return {}

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, UnavailableError
 from app.live.change_feed import Change
@@ -48,7 +48,7 @@ class Applied(Generic[Result]):
     changes: Sequence[Change] = field(default=())
 
 
-Apply: TypeAlias = Callable[[AsyncConnection, Sequence[Request]], Awaitable[Applied[Result]]]
+Apply: TypeAlias = Callable[[Connection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
 @dataclass(slots=True)

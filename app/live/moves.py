@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import events, transitions
+from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.transitions import Move, Moved
 from app.domain.states import JobEvent, JobState
@@ -28,7 +27,7 @@ def event_type(event: JobEvent, target: JobState) -> str:
     return EVENT_TYPES.get(event, f"job.{target}")
 
 
-async def move_jobs(connection: AsyncConnection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
+async def move_jobs(connection: Connection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
     """Let one event happen to locked jobs and write it into their history; those that refuse it are left out."""
     moved = await transitions.move(connection, event, moves)
     if moved and event is not JobEvent.REPORT:
@@ -50,7 +49,7 @@ def _told(event: JobEvent, moved: Moved, reason: str | None) -> NewEvent:
     )
 
 
-async def record_claims(connection: AsyncConnection, claimed: Iterable[Moved]) -> None:
+async def record_claims(connection: Connection, claimed: Iterable[Moved]) -> None:
     """Write into the history that these jobs were handed out."""
     await events.insert(connection, [_told(JobEvent.CLAIM, moved, None) for moved in claimed])
 

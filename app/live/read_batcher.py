@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.db.connection import Connection
 from app.db.engine import Database
 
 MAX_KEYS_A_QUERY = 5_000
@@ -17,7 +16,7 @@ MAX_KEYS_A_QUERY = 5_000
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-Load: TypeAlias = Callable[[AsyncConnection, Sequence[Key]], Awaitable[Mapping[Key, Value]]]
+Load: TypeAlias = Callable[[Connection, Sequence[Key]], Awaitable[Mapping[Key, Value]]]
 
 
 class ReadBatcher(Generic[Key, Value]):

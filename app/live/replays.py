@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import idempotency
+from app.db.connection import Connection
 from app.db.idempotency import Note
 from app.domain.errors import FieldError, IdempotencyInProgressError, InvalidError
 from app.domain.job import Idempotency
@@ -22,7 +21,7 @@ def reused_key_error() -> InvalidError:
 
 
 async def recall(
-    connection: AsyncConnection, asked: Sequence[tuple[UUID, Idempotency]]
+    connection: Connection, asked: Sequence[tuple[UUID, Idempotency]]
 ) -> dict[tuple[UUID, str, str], Note]:
     """Read what earlier calls under these keys left, by project, route and key."""
     if not asked:
@@ -30,7 +29,7 @@ async def recall(
     return await idempotency.select_notes(connection, [(project_id, one.route, one.key) for project_id, one in asked])
 
 
-async def recall_one(connection: AsyncConnection, project_id: UUID, asked: Idempotency | None) -> Note | None:
+async def recall_one(connection: Connection, project_id: UUID, asked: Idempotency | None) -> Note | None:
     """Read what an earlier call under this key left; raises InvalidError if it was another request."""
     if asked is None:
         return None
@@ -40,7 +39,7 @@ async def recall_one(connection: AsyncConnection, project_id: UUID, asked: Idemp
     return note
 
 
-async def remember(connection: AsyncConnection, done: Sequence[tuple[UUID, Idempotency, Any]]) -> None:
+async def remember(connection: Connection, done: Sequence[tuple[UUID, Idempotency, Any]]) -> None:
     """Note what these calls did. A call of the same key that is still running elsewhere wins: this one is undone."""
     if done:
         notes = [(project_id, one.route, one.key, one.fingerprint, body) for project_id, one, body in done]

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import events, items, reports
+from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.items import CountChange, ItemBatch
 from app.db.reports import Admitted, RunUpdate
@@ -25,9 +24,7 @@ PROGRESS_STEP = 5.0
 """A progressed event is written when the stage changes and every so many percent, not at every report."""
 
 
-async def apply_reports(
-    connection: AsyncConnection, asked: Sequence[Report]
-) -> tuple[dict[UUID, Reported], list[Change]]:
+async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tuple[dict[UUID, Reported], list[Change]]:
     """Write reports of different, locked jobs; gives the answers of those that the fence let through."""
     admitted = await reports.admit(connection, asked)
     mine = [report for report in asked if report.job_id in admitted]
@@ -76,7 +73,7 @@ def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
 
 
 async def _write_items(
-    connection: AsyncConnection, mine: Sequence[Report], admitted: Mapping[UUID, Admitted]
+    connection: Connection, mine: Sequence[Report], admitted: Mapping[UUID, Admitted]
 ) -> dict[UUID, CountChange]:
     batches = [
         ItemBatch(report.project_id, report.job_id, admitted[report.job_id].items_count, merge_updates(report.items))
@@ -119,7 +116,7 @@ def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUp
 
 
 async def _write_rest(
-    connection: AsyncConnection,
+    connection: Connection,
     mine: Sequence[Report],
     admitted: Mapping[UUID, Admitted],
     updates: Mapping[UUID, RunUpdate],

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection
 from itertools import chain
 from time import monotonic
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import claims
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.job import ClaimFilter, JobKey
 from app.live.claimers import Claimers
@@ -71,7 +70,7 @@ class Sweep(Loop):
         self._observe(monotonic() - began, late)
 
     async def _offers(self, filters: list[ClaimFilter]) -> list[ClaimFilter]:
-        async def work(connection: AsyncConnection) -> list[ClaimFilter]:
+        async def work(connection: Connection) -> list[ClaimFilter]:
             return await claims.select_offers(connection, filters)
 
         return await self._database.read(work)

@@ -12,9 +12,8 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import fields
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import jobs, reports, transitions
+from app.db.connection import Connection
 from app.db.jobs import Fence
 from app.db.transitions import Move
 from app.domain.errors import (
@@ -74,7 +73,7 @@ def rows_of(call: WorkerCall) -> int:
     return 1 + len(call.items) + len(call.logs) if isinstance(call, Report) else 1
 
 
-async def apply_worker_calls(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[WorkerOutcome]:
+async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]) -> Applied[WorkerOutcome]:
     """Apply a batch; each call has its own outcome, in the order given."""
     keys = list(dict.fromkeys((call.project_id, call.job_id) for call in calls))
     busy = await transitions.lock_free(connection, keys)
@@ -114,7 +113,7 @@ async def apply_worker_calls(connection: AsyncConnection, calls: Sequence[Worker
 
 
 async def _replays(
-    connection: AsyncConnection, calls: Sequence[WorkerCall], busy: Container[int]
+    connection: Connection, calls: Sequence[WorkerCall], busy: Container[int]
 ) -> dict[int, Outcome[WorkerOutcome]]:
     """Answer the calls that were made before under the same key."""
     asked = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in busy}
@@ -139,7 +138,7 @@ async def _replays(
 
 
 async def _apply_endings(
-    connection: AsyncConnection, calls: dict[int, WorkerCall]
+    connection: Connection, calls: dict[int, WorkerCall]
 ) -> tuple[dict[int, WorkerOutcome], list[Change]]:
     changes: list[Change] = []
     accepted: dict[int, JobKey] = {}
@@ -181,9 +180,7 @@ def _move(call: WorkerCall) -> Move:
     return Move(project_id=call.project_id, job_id=call.job_id, token=call.token, final_call=call_digest(call))
 
 
-async def _explain(
-    connection: AsyncConnection, calls: dict[int, WorkerCall]
-) -> dict[int, WorkerOutcome | JobtrackError]:
+async def _explain(connection: Connection, calls: dict[int, WorkerCall]) -> dict[int, WorkerOutcome | JobtrackError]:
     """Say why calls were refused, or give the recorded answer to one that had been made before."""
     keys = list({(call.project_id, call.job_id) for call in calls.values()})
     fences = await jobs.select_fences(connection, keys)

@@ -1,15 +1,13 @@
 """Readiness says which check fails."""
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core.health import Health
+from app.db.connection import Connection, Statement
 from app.db.engine import Database, make_engine
 
 
 async def run(database: Database, statement: str) -> None:
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(text(statement))
+    async def work(connection: Connection) -> None:
+        await connection.execute(Statement(statement))
 
     await database.write(work)
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from app.core.inputs import CHUNK_BYTES, Inputs
 from app.core.retention import Retention
+from app.db.connection import Statement
 from app.domain.errors import ForbiddenError, InputGoneError, TooLargeError, UnavailableError
 from app.domain.ids import new_id
 from app.domain.input import StoredInput
@@ -68,9 +68,9 @@ async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: S
     used = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=used))).job
     await core.inputs.receive(PROJECT, pieces(CHUNK_BYTES, 9), content_type="a/b")
-    async with runtime.database.engine.begin() as connection:
+    async with runtime.database.transaction() as connection:
         await connection.execute(
-            text("UPDATE input_chunks SET created_at = now() - CAST(:age AS interval)"), {"age": timedelta(days=1)}
+            Statement("UPDATE input_chunks SET created_at = now() - CAST(:age AS interval)"), {"age": timedelta(days=1)}
         )
     await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
     await finish(Retention(runtime.database, lambda _: None))

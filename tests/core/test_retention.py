@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from app.core import retention
 from app.core.retention import Retention
+from app.db.connection import Statement
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
 from app.domain.ids import new_id
@@ -21,7 +21,7 @@ from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # no
 
 async def count(database: Database, table: str) -> int:
     async def work(connection: Any) -> int:
-        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
+        return int(await connection.fetchval(Statement(f"SELECT count(*) FROM {table}")))
 
     return await database.read(work)
 
@@ -60,10 +60,10 @@ async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
 ) -> None:
     old, young = await completed(core, queue="q"), await completed(core, queue="q")
     other, live = await completed(core, queue="kept-for-ever"), await create(core, queue="q")
-    async with runtime.database.engine.begin() as connection:
-        await connection.execute(text("UPDATE queues SET retention_seconds = 600 WHERE name = 'q'"))
+    async with runtime.database.transaction() as connection:
+        await connection.execute(Statement("UPDATE queues SET retention_seconds = 600 WHERE name = 'q'"))
         await connection.execute(
-            text("UPDATE jobs SET completed_at = now() - interval '1 hour' WHERE id = ANY (:ids)"),
+            Statement("UPDATE jobs SET completed_at = now() - interval '1 hour' WHERE id = ANY (:ids)"),
             {"ids": [old.id, other.id]},
         )
     await finish(Retention(runtime.database, lambda _: None))
@@ -74,9 +74,9 @@ async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
 async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:  # noqa: F811
     for key in ("old", "new"):
         await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", key, b"x"))
-    async with runtime.database.engine.begin() as connection:
+    async with runtime.database.transaction() as connection:
         await connection.execute(
-            text("UPDATE idempotency_records SET created_at = now() - interval '25 hours' WHERE key = 'old'")
+            Statement("UPDATE idempotency_records SET created_at = now() - interval '25 hours' WHERE key = 'old'")
         )
     await finish(Retention(runtime.database, lambda _: None))
     assert await count(runtime.database, "idempotency_records") == 1

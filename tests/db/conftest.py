@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest_asyncio
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connection import Connection
 from app.db.engine import Database, make_engine
 
 
@@ -17,9 +17,10 @@ async def shared_database(create_database: Callable[..., Awaitable[str]]) -> Asy
 
 
 @pytest_asyncio.fixture
-async def connection(shared_database: Database) -> AsyncIterator[AsyncConnection]:
+async def connection(shared_database: Database) -> AsyncIterator[Connection]:
     """A transaction of the test's own."""
-    async with shared_database.engine.connect() as opened:
-        transaction = await opened.begin()
+    async with shared_database.connection() as opened:
+        transaction = opened.driver.transaction()
+        await transaction.start()
         yield opened
         await transaction.rollback()

@@ -5,11 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, tables, transitions
 from app.db.claims import Taken
+from app.db.connection import Connection, Statement
 from app.db.engine import Database
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
 from app.domain.states import JobState
@@ -18,12 +17,12 @@ from tests.factories import HOUR
 
 
 @pytest.fixture
-async def project_id(connection: AsyncConnection) -> UUID:
+async def project_id(connection: Connection) -> UUID:
     return await factories.project(connection)
 
 
 async def claim(
-    connection: AsyncConnection, project_id: UUID, count: int = 100, *, lease: int | None = 30, **wanted: Any
+    connection: Connection, project_id: UUID, count: int = 100, *, lease: int | None = 30, **wanted: Any
 ) -> list[Taken]:
     tokens = [uuid4() for _ in range(count)]
     fitting = ClaimFilter(project_id=project_id, **wanted)
@@ -37,7 +36,7 @@ def ids(taken: Sequence[Taken]) -> list[UUID]:
 
 
 async def test_the_best_priority_comes_first_then_who_has_waited_longest(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     async def put(queue: str, priority: int, ago: float) -> UUID:
         made = await factories.job(connection, project_id, queue=queue, priority=priority, due_in_seconds=-ago)
@@ -55,7 +54,7 @@ async def test_the_best_priority_comes_first_then_who_has_waited_longest(
     assert await claim(connection, project_id) == []
 
 
-async def test_a_claim_fills_the_row_and_the_lease(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_a_claim_fills_the_row_and_the_lease(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, items=3)
 
     (taken,) = await claim(connection, project_id, lease=7)
@@ -70,12 +69,12 @@ async def test_a_claim_fills_the_row_and_the_lease(connection: AsyncConnection, 
 
 
 async def test_a_second_attempt_keeps_what_the_run_knows_and_gets_the_checkpoint(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     made = await factories.job(
         connection, project_id, state=JobState.RETRYING, items=5, run={"version": 4, "items_processed": 2}
     )
-    await connection.execute(
+    await connection.core.execute(
         tables.checkpoints.insert().values(project_id=project_id, job_id=made.id, checkpoint={"at": 2})
     )
     before = await factories.row(connection, made)
@@ -90,7 +89,7 @@ async def test_a_second_attempt_keeps_what_the_run_knows_and_gets_the_checkpoint
     assert taken.token != made.token
 
 
-async def test_jobs_not_due_overdue_or_of_others_are_left(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_jobs_not_due_overdue_or_of_others_are_left(connection: Connection, project_id: UUID) -> None:
     other = await factories.project(connection)
     await factories.job(connection, project_id, due_in_seconds=HOUR)
     await factories.job(connection, project_id, expires_at=factories.in_seconds(-1))
@@ -100,7 +99,7 @@ async def test_jobs_not_due_overdue_or_of_others_are_left(connection: AsyncConne
     assert ids(await claim(connection, project_id)) == [wanted.id]
 
 
-async def test_queues_and_types_are_filters(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_queues_and_types_are_filters(connection: Connection, project_id: UUID) -> None:
     made = {
         (queue, kind): (await factories.job(connection, project_id, queue=queue, type=kind)).id
         for queue in ("a", "b")
@@ -113,7 +112,7 @@ async def test_queues_and_types_are_filters(connection: AsyncConnection, project
     assert ids(await claim(connection, project_id, queues=("b",))) == [made["b", "x"]]
 
 
-async def test_a_paused_queue_hands_out_nothing(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_a_paused_queue_hands_out_nothing(connection: Connection, project_id: UUID) -> None:
     await factories.queue(connection, project_id, "paused", paused=True)
     await factories.job(connection, project_id, queue="paused", priority=9)
     open_one = await factories.job(connection, project_id, queue="open")
@@ -123,7 +122,7 @@ async def test_a_paused_queue_hands_out_nothing(connection: AsyncConnection, pro
     assert ids(await claim(connection, project_id)) == [open_one.id]
 
 
-async def test_the_job_of_an_engine_is_only_claimed_by_its_id(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_the_job_of_an_engine_is_only_claimed_by_its_id(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, engine="celery", type="x")
 
     assert await claims.select_offers(connection, [ClaimFilter(project_id=project_id)]) == []
@@ -138,22 +137,20 @@ async def test_the_job_of_an_engine_is_only_claimed_by_its_id(connection: AsyncC
     assert run.lease_ends_at is None
 
 
-async def test_a_job_without_an_engine_always_has_a_lease(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_a_job_without_an_engine_always_has_a_lease(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id)
     (taken,) = await claim(connection, project_id, lease=None, job_ids=(made.id,))
     assert taken.lease_seconds == DEFAULT_LEASE_SECONDS
 
 
-async def test_an_id_of_another_project_is_not_claimed(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_an_id_of_another_project_is_not_claimed(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, await factories.project(connection))
     before = await factories.whole(connection, made)
     assert await claim(connection, project_id, job_ids=(made.id,)) == []
     assert await factories.whole(connection, made) == before
 
 
-async def test_offers_name_the_filters_that_some_waiting_job_fits(
-    connection: AsyncConnection, project_id: UUID
-) -> None:
+async def test_offers_name_the_filters_that_some_waiting_job_fits(connection: Connection, project_id: UUID) -> None:
     await factories.job(connection, project_id, queue="a", type="x")
     fitting = [
         ClaimFilter(project_id=project_id),
@@ -168,40 +165,36 @@ async def test_offers_name_the_filters_that_some_waiting_job_fits(
     assert await claims.select_offers(connection, [*others, *fitting]) == fitting
 
 
-async def test_an_overdue_job_is_no_offer(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_an_overdue_job_is_no_offer(connection: Connection, project_id: UUID) -> None:
     """An offer that no claim can take would wake an idle claimer once a second for nothing."""
     await factories.job(connection, project_id, expires_at=factories.in_seconds(-1))
     assert await claims.select_offers(connection, [ClaimFilter(project_id=project_id)]) == []
 
 
 async def test_a_claim_passes_a_job_whose_lock_is_held(database: Database) -> None:
-    async with database.engine.begin() as setting_up:
+    async with database.transaction() as setting_up:
         project_id = await factories.project(setting_up)
         locked = await factories.job(setting_up, project_id, priority=9)
         free = await factories.job(setting_up, project_id)
-    async with database.engine.connect() as holder, database.engine.connect() as claimer:
-        await transitions.lock_in_order(holder, [locked.key])
+    async with database.connection() as claimer:
+        async with database.transaction() as holder:
+            await transitions.lock_in_order(holder, [locked.key])
 
-        # A claim that waited for the lock would fail with this, and take the best job first.
-        await claimer.execute(text("SET LOCAL lock_timeout = '1s'"))
-        assert ids(await claim(claimer, project_id, 2)) == [free.id]
-        assert ids(await claim(claimer, project_id, job_ids=(locked.id,))) == []
-        await claimer.commit()
+            # A claim that waited for the lock would fail with this, and take the best job first.
+            await claimer.execute(Statement("SET lock_timeout = '1s'"))
+            assert ids(await claim(claimer, project_id, 2)) == [free.id]
+            assert ids(await claim(claimer, project_id, job_ids=(locked.id,))) == []
 
-        await holder.commit()
         assert ids(await claim(claimer, project_id)) == [locked.id]
-        await claimer.commit()
 
 
 async def test_concurrent_claimers_share_the_jobs_without_a_double(database: Database) -> None:
-    async with database.engine.begin() as setting_up:
+    async with database.transaction() as setting_up:
         project_id = await factories.project(setting_up)
         made = {(await factories.job(setting_up, project_id)).id for _ in range(20)}
-    async with database.engine.connect() as first, database.engine.connect() as second:
+    async with database.transaction() as first, database.transaction() as second:
         mine = ids(await claim(first, project_id, 12))
         others = ids(await claim(second, project_id, 12))
-        await first.commit()
-        await second.commit()
     assert len(mine) == 12
     assert set(mine).isdisjoint(others)
     assert set(mine) | set(others) == made

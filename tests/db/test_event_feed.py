@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.db import deletions, event_feed, events
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.events import NewEvent
 from app.domain.history import Position
@@ -13,13 +12,13 @@ from tests import factories
 from tests.factories import Made
 
 
-async def tell(connection: AsyncConnection, job: Made, number: int) -> None:
+async def tell(connection: Connection, job: Made, number: int) -> None:
     event = NewEvent(project_id=job.project_id, job_id=job.id, type="job.told", attempt=0, target=JobState.PENDING)
     await events.insert(connection, [event] if number else [])
 
 
 async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Database) -> None:
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         project_id = await factories.project(connection)
         job = await factories.job(connection, project_id, state=JobState.PENDING)
     head = await database.read(event_feed.select_head)
@@ -28,13 +27,12 @@ async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Data
         found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: after}, 100))
         return found, extents[project_id].position if extents else after
 
-    async with database.engine.connect() as early, database.engine.connect() as late:
+    async with database.transaction() as early:
         await tell(early, job, 1)
-        await tell(late, job, 2)
-        await late.commit()
+        async with database.transaction() as late:
+            await tell(late, job, 2)
         # The later one is committed, and must wait: the earlier may still appear in front of it.
         assert await read(head) == ([], head)
-        await early.commit()
     found, position = await read(head)
     assert len(found) == 2
     assert [event.position for event in found] == sorted(event.position for event in found)
@@ -42,13 +40,13 @@ async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Data
 
 
 async def test_events_of_a_deleted_job_are_passed_over(database: Database) -> None:
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         project_id = await factories.project(connection)
         gone = await factories.job(connection, project_id, state=JobState.CANCELLED)
         kept = await factories.job(connection, project_id, state=JobState.PENDING)
         for job in (gone, kept, gone):
             await tell(connection, job, 1)
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         assert await deletions.delete(connection, [(project_id, gone.id)])
     found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: Position(0, 0)}, 100))
     assert {event.job_id for event in found} == {kept.id}

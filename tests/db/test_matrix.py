@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, reports, tables, transitions
+from app.db.connection import Connection
 from app.db.transitions import Move, Moved
 from app.domain.job import ClaimFilter
 from app.domain.states import LEASED, LIVE, TERMINAL, Guard, JobEvent, JobState, next_state, rows_for
@@ -46,7 +46,7 @@ def cases(event: JobEvent) -> Iterator[Case]:
             yield Case(event, state, frozenset(holding))
 
 
-async def put(connection: AsyncConnection, project_id: UUID, case: Case, **columns: Any) -> Made:
+async def put(connection: Connection, project_id: UUID, case: Case, **columns: Any) -> Made:
     """A row that only the state can make the event refuse: it has the token, a lapsed lease and a past deadline."""
     may_retry = case.holding & {Guard.MAY_RETRY, Guard.ATTEMPTS_REMAIN}
     values: dict[str, Any] = {
@@ -84,7 +84,7 @@ def move_of(made: Made, case: Case) -> Move:
     )
 
 
-async def do(connection: AsyncConnection, event: JobEvent, asked: list[tuple[Case, Made]]) -> dict[UUID, Moved]:
+async def do(connection: Connection, event: JobEvent, asked: list[tuple[Case, Made]]) -> dict[UUID, Moved]:
     if event is JobEvent.CLAIM:
         wanted = ClaimFilter(project_id=asked[0][1].project_id)
         tokens = [uuid4() for _ in range(2 * len(asked))]
@@ -96,7 +96,7 @@ async def do(connection: AsyncConnection, event: JobEvent, asked: list[tuple[Cas
 
 
 @pytest.mark.parametrize("event", JobEvent)
-async def test_every_event_in_every_state_under_every_guard(connection: AsyncConnection, event: JobEvent) -> None:
+async def test_every_event_in_every_state_under_every_guard(connection: Connection, event: JobEvent) -> None:
     project_id = await factories.project(connection)
     asked = [(case, await put(connection, project_id, case)) for case in cases(event)]
     before = {made.id: await factories.whole(connection, made) for _, made in asked}
@@ -123,9 +123,7 @@ async def test_every_event_in_every_state_under_every_guard(connection: AsyncCon
 
 
 @pytest.mark.parametrize("event", [event for event in JobEvent if event is not JobEvent.CANCEL])
-async def test_a_fence_that_does_not_hold_changes_nothing_in_any_state(
-    connection: AsyncConnection, event: JobEvent
-) -> None:
+async def test_a_fence_that_does_not_hold_changes_nothing_in_any_state(connection: Connection, event: JobEvent) -> None:
     """Another token, a lease or deadline still to come; for a claim a deadline that has passed. A cancel has none."""
     project_id = await factories.project(connection)
     later = factories.in_seconds(HOUR)
@@ -136,7 +134,7 @@ async def test_a_fence_that_does_not_hold_changes_nothing_in_any_state(
         )
         asked.append((case, Made(made.project_id, made.id, uuid4())))
     runs = tables.runs
-    await connection.execute(runs.update().where(runs.c.project_id == project_id).values(lease_ends_at=later))
+    await connection.core.execute(runs.update().where(runs.c.project_id == project_id).values(lease_ends_at=later))
     before = {made.id: await factories.whole(connection, made) for _, made in asked}
 
     assert not await do(connection, event, asked)
@@ -145,7 +143,7 @@ async def test_a_fence_that_does_not_hold_changes_nothing_in_any_state(
         assert await factories.whole(connection, made) == before[made.id], case
 
 
-async def test_a_report_is_admitted_where_the_table_says(connection: AsyncConnection) -> None:
+async def test_a_report_is_admitted_where_the_table_says(connection: Connection) -> None:
     project_id = await factories.project(connection)
     asked = [(case, await put(connection, project_id, case)) for case in cases(JobEvent.REPORT)]
 
@@ -160,10 +158,10 @@ async def test_a_report_is_admitted_where_the_table_says(connection: AsyncConnec
         assert found is None or found.source is case.state
 
 
-async def test_a_run_exists_for_every_live_case(connection: AsyncConnection) -> None:
+async def test_a_run_exists_for_every_live_case(connection: Connection) -> None:
     """The matrix means nothing if a missing run, and not the state, refused the event."""
     project_id = await factories.project(connection)
     for case in cases(JobEvent.LEASE_RAN_OUT):
         await put(connection, project_id, case)
-    count = (await connection.execute(select(func.count()).select_from(tables.runs))).scalar_one()
+    count = (await connection.core.execute(select(func.count()).select_from(tables.runs))).scalar_one()
     assert count == 2 * len(LIVE)

@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from app.db import migrate
+from app.db.connection import Statement
 from app.db.engine import Database, make_engine
 from app.db.tables import Xid8, metadata
 from app.domain.states import JobState
@@ -86,13 +87,13 @@ async def test_upgrade_and_downgrade_with_data_in_place(create_database: CreateD
     assert await asyncio.to_thread(migrate.is_current, url)
 
     database = Database(make_engine(url, pool_size=1))
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         project_id = await factories.project(connection)
         for state in JobState:
             await factories.job(connection, project_id, state=state, items=2)
     await asyncio.to_thread(migrate.upgrade, url)
-    async with database.engine.connect() as connection:
-        count = (await connection.execute(text("SELECT count(*) FROM jobs"))).scalar_one()
+    async with database.connection() as connection:
+        count = await connection.fetchval(Statement("SELECT count(*) FROM jobs"))
     assert count == len(JobState)
     await database.close()
 

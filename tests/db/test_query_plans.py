@@ -9,10 +9,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
-from sqlalchemy import TextClause
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from app.db import claims, deletions, event_feed, items, job_lists, jobs, keys, queues, reports, sweeps, transitions
+from app.db.connection import Statement
 from app.db.engine import asyncpg_dsn
 from app.domain.states import JobEvent
 
@@ -46,7 +45,7 @@ FILL = f"""
     ANALYZE;
 """
 
-STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
+STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "list all": (job_lists.listing("all"), {"jobs_pkey"}),
     "list by state": (job_lists.listing("state"), {"jobs_state_id"}),
     "list by label": (job_lists.listing("label"), {"job_labels_value"}),
@@ -98,8 +97,8 @@ def _scans(node: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield from _scans(child)
 
 
-async def _plan(connection: asyncpg.Connection, statement: TextClause) -> dict[str, Any]:
-    sql = str(statement.compile(dialect=dialect()))  # type: ignore[no-untyped-call]
+async def _plan(connection: asyncpg.Connection, statement: Statement) -> dict[str, Any]:
+    sql = statement.sql
     name = f"plan_{uuid4().hex}"
     await connection.execute("SET plan_cache_mode = force_generic_plan")
     # Types are worked out by PREPARE itself, as for the service.

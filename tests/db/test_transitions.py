@@ -5,10 +5,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import jobs, sweeps, tables, transitions
+from app.db.connection import Connection, Statement
 from app.db.transitions import Move, Moved
 from app.domain.job import CANCEL_GRACE_SECONDS
 from app.domain.states import LIVE, TERMINAL, JobEvent, JobState
@@ -18,28 +17,30 @@ from tests.factories import HOUR, Made
 FENCED = (JobEvent.REPORT, JobEvent.COMPLETE, JobEvent.FAIL, JobEvent.RELEASE)
 
 
-async def move(connection: AsyncConnection, event: JobEvent, made: Made, **said: Any) -> Moved | None:
+async def move(connection: Connection, event: JobEvent, made: Made, **said: Any) -> Moved | None:
     await transitions.lock_in_order(connection, [made.key])
     said = {"token": made.token} | said
     moved = await transitions.move(connection, event, [Move(project_id=made.project_id, job_id=made.id, **said)])
     return moved[0] if moved else None
 
 
-async def left_of_lease(connection: AsyncConnection, made: Made) -> float | None:
-    statement = text("SELECT extract(epoch FROM lease_ends_at - statement_timestamp()) FROM runs WHERE job_id = :id")
-    left = (await connection.execute(statement, {"id": made.id})).scalar_one()
+async def left_of_lease(connection: Connection, made: Made) -> float | None:
+    statement = Statement(
+        "SELECT extract(epoch FROM lease_ends_at - statement_timestamp()) FROM runs WHERE job_id = :id"
+    )
+    left = await connection.fetchval(statement, {"id": made.id})
     return None if left is None else float(left)
 
 
 @pytest.fixture
-async def project_id(connection: AsyncConnection) -> UUID:
+async def project_id(connection: Connection) -> UUID:
     return await factories.project(connection)
 
 
 @pytest.mark.parametrize("state", JobState)
 @pytest.mark.parametrize("event", FENCED)
 async def test_stale_token_changes_nothing(
-    connection: AsyncConnection, project_id: UUID, event: JobEvent, state: JobState
+    connection: Connection, project_id: UUID, event: JobEvent, state: JobState
 ) -> None:
     made = await factories.job(connection, project_id, state=state, items=2)
     before = await factories.whole(connection, made)
@@ -51,7 +52,7 @@ async def test_stale_token_changes_nothing(
 
 
 @pytest.mark.parametrize("event", FENCED)
-async def test_spent_token_changes_nothing(connection: AsyncConnection, project_id: UUID, event: JobEvent) -> None:
+async def test_spent_token_changes_nothing(connection: Connection, project_id: UUID, event: JobEvent) -> None:
     for spending in (JobEvent.FAIL, JobEvent.RELEASE):
         made = await factories.job(connection, project_id, state=JobState.RUNNING)
         assert await move(connection, spending, made)
@@ -63,7 +64,7 @@ async def test_spent_token_changes_nothing(connection: AsyncConnection, project_
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
-async def test_terminal_job_never_changes(connection: AsyncConnection, project_id: UUID, state: JobState) -> None:
+async def test_terminal_job_never_changes(connection: Connection, project_id: UUID, state: JobState) -> None:
     made = await factories.job(
         connection, project_id, state=state, items=1, expires_at=factories.in_seconds(-HOUR), final_call=b"first"
     )
@@ -77,7 +78,7 @@ async def test_terminal_job_never_changes(connection: AsyncConnection, project_i
 
 
 @pytest.mark.parametrize("ending", [JobEvent.COMPLETE, JobEvent.FAIL, JobEvent.RELEASE])
-async def test_cancel_beats_every_ending(connection: AsyncConnection, project_id: UUID, ending: JobEvent) -> None:
+async def test_cancel_beats_every_ending(connection: Connection, project_id: UUID, ending: JobEvent) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING)
     cancelling = await move(connection, JobEvent.CANCEL, made, cancelled_by="a key")
     assert cancelling
@@ -91,7 +92,7 @@ async def test_cancel_beats_every_ending(connection: AsyncConnection, project_id
     assert row.cancelled_at < row.completed_at
 
 
-async def test_cancelling_twice_changes_nothing(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_cancelling_twice_changes_nothing(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING)
     await move(connection, JobEvent.CANCEL, made, cancelled_by="the first")
     before = await factories.whole(connection, made)
@@ -102,7 +103,7 @@ async def test_cancelling_twice_changes_nothing(connection: AsyncConnection, pro
 
 
 async def test_cancel_gives_a_job_without_lease_end_some_time_and_leaves_a_lease_alone(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     endless = await factories.job(
         connection, project_id, state=JobState.RUNNING, engine="celery", lease_left_seconds=None, lease_seconds=None
@@ -119,7 +120,7 @@ async def test_cancel_gives_a_job_without_lease_end_some_time_and_leaves_a_lease
 @pytest.mark.parametrize(("attempt", "expected"), [(1, 2.0), (2, 6.0), (3, 18.0), (4, 50.0), (900, 50.0)], ids=str)
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 async def test_failed_attempt_rests_for_its_share_of_the_back_off(
-    connection: AsyncConnection, project_id: UUID, attempt: int, expected: float, jitter: float
+    connection: Connection, project_id: UUID, attempt: int, expected: float, jitter: float
 ) -> None:
     made = await factories.job(
         connection,
@@ -141,7 +142,7 @@ async def test_failed_attempt_rests_for_its_share_of_the_back_off(
     assert row.scheduled_at - moved.now == timedelta(seconds=jitter * expected)
 
 
-async def test_retry_after_wins_over_the_back_off(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_retry_after_wins_over_the_back_off(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING)
     moved = await move(connection, JobEvent.FAIL, made, jitter=1.0, retry_after_seconds=77.0)
     assert moved
@@ -150,7 +151,7 @@ async def test_retry_after_wins_over_the_back_off(connection: AsyncConnection, p
 
 
 async def test_a_delay_of_nothing_and_a_factor_below_one_are_no_errors(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     shapes: tuple[dict[str, Any], ...] = (
         {"retry_delay_seconds": 0.0},
@@ -164,7 +165,7 @@ async def test_a_delay_of_nothing_and_a_factor_below_one_are_no_errors(
 
 
 async def test_failure_of_the_last_attempt_or_without_retry_ends_the_job(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     last = await factories.job(connection, project_id, state=JobState.RUNNING, attempt=3)
     hopeless = await factories.job(connection, project_id, state=JobState.RUNNING)
@@ -178,7 +179,7 @@ async def test_failure_of_the_last_attempt_or_without_retry_ends_the_job(
 
 
 async def test_release_does_not_count_the_attempt_and_offers_the_job_at_once(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING, attempt=2)
 
@@ -194,7 +195,7 @@ async def test_release_does_not_count_the_attempt_and_offers_the_job_at_once(
 
 @pytest.mark.parametrize("event", [JobEvent.REPORT, JobEvent.COMPLETE, JobEvent.FAIL])
 async def test_late_call_under_a_token_that_nobody_superseded_counts(
-    connection: AsyncConnection, project_id: UUID, event: JobEvent
+    connection: Connection, project_id: UUID, event: JobEvent
 ) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=-HOUR)
     lapsed = await move(connection, JobEvent.LEASE_RAN_OUT, made, error_code="lease_ran_out")
@@ -209,7 +210,7 @@ async def test_late_call_under_a_token_that_nobody_superseded_counts(
     assert moved.attempt == 1
 
 
-async def test_lease_of_the_last_attempt_expires_the_job(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_lease_of_the_last_attempt_expires_the_job(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING, attempt=3, lease_left_seconds=-HOUR)
     moved = await move(connection, JobEvent.LEASE_RAN_OUT, made)
     assert moved
@@ -217,7 +218,7 @@ async def test_lease_of_the_last_attempt_expires_the_job(connection: AsyncConnec
 
 
 @pytest.mark.parametrize("state", sorted(LIVE))
-async def test_deadline_ends_every_live_job(connection: AsyncConnection, project_id: UUID, state: JobState) -> None:
+async def test_deadline_ends_every_live_job(connection: Connection, project_id: UUID, state: JobState) -> None:
     past = await factories.job(connection, project_id, state=state, expires_at=factories.in_seconds(-HOUR))
     later = await factories.job(connection, project_id, state=state, expires_at=factories.in_seconds(HOUR))
     never = await factories.job(connection, project_id, state=state)
@@ -232,7 +233,7 @@ async def test_deadline_ends_every_live_job(connection: AsyncConnection, project
     assert (await sweeps.select_due(connection, 100))[JobEvent.DEADLINE] == []
 
 
-async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Connection, project_id: UUID) -> None:
     lapsed = await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=-HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, engine="x", lease_left_seconds=None)
@@ -242,7 +243,7 @@ async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Asy
     assert (await sweeps.select_due(connection, 100))[JobEvent.LEASE_RAN_OUT] == []
 
 
-async def test_what_the_run_said_last_is_kept_when_the_job_ends(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_what_the_run_said_last_is_kept_when_the_job_ends(connection: Connection, project_id: UUID) -> None:
     said = {"version": 9, "stage": "chunking", "progress": 42.0, "message": "half way", "declared_total": 10}
     said |= {"items_processed": 3, "items_skipped": 1}
     made = await factories.job(connection, project_id, state=JobState.RUNNING, items=5, items_failed=1, run=said)
@@ -258,10 +259,10 @@ async def test_what_the_run_said_last_is_kept_when_the_job_ends(connection: Asyn
 
 
 async def test_completing_gives_all_of_the_progress_and_forgets_error_and_checkpoint(
-    connection: AsyncConnection, project_id: UUID
+    connection: Connection, project_id: UUID
 ) -> None:
     made = await factories.job(connection, project_id, state=JobState.RUNNING, error_code="boom", error_message="once")
-    await connection.execute(
+    await connection.core.execute(
         tables.checkpoints.insert().values(project_id=project_id, job_id=made.id, checkpoint={"at": 7})
     )
 
@@ -269,11 +270,11 @@ async def test_completing_gives_all_of_the_progress_and_forgets_error_and_checkp
 
     row = await factories.row(connection, made)
     assert (row.state, row.progress, row.error_code, row.final_call) == ("completed", 100, None, b"call")
-    left = await connection.execute(text("SELECT count(*) FROM checkpoints WHERE job_id = :id"), {"id": made.id})
-    assert left.scalar_one() == 0
+    left = await connection.fetchval(Statement("SELECT count(*) FROM checkpoints WHERE job_id = :id"), {"id": made.id})
+    assert left == 0
 
 
-async def test_one_move_of_many_jobs_moves_those_that_accept_it(connection: AsyncConnection, project_id: UUID) -> None:
+async def test_one_move_of_many_jobs_moves_those_that_accept_it(connection: Connection, project_id: UUID) -> None:
     made = {state: await factories.job(connection, project_id, state=state) for state in JobState}
     other = await factories.job(connection, await factories.project(connection), state=JobState.RUNNING)
     strangers = Move(project_id=project_id, job_id=other.id, token=other.token)

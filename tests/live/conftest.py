@@ -10,5 +10,5 @@ from tests import factories
 
 @pytest_asyncio.fixture
 async def project_id(database: Database) -> UUID:
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         return await factories.project(connection)

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
 
+from app.db.connection import Statement
 from app.domain.errors import UnavailableError
 from app.domain.job import Job
 from app.domain.worker_call import Report, Reported
@@ -13,7 +13,7 @@ from app.runtime import Runtime
 from app.web.deps import Services
 from tests.core.test_jobs import PROJECT, claim, core, create, held, runtime  # noqa: F401 - fixtures
 
-LOCK = text("SELECT FROM jobs WHERE id = :id FOR UPDATE")
+LOCK = Statement("SELECT FROM jobs WHERE id = :id FOR UPDATE")
 
 
 async def test_report_on_a_locked_job_waits_and_the_others_do_not(
@@ -23,7 +23,7 @@ async def test_report_on_a_locked_job_waits_and_the_others_do_not(
     for _ in range(3):
         await create(core)
     busy, *free = [await claim(core) for _ in range(3)]
-    async with runtime.database.engine.connect() as holder, holder.begin():
+    async with runtime.database.transaction() as holder:
         await holder.execute(LOCK, {"id": busy.job.id})
         late = [asyncio.create_task(core.leases.submit(Report(**held(busy), progress=n))) for n in (10, 20)]
         answers = await asyncio.gather(*(core.leases.submit(Report(**held(one), progress=50)) for one in free))
@@ -43,7 +43,7 @@ async def test_job_that_stays_locked_is_given_up(
     monkeypatch.setattr(group_writer, "LONGEST_DEFERRAL_SECONDS", 0.05)
     await create(core)
     busy = await claim(core)
-    async with runtime.database.engine.connect() as holder, holder.begin():
+    async with runtime.database.transaction() as holder:
         await holder.execute(LOCK, {"id": busy.job.id})
         with pytest.raises(UnavailableError):
             await core.leases.submit(Report(**held(busy), progress=10))

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.connection import Connection, Statement
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import new_id
@@ -23,10 +22,11 @@ class Rows:
         self.announced: list[Change] = []
         self.committed_when_announced: list[int] = []
 
-    async def apply(self, connection: AsyncConnection, numbers: Sequence[int]) -> Applied[int]:
+    async def apply(self, connection: Connection, numbers: Sequence[int]) -> Applied[int]:
         self.batches.append(list(numbers))
         await connection.execute(
-            text("INSERT INTO numbers SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n"), {"numbers": numbers}
+            Statement("INSERT INTO numbers SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n"),
+            {"numbers": numbers},
         )
         outcomes: list[int | JobtrackError] = [NotFoundError("odd") if number % 2 else number for number in numbers]
         return Applied(outcomes, [Change((new_id(), new_id())) for _ in numbers])
@@ -37,16 +37,16 @@ class Rows:
 
 @pytest.fixture
 async def rows(database: Database) -> Rows:
-    async def make(connection: AsyncConnection) -> None:
-        await connection.execute(text("CREATE TABLE numbers (n integer CHECK (n >= 0))"))
+    async def make(connection: Connection) -> None:
+        await connection.execute(Statement("CREATE TABLE numbers (n integer CHECK (n >= 0))"))
 
     await database.write(make)
     return Rows()
 
 
 async def stored(database: Database) -> list[int]:
-    async def read(connection: AsyncConnection) -> Any:
-        return (await connection.execute(text("SELECT n FROM numbers ORDER BY n"))).scalars().all()
+    async def read(connection: Connection) -> Any:
+        return [row.n for row in await connection.fetch(Statement("SELECT n FROM numbers ORDER BY n"))]
 
     return list(await database.read(read))
 

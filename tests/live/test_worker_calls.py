@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import claims, transitions
+from app.db.connection import Connection, Statement
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import (
@@ -58,12 +57,12 @@ def release(made: Made, **said: Any) -> Release:
 
 
 async def put(database: Database, project_id: UUID, state: JobState = JobState.RUNNING, **columns: Any) -> Made:
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         return await factories.job(connection, project_id, state=state, **columns)
 
 
 async def whole(database: Database, made: Made) -> tuple[Any, ...]:
-    async with database.engine.connect() as connection:
+    async with database.transaction() as connection:
         return await factories.whole(connection, made)
 
 
@@ -72,20 +71,20 @@ async def apply(database: Database, *calls: WorkerCall) -> list[Any]:
     return list(await GroupWriter(database, apply_worker_calls, lambda _: None).submit_many(calls))
 
 
-async def counts(connection: AsyncConnection, made: Made) -> tuple[tuple[int, ...], tuple[int, ...]]:
+async def counts(connection: Connection, made: Made) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What the run (or the ended job) says of the items, and what their rows say."""
-    said = text("""
+    said = Statement("""
         SELECT coalesce(r.items_count, j.items_total), coalesce(r.items_processed, j.items_processed),
                coalesce(r.items_failed, j.items_failed), coalesce(r.items_skipped, j.items_skipped)
         FROM jobs j LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id WHERE j.id = :id
     """)
-    rows = text("""
+    rows = Statement("""
         SELECT count(*), count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'failed'),
                count(*) FILTER (WHERE status = 'skipped')
         FROM items WHERE job_id = :id
     """)
-    own = (await connection.execute(said, {"id": made.id})).one()
-    stored = (await connection.execute(rows, {"id": made.id})).one()
+    own = await connection.fetchone(said, {"id": made.id})
+    stored = await connection.fetchone(rows, {"id": made.id})
     return tuple(own), tuple(stored)
 
 
@@ -134,7 +133,7 @@ async def test_release_of_a_job_whose_lease_ran_out_is_no_step_of_the_lifecycle(
 async def test_unknown_job_and_job_of_another_project_are_not_found_and_leave_nothing(
     database: Database, project_id: UUID
 ) -> None:
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         other = await factories.project(connection)
     made = await put(database, project_id)
     foreign = Made(other, made.id, made.token)
@@ -150,11 +149,11 @@ async def test_unknown_job_and_job_of_another_project_are_not_found_and_leave_no
 
 async def whole_of_foreign(database: Database, made: Made) -> list[int]:
     found = []
-    async with database.engine.connect() as connection:
+    async with database.transaction() as connection:
         for table in ("items", "events", "job_logs", "checkpoints", "results", "runs"):
-            statement = text(f"SELECT count(*) FROM {table} WHERE project_id = :project_id AND job_id = :job_id")
+            statement = Statement(f"SELECT count(*) FROM {table} WHERE project_id = :project_id AND job_id = :job_id")
             of_it = {"project_id": made.project_id, "job_id": made.id}
-            found.append((await connection.execute(statement, of_it)).scalar_one())
+            found.append(await connection.fetchval(statement, of_it))
     return found
 
 
@@ -163,7 +162,7 @@ async def test_a_stranger_with_the_same_job_in_one_batch_neither_writes_nor_dist
     database: Database, project_id: UUID, first: str
 ) -> None:
     """Job ids are no secret; the stranger even guessed the token here."""
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         other = await factories.project(connection)
     made = await put(database, project_id)
     foreign = Made(other, made.id, made.token)
@@ -220,11 +219,11 @@ async def test_order_among_jobs_and_kinds_is_kept(database: Database, project_id
         *("retrying", "running", "completed", None),
         *("retrying", "completed"),
     ]
-    async with database.engine.connect() as connection:
-        rows = await connection.execute(
-            text("SELECT to_state FROM events WHERE job_id = :id ORDER BY id"), {"id": second.id}
+    async with database.transaction() as connection:
+        rows = await connection.fetch(
+            Statement("SELECT to_state FROM events WHERE job_id = :id ORDER BY id"), {"id": second.id}
         )
-        assert rows.scalars().all() == ["retrying"]
+        assert [row.to_state for row in rows] == ["retrying"]
 
 
 async def test_failing_item_makes_it_completed_with_failures(database: Database, project_id: UUID) -> None:
@@ -256,13 +255,13 @@ async def test_late_report_under_an_unsuperseded_token_takes_the_job_back(databa
 
     assert (outcome.state, outcome.cancel_requested) == (JobState.RUNNING, False)
     assert outcome.lease.expires_in_seconds == pytest.approx(30, abs=1)
-    async with database.engine.connect() as connection:
+    async with database.transaction() as connection:
         assert (await factories.row(connection, made)).attempt == 1
 
 
 async def test_superseded_worker_is_told_and_changes_nothing(database: Database, project_id: UUID) -> None:
     made = await put(database, project_id, JobState.RETRYING)
-    async with database.engine.begin() as connection:
+    async with database.transaction() as connection:
         wanted = ClaimFilter(project_id=project_id)
         (taken,) = await claims.claim(connection, wanted, worker="second", lease_seconds=30, tokens=[uuid4()])
     before = await whole(database, made)
@@ -285,9 +284,9 @@ async def test_a_report_to_a_cancelled_job_is_told_and_does_not_prolong_it(
     assert first.cancel_requested
     assert first.lease.expires_in_seconds < 10
     assert (kept.state, kept.counts.processed) == (JobState.CANCELLED, 1)
-    async with database.engine.connect() as connection:
-        stored = await connection.execute(text("SELECT result FROM results WHERE job_id = :id"), {"id": made.id})
-        assert stored.scalar_one() == "kept"
+    async with database.transaction() as connection:
+        stored = await connection.fetchval(Statement("SELECT result FROM results WHERE job_id = :id"), {"id": made.id})
+        assert stored == "kept"
 
 
 async def test_an_item_named_twice_in_a_report_is_one_item(database: Database, project_id: UUID) -> None:
@@ -303,10 +302,10 @@ async def test_an_item_named_twice_in_a_report_is_one_item(database: Database, p
             ),
         ),
     )
-    async with database.engine.connect() as connection:
+    async with database.transaction() as connection:
         said, stored = await counts(connection, made)
-        rows = await connection.execute(
-            text("SELECT key, position, name, status, error_code FROM items WHERE job_id = :id ORDER BY position"),
+        rows = await connection.fetch(
+            Statement("SELECT key, position, name, status, error_code FROM items WHERE job_id = :id ORDER BY position"),
             {"id": made.id},
         )
         assert [tuple(row) for row in rows] == [("a", 1, "first", "completed", None), ("b", 2, None, "queued", None)]
@@ -338,7 +337,7 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
 
     for _ in range(10):
         await asyncio.gather(batch(), batch())
-        async with database.engine.begin() as connection:
+        async with database.transaction() as connection:
             for made in held:
                 said, stored = await counts(connection, made)
                 assert said == stored
@@ -347,7 +346,7 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
                 await transitions.lock_in_order(connection, [one.key])
                 await transitions.move(connection, JobEvent.CANCEL, [Move(project_id=project_id, job_id=one.id)])
             await connection.execute(
-                text("UPDATE jobs SET scheduled_at = now() - interval '1 hour' WHERE state = 'retrying'")
+                Statement("UPDATE jobs SET scheduled_at = now() - interval '1 hour' WHERE state = 'retrying'")
             )
             wanted = ClaimFilter(project_id=project_id)
             tokens = [uuid4() for _ in held]
@@ -368,21 +367,20 @@ async def test_overlapping_batches_of_many_processes_do_not_deadlock(
     made = [await put(database, project_id) for _ in range(40)]
     shuffled = [random.Random(turn * 10 + n).sample(made, len(made)) for n in range(WRITERS)]
 
-    async with database.engine.connect() as gate:
+    async with database.transaction() as gate:
         await transitions.lock_in_order(gate, [made[20].key])
         updates = (ItemUpdate(key="a"), ItemUpdate(key="b"))
         batches = [[report(one, items=updates) for one in jobs] for jobs in shuffled]
         writing = [asyncio.create_task(apply(database, *batch)) for batch in batches]
-        async with asyncio.timeout(10), database.engine.connect() as watching:
+        async with asyncio.timeout(10), database.connection() as watching:
             others = [one for one in made if one is not made[20]]
             while [await counts(watching, one) for one in others] != [((2, 0, 0, 0), (2, 0, 0, 0))] * len(others):
-                await watching.rollback()
+                await asyncio.sleep(0)
         assert not any(task.done() for task in writing)
-        await gate.rollback()
-        outcomes = await asyncio.gather(*writing)
+    outcomes = await asyncio.gather(*writing)
 
     assert all(isinstance(outcome, Reported) for batch in outcomes for outcome in batch)
-    async with database.engine.connect() as connection:
+    async with database.transaction() as connection:
         for one in made:
             said, stored = await counts(connection, one)
             assert said == stored == (2, 0, 0, 0)
@@ -393,19 +391,18 @@ async def test_batch_whose_jobs_are_cancelled_in_between_says_so(database: Datab
     made = await put(database, project_id, expires_at=factories.in_seconds(HOUR))
     looked = asyncio.Event()
 
-    async def watched(connection: AsyncConnection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job | Replayed]:
+    async def watched(connection: Connection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job | Replayed]:
         applied = await apply_worker_calls(connection, calls)
         looked.set()
         return applied
 
-    async with database.engine.connect() as canceller:
+    async with database.transaction() as canceller:
         await transitions.lock_in_order(canceller, [made.key])
         await transitions.move(canceller, JobEvent.CANCEL, [Move(project_id=project_id, job_id=made.id)])
         writer = GroupWriter(database, watched, lambda _: None)
         writing = asyncio.create_task(writer.submit_many([report(made), complete(made)]))
         await asyncio.wait_for(looked.wait(), 10)
         assert not writing.done()
-        await canceller.commit()
 
     told, ended = await writing
 

@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import text
-
 from app.db import queues
+from app.db.connection import Statement
 from app.domain.ids import new_id
 from app.domain.job import ClaimedJob, ClaimFilter, NewJob
 from app.domain.queue import QueueRules
@@ -14,7 +13,7 @@ from app.runtime import Runtime
 
 PROJECT = new_id()
 LIMIT, JOBS = 3, 60
-HELD = text("SELECT count(*) FROM jobs WHERE state IN ('dispatched', 'running', 'cancelling')")
+HELD = Statement("SELECT count(*) FROM jobs WHERE state IN ('dispatched', 'running', 'cancelling')")
 
 
 async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> None:
@@ -28,8 +27,8 @@ async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> N
     most = 0
 
     async def held() -> int:
-        async with runtimes[0].database.engine.connect() as connection:
-            return int((await connection.execute(HELD)).scalar_one())
+        async with runtimes[0].database.transaction() as connection:
+            return int(await connection.fetchval(HELD))
 
     async def worker(runtime: Runtime) -> None:
         nonlocal most
@@ -58,20 +57,21 @@ async def test_claim_waits_for_the_claim_before_it_and_counts_what_that_took(dat
     await core.queues.put(PROJECT, "q", QueueRules(concurrency_limit=1))
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t", queue="q") for _ in range(2)])
     wanted = ClaimFilter(project_id=PROJECT)
-    async with runtime.database.engine.connect() as first:
+    async with runtime.database.transaction() as first:
         assert await queues.lock_limited(first, wanted) == {"q": 1}
 
         async def claim() -> list[ClaimedJob]:
             return await core.leases.claim(wanted, worker="w", max_jobs=1, lease_seconds=30, wait_seconds=0)
 
         second = asyncio.create_task(claim())
-        async with asyncio.timeout(10), runtime.database.engine.connect() as watching:
-            blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            while not (await watching.execute(blocked)).scalar_one():
-                await watching.rollback()
+        async with asyncio.timeout(10), runtime.database.connection() as watching:
+            blocked = Statement("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            while not await watching.fetchval(blocked):
+                await asyncio.sleep(0)
         await first.execute(
-            text("UPDATE jobs SET state = 'running', attempt = 1 WHERE id = (SELECT min(id::text)::uuid FROM jobs)")
+            Statement(
+                "UPDATE jobs SET state = 'running', attempt = 1 WHERE id = (SELECT min(id::text)::uuid FROM jobs)"
+            )
         )
-        await first.commit()
     assert await second == []
     await runtime.stop()

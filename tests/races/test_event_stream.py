@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
 
 from app.core.history import Begun, Reset
 from app.db import events
+from app.db.connection import Statement
 from app.db.events import NewEvent
 from app.domain.history import JobEventRecord, Position
 from app.domain.ids import new_id
@@ -40,14 +40,13 @@ async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtim
 
     async def write() -> None:
         for number in numbers:
-            async with runtime.database.engine.connect() as connection:
+            async with runtime.database.transaction() as connection:
                 told = NewEvent(
                     project_id=PROJECT, job_id=job.id, type="told", attempt=0, target=JobState.PENDING, data=number
                 )
                 await events.insert(connection, [told])
                 # Some hold their transaction open while later ones commit.
-                await connection.execute(text("SELECT pg_sleep(:s)"), {"s": random.choice((0, 0, 0.02))})
-                await connection.commit()
+                await connection.execute(Statement("SELECT pg_sleep(:s)"), {"s": random.choice((0, 0, 0.02))})
             written.append(number)
             runtime.stream.changed([(PROJECT, job.id)])
 

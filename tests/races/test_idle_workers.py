@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import event
-
+from app.db.connection import Statement
 from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, NewJob
 from app.runtime import Runtime
@@ -20,10 +19,10 @@ class Claims:
 
     def __init__(self, runtime: Runtime) -> None:  # noqa: F811
         self.sent = 0
-        event.listen(runtime.database.engine.sync_engine, "before_cursor_execute", self._count)
+        runtime.database.on_statement = self._count
 
-    def _count(self, *sent: Any) -> None:
-        self.sent += "claimed AS" in sent[2]
+    def _count(self, statement: Statement) -> None:
+        self.sent += "claimed AS" in statement.sql
 
 
 async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:  # noqa: F811
