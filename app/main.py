@@ -57,7 +57,7 @@ def create_app(
 
 def with_hot_routes(app: FastAPI, telemetry: HttpMetrics | None = None) -> ASGIApp:
     """Put the shorter way to the busiest routes in front of the application."""
-    return HotRoutes(app, hot_routes(native.ROUTERS), telemetry)
+    return HotRoutes(app, hot_routes(native.ROUTERS), app.state.services, telemetry)
 
 
 def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
-from app.domain.job import Created, Job, JobKey
+from app.domain.job import Created, Job, JobKey, Known
 from app.domain.worker_call import Replayed, Reported, WorkerCall
 from app.live import creations as creating
 from app.live import worker_calls
@@ -31,7 +31,7 @@ from app.live.creations import CreateRequest
 from app.live.event_stream import EventStream
 from app.live.group_writer import GroupWriter
 from app.live.read_batcher import ReadBatcher
-from app.live.renderings import Renderings
+from app.live.renderings import Freshness, Renderings
 from app.live.service import Service
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
@@ -62,13 +62,11 @@ class Runtime:
         keys = Keys(self.database)
         reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
-        versions: ReadBatcher[JobKey, int] = ReadBatcher(self.database, job_rows.select_versions)
-        details = Renderings(full_reads, versions, render_detail)
-        summaries = Renderings(reads, versions, render_summary)
+        changes: ReadBatcher[Known, int | None] = ReadBatcher(self.database, job_rows.select_changed)
+        details = Renderings(full_reads, changes, render_detail)
+        summaries = Renderings(reads, changes, render_summary)
         self._renderings = (details, summaries)
-        self.sweep = Sweep(
-            versions, self.database, self.waiters, self.claimers, self._renderings, metrics.observe_sweep
-        )
+        self.sweep = Sweep(self.database, self.waiters, self.claimers, metrics.observe_sweep)
         listeners = Listeners(
             changed=self._changed,
             offered=self.claimers.offer,
@@ -93,7 +91,7 @@ class Runtime:
         lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
-            bodies=Bodies(details, summaries, versions),
+            bodies=Bodies(details, summaries),
             lists=lists,
             bulk=Bulk(self.database, jobs, lists, announce),
             leases=leases,
@@ -114,6 +112,7 @@ class Runtime:
             self.announcer,
             self.feed,
             self.sweep,
+            Freshness(self.database, self._renderings),
             self.stream,
             Rescuer(leases),
             KeyUses(keys),

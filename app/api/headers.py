@@ -15,9 +15,9 @@ _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 
 
-def etag_of(version: int) -> str:
+def etag_of(version: int) -> bytes:
     """Write a job's version as an entity tag. Strong: a body depends on its version alone."""
-    return f'"{version}"'
+    return b'"%d"' % version
 
 
 def known_version(request: Request, version: int) -> bool:

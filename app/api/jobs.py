@@ -6,7 +6,7 @@ from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
 from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
-from app.api.render import created_document, job_document, json_bytes, json_response
+from app.api.render import created_document, job_document, json_bytes, json_response, not_modified
 from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
@@ -32,6 +32,7 @@ _REPLAYED = {
 }
 _ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
 _APPLIED = {"Preference-Applied": {"description": "The wait really used.", "schema": {"type": "string"}}}
+_KEPT_BY_CLIENTS = ((b"cache-control", b"private, no-cache"), (b"vary", b"Prefer, Authorization"))
 _CONDITIONS: list[dict[str, Any]] = [
     {
         "name": "If-None-Match",
@@ -102,9 +103,9 @@ async def get_job(
     sent = {name for name, _ in request.scope["headers"]}
     asked = preferred_wait(request) if wait is None and b"prefer" in sent else wait
     seconds = wait_seconds(asked)
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+    headers = [*_KEPT_BY_CLIENTS]
     if asked is not None:
-        headers["Preference-Applied"] = f"wait={seconds}"
+        headers.append((b"preference-applied", b"wait=%d" % seconds))
     conditional = b"if-none-match" in sent
     if seconds > 0:
         wish = _changed(request, services, key, seconds) if conditional else _ended(services, key, seconds)
@@ -112,11 +113,11 @@ async def get_job(
     if conditional:
         version = await services.bodies.version(*key)
         if known_version(request, version):
-            return Response(None, 304, {**headers, "ETag": etag_of(version)})
+            return not_modified([*headers, (b"etag", etag_of(version))])
     found = await services.bodies.detail(*key)
-    headers["ETag"] = etag_of(found.version)
+    headers.append((b"etag", etag_of(found.version)))
     if conditional and known_version(request, found.version):
-        return Response(None, 304, headers)
+        return not_modified(headers)
     return json_bytes(found.body, headers)
 
 

@@ -4,7 +4,7 @@ Validating what the service itself has made would cost more than reading it did.
 what comes out; tests compare.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,9 @@ from app.domain.item import Item
 from app.domain.job import ClaimedJob, Created, Documents, Job, Lease
 from app.domain.worker_call import Reported
 from app.web.errors import problem_document, problem_response
+
+RawHeader = tuple[bytes, bytes]
+"""A header as ASGI has it: the name in lower case."""
 
 LARGE = frozenset({"payload", "result", "billing"})
 """The parts of a job that an answer leaves out unless it is asked for them."""
@@ -147,15 +150,19 @@ def render_error(request: Request, error: JobtrackError) -> Response:
     return problem_response(request, error, job_of(error))
 
 
-def json_bytes(body: bytes, headers: Mapping[str, str]) -> Response:
+def json_bytes(body: bytes, headers: Iterable[RawHeader]) -> Response:
     """Answer with JSON that is written already. Put together by hand: on the busiest way there is."""
     response = Response.__new__(Response)
     response.status_code, response.background, response.body = 200, None, body
-    response.raw_headers = [
-        (b"content-length", b"%d" % len(body)),
-        (b"content-type", b"application/json"),
-        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
-    ]
+    response.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *headers]
+    return response
+
+
+def not_modified(headers: Iterable[RawHeader]) -> Response:
+    """Answer that the client knows already what there is."""
+    response = Response.__new__(Response)
+    response.status_code, response.background, response.body = 304, None, b""
+    response.raw_headers = list(headers)
     return response
 
 

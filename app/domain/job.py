@@ -15,6 +15,22 @@ Json: TypeAlias = Any
 JobKey: TypeAlias = tuple[UUID, UUID]
 """Project and job: every statement names both."""
 
+NO_VERSION = -1
+"""What is known of a job of which nothing is known."""
+
+
+class Known:
+    """A job and the version in which somebody knows it. Two of them are never equal: each is asked about by itself."""
+
+    __slots__ = ("job_hex", "key", "project_hex", "version")
+
+    def __init__(self, key: JobKey, version: int = NO_VERSION) -> None:
+        self.key = key
+        self.version = version
+        # Asked about once a second for as long as somebody waits, so that they are written down once.
+        self.project_hex, self.job_hex = key[0].hex, key[1].hex
+
+
 DEFAULT_QUEUE = "default"
 DEFAULT_LEASE_SECONDS = 30
 DEFAULT_MAX_ATTEMPTS = 3

@@ -1,39 +1,52 @@
 """Bodies of jobs, rendered once per version and shared by all who read that version.
 
 A version names a body, so a body that was rendered stays right for as long as the job has that version: to read it
-again takes a look at the version alone, a few bytes from the database in place of the whole row. A job that has ended
-has its last version. Then even that look is needed only once a second, for a deletion may have been missed: the feed
-tells of one at once, and if it does not, `GOOD_SECONDS` bound for how long the deleted job is still served.
+again takes asking whether that is so, a few bytes for the database in place of the whole row. A job that has ended has
+its last version. Then even that is asked only now and then, for a deletion may have been missed: the feed tells of one
+at once, and if it does not, `GOOD_SECONDS` bound for how long the deleted job is still served. `Freshness` asks for all
+that is read often, so that no reader has to.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
-from app.domain.job import Job, JobKey
+from app.db import jobs
+from app.db.engine import Database
+from app.domain.job import Job, JobKey, Known
 from app.live.read_batcher import ReadBatcher
+from app.live.service import Loop
 
 GOOD_SECONDS: Final = 1.0
 """For how long a job that has ended is served after the database was last asked for it."""
+LOOK_SECONDS: Final = 0.4
+"""Well within that, so that what is read often is always good."""
+LOOKS_A_USE: Final = 5
+"""How many looks a job is worth after it was read: with ten thousand of them each comes again after a second or so."""
+LOOK_SLICE: Final = 1_000
+"""Jobs that one look asks about at a time: the event loop is held for a millisecond."""
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
 """A larger body is rendered each time: a few of them would push out all others."""
-_ENTRY_BYTES: Final = 600
+_ENTRY_BYTES: Final = 800
 """What an entry costs beside its body, roughly."""
 
 
-@dataclass(slots=True)
 class Rendering:
     """A job's body at one version."""
 
-    version: int
-    terminal: bool
-    body: bytes
-    good_until: float = 0.0
-    """By the clock of the event loop; until then nobody has to look again."""
-    used: bool = False
+    __slots__ = ("body", "good_until", "known", "looks", "terminal", "version")
+
+    def __init__(self, key: JobKey, version: int, body: bytes, *, terminal: bool) -> None:
+        self.known = Known(key, version)
+        self.version = version
+        self.body = body
+        self.terminal = terminal
+        self.good_until = 0.0
+        """By the clock of the event loop; until then nobody has to look again."""
+        self.looks = 0
+        """How many more times it is looked at without being asked for."""
 
 
 class Renderings:
@@ -42,13 +55,13 @@ class Renderings:
     def __init__(
         self,
         jobs: ReadBatcher[JobKey, Job],
-        versions: ReadBatcher[JobKey, int],
+        changes: ReadBatcher[Known, int | None],
         render: Callable[[Job], bytes],
         *,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._jobs = jobs
-        self._versions = versions
+        self._changes = changes
         self._render = render
         self._max_bytes = max_bytes
         self._kept: OrderedDict[JobKey, Rendering] = OrderedDict()
@@ -59,54 +72,66 @@ class Renderings:
         entry = self._kept.get(key)
         if entry is None or entry.good_until <= asyncio.get_running_loop().time():
             return None
-        entry.used = True
+        entry.looks = LOOKS_A_USE
         return entry
 
     async def get(self, key: JobKey) -> Rendering | None:
         """Give a job's body as it is now; None if there is no such job."""
-        good = self.good(key)
-        return good if good is not None else (await self.get_many((key,))).get(key)
+        entry = self._kept.get(key)
+        asked_at = asyncio.get_running_loop().time()
+        if entry is not None:
+            if entry.good_until > asked_at:
+                entry.looks = LOOKS_A_USE
+                return entry
+            changed = await self._changes.get_many((entry.known,))
+            if self._unchanged(entry, changed, asked_at):
+                return entry
+        job = (await self._jobs.get_many((key,))).get(key)
+        return None if job is None else self.of(job, asked_at)
+
+    async def version(self, key: JobKey) -> int | None:
+        """Say which version a job has now, without reading more of it; None if there is no such job."""
+        entry = self._kept.get(key)
+        asked_at = asyncio.get_running_loop().time()
+        if entry is not None and entry.good_until > asked_at:
+            entry.looks = LOOKS_A_USE
+            return entry.version
+        known = Known(key) if entry is None else entry.known
+        changed = await self._changes.get_many((known,))
+        if known in changed:
+            return changed[known]
+        if entry is not None:
+            self._unchanged(entry, changed, asked_at)
+        return known.version
 
     async def get_many(self, keys: Collection[JobKey]) -> dict[JobKey, Rendering]:
         """Give the bodies of jobs as they are now; unknown jobs are left out."""
         asked_at = asyncio.get_running_loop().time()
         found: dict[JobKey, Rendering] = {}
-        doubted, unread = [], []
+        doubted: list[Rendering] = []
         for key in keys:
             entry = self._kept.get(key)
-            if entry is None:
-                unread.append(key)
-            elif entry.good_until > asked_at:
-                entry.used = True
-                found[key] = entry
-            else:
-                doubted.append(key)
+            if entry is not None:
+                if entry.good_until > asked_at:
+                    entry.looks = LOOKS_A_USE
+                    found[key] = entry
+                else:
+                    doubted.append(entry)
         if doubted:
-            unread += await self._look_again(doubted, found, asked_at)
+            changed = await self._changes.get_many([entry.known for entry in doubted])
+            found |= {entry.known.key: entry for entry in doubted if self._unchanged(entry, changed, asked_at)}
+        unread = [key for key in keys if key not in found]
         if unread:
             jobs = await self._jobs.get_many(unread)
             found |= {key: self.of(jobs[key], asked_at) for key in unread if key in jobs}
         return found
-
-    async def _look_again(
-        self, keys: Sequence[JobKey], found: dict[JobKey, Rendering], asked_at: float
-    ) -> list[JobKey]:
-        """Take up what is still at its version; gives what has to be read anew."""
-        versions = await self._versions.get_many(keys)
-        changed = []
-        for key in keys:
-            if self._confirmed(key, versions.get(key), asked_at):
-                found[key] = self._kept[key]
-            elif key in versions:
-                changed.append(key)
-        return changed
 
     def of(self, job: Job, asked_at: float = 0.0) -> Rendering:
         """Give the body of a job that was just read, or asked for at `asked_at`; rendered only if nobody did."""
         key = (job.project_id, job.id)
         entry = self._kept.get(key)
         if entry is None or entry.version != job.version:
-            new = Rendering(job.version, job.terminal, self._render(job))
+            new = Rendering(key, job.version, self._render(job), terminal=job.terminal)
             if entry is not None and entry.version > job.version:
                 # Read before a change that somebody else has seen already: right for its reader, and nobody else's.
                 return new
@@ -121,23 +146,26 @@ class Renderings:
         for key in keys:
             self._drop(key)
 
-    def used(self) -> list[JobKey]:
-        """List the ended jobs that were served from here since the last call."""
-        found = [key for key, entry in self._kept.items() if entry.used]
-        for key in found:
-            self._kept[key].used = False
+    def due(self) -> list[Rendering]:
+        """List the ended jobs that were read lately, to be looked at."""
+        found = [entry for entry in self._kept.values() if entry.looks]
+        for entry in found:
+            entry.looks -= 1
         return found
 
-    def confirm(self, keys: Iterable[JobKey], versions: Mapping[JobKey, int], asked_at: float) -> None:
-        """Take note of versions that were asked for at `asked_at`, for as long again."""
-        for key in keys:
-            self._confirmed(key, versions.get(key), asked_at)
+    def confirm(self, entries: Iterable[Rendering], changed: Mapping[Known, int | None], asked_at: float) -> None:
+        """Take note of what has changed of these jobs and what has not, as of `asked_at`."""
+        for entry in entries:
+            self._unchanged(entry, changed, asked_at)
 
-    def _confirmed(self, key: JobKey, version: int | None, asked_at: float) -> bool:
-        entry = self._kept.get(key)
-        if entry is None or version is None or entry.version != version:
-            if entry is not None and (version is None or entry.version < version):
-                self._drop(key)
+    def _unchanged(self, entry: Rendering, changed: Mapping[Known, int | None], asked_at: float) -> bool:
+        """Whether an entry is still right by what was asked for at `asked_at`; one that is not is dropped."""
+        key = entry.known.key
+        if self._kept.get(key) is not entry:
+            # Dropped meanwhile, by news that may be younger than the answer.
+            return False
+        if entry.known in changed:
+            self._drop(key)
             return False
         if entry.terminal:
             entry.good_until = asked_at + GOOD_SECONDS
@@ -157,3 +185,27 @@ class Renderings:
         entry = self._kept.pop(key, None)
         if entry is not None:
             self._bytes -= len(entry.body) + _ENTRY_BYTES
+
+
+class Freshness(Loop):
+    """Asks about the ended jobs that are read often, before a reader would have to."""
+
+    def __init__(self, database: Database, kinds: Collection[Renderings]) -> None:
+        super().__init__("freshness")
+        self._database = database
+        self._kinds = kinds
+
+    async def turn(self) -> None:
+        """Wait, then look at all of them, slice by slice."""
+        await asyncio.sleep(LOOK_SECONDS)
+        for renderings in self._kinds:
+            due = renderings.due()
+            for start in range(0, len(due), LOOK_SLICE):
+                await self._look(renderings, due[start : start + LOOK_SLICE])
+
+    async def _look(self, renderings: Renderings, entries: Collection[Rendering]) -> None:
+        asked_at = asyncio.get_running_loop().time()
+        known = [entry.known for entry in entries]
+        # Not through the reads of requests, which would have to wait for so long a statement.
+        changed = await self._database.read(lambda connection: jobs.select_changed(connection, known))
+        renderings.confirm(entries, changed, asked_at)

@@ -2,21 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
-from itertools import chain
+from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic
 
-from app.db import claims
+from app.db import claims, jobs
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.domain.job import ClaimFilter, JobKey
+from app.domain.job import ClaimFilter, Known
 from app.live.claimers import Claimers
-from app.live.read_batcher import ReadBatcher
-from app.live.renderings import Renderings
 from app.live.service import Loop
 from app.live.waiters import Waiters
 
 SWEEP_SECONDS = 1.0
+SLICE = 1_000
+"""Jobs that are looked at before others may have the event loop: half a millisecond."""
 
 
 class Sweep(Loop):
@@ -24,19 +23,15 @@ class Sweep(Loop):
 
     def __init__(
         self,
-        versions: ReadBatcher[JobKey, int],
         database: Database,
         waiters: Waiters,
         claimers: Claimers,
-        renderings: Collection[Renderings] = (),
         observe: Callable[[float, int], None] = lambda _, __: None,
     ) -> None:
         super().__init__("sweep")
-        self._versions = versions
         self._database = database
         self._waiters = waiters
         self._claimers = claimers
-        self._renderings = renderings
         self._observe = observe
         self._now = asyncio.Event()
         self.late_wakeups = 0
@@ -56,15 +51,12 @@ class Sweep(Loop):
     async def look(self) -> None:
         """Re-check everything that is watched now."""
         began, late = monotonic(), 0
-        asked_at = asyncio.get_running_loop().time()
-        watched, served = self._waiters.watched(), [renderings.used() for renderings in self._renderings]
-        if keys := list(dict.fromkeys(chain(watched, *served))):
-            versions = await self._versions.get_many(keys)
-            if watched:
-                late = self._waiters.wake_outdated(versions)
-                self.late_wakeups += late
-            for renderings, used in zip(self._renderings, served, strict=True):
-                renderings.confirm(used, versions, asked_at)
+        known = [one async for one in _by_and_by(self._waiters.known())]
+        if known:
+            # Not through the reads of requests, which would have to wait for so long a statement.
+            changed = await self._database.read(lambda connection: jobs.select_changed(connection, known))
+            late = self._waiters.wake_outdated({one.key: changed[one] for one in known if one in changed})
+            self.late_wakeups += late
         if filters := self._claimers.filters():
             self._claimers.wake_filters(await self._offers(filters))
         self._observe(monotonic() - began, late)
@@ -74,3 +66,11 @@ class Sweep(Loop):
             return await claims.select_offers(connection, filters)
 
         return await self._database.read(work)
+
+
+async def _by_and_by(known: Iterator[Known]) -> AsyncIterator[Known]:
+    """Give others their turn now and then: ten thousand watched jobs take some milliseconds."""
+    for n, one in enumerate(known, start=1):
+        if n % SLICE == 0:
+            await asyncio.sleep(0)
+        yield one

@@ -1,14 +1,14 @@
 """Who waits for which job. A waiter costs some memory and nothing else: no connection, no transaction, no query."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from app.domain.errors import TooManyWaitsError
-from app.domain.job import JobKey
+from app.domain.job import NO_VERSION, JobKey, Known
 
 MAX_OPEN: Final = 20_000
 
@@ -78,12 +78,22 @@ class Watch:
             future.set_result(None)
 
 
+class _Watched:
+    """A job that somebody waits for."""
+
+    __slots__ = ("known", "watches")
+
+    def __init__(self, key: JobKey) -> None:
+        self.known = Known(key)
+        self.watches: set[Watch] = set()
+
+
 class Waiters:
     """All watches of this process, by job; at most `max_open` at a time, so that a flood of them cannot fill memory."""
 
     def __init__(self, *, max_open: int = MAX_OPEN) -> None:
         self._max_open = max_open
-        self._by_job: dict[JobKey, set[Watch]] = {}
+        self._by_job: dict[JobKey, _Watched] = {}
         self._watches: set[Watch] = set()
         self.draining = False
 
@@ -100,7 +110,10 @@ class Waiters:
         """Register a watch."""
         self._watches.add(watch)
         for key in watch.seen:
-            self._by_job.setdefault(key, set()).add(watch)
+            watched = self._by_job.get(key)
+            if watched is None:
+                watched = self._by_job[key] = _Watched(key)
+            watched.watches.add(watch)
 
     def remove(self, watch: Watch) -> None:
         """Forget a watch altogether."""
@@ -110,10 +123,10 @@ class Waiters:
 
     def forget(self, watch: Watch, key: JobKey) -> None:
         """Forget one job of a watch."""
-        watching = self._by_job.get(key)
-        if watching is not None:
-            watching.discard(watch)
-            if not watching:
+        watched = self._by_job.get(key)
+        if watched is not None:
+            watched.watches.discard(watch)
+            if not watched.watches:
                 del self._by_job[key]
 
     def watched(self) -> list[JobKey]:
@@ -124,29 +137,36 @@ class Waiters:
         """Wake whoever waits for these jobs."""
         cause = Cause("notify", monotonic())
         for key in keys:
-            for watch in tuple(self._by_job.get(key, ())):
+            for watch in self._watches_of(key):
                 watch.wake(cause)
 
-    def wake_outdated(self, versions: Mapping[JobKey, int]) -> int:
-        """Wake the watches that have not seen these versions; the number of them says what the feed had missed."""
+    def known(self) -> Iterator[Known]:
+        """Give the jobs that anybody waits for, each in the version that all have seen who wait for it."""
+        for watched in tuple(self._by_job.values()):
+            known = watched.known
+            versions = {watch.seen.get(known.key) for watch in watched.watches}
+            # Where they disagree, any answer is news to some of them, so that it has to be given.
+            known.version = (versions.pop() or 0) if len(versions) == 1 else NO_VERSION
+            yield known
+
+    def wake_outdated(self, versions: Mapping[JobKey, int | None]) -> int:
+        """Wake the watches that have not seen these versions, None for a job that is gone; the number of them says what
+        the feed had missed.
+        """
         outdated = {
             watch
             for key, version in versions.items()
-            for watch in self._by_job.get(key, ())
-            if watch.seen.get(key) != version
+            for watch in self._watches_of(key)
+            if watch.seen.get(key) != (version or 0)
         }
-        # A job that is gone is news as well: it has no version any more.
-        outdated.update(
-            watch
-            for key, watches in self._by_job.items()
-            if key not in versions
-            for watch in watches
-            if watch.seen.get(key)
-        )
         cause = Cause("sweep", monotonic())
         for watch in outdated:
             watch.wake(cause)
         return len(outdated)
+
+    def _watches_of(self, key: JobKey) -> tuple[Watch, ...]:
+        watched = self._by_job.get(key)
+        return () if watched is None else tuple(watched.watches)
 
     def drain(self) -> None:
         """End every wait now, and let no new one begin: the process is going down."""

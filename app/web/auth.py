@@ -86,7 +86,8 @@ async def authenticate(request: Request, credentials: Credentials) -> Principal:
     found = keys.remembered(key)
     if found is None:
         found = await keys.authenticate(key, request.client.host if request.client else "")
-    request.state.principal = found
+    # Where `request.state` looks, without making that.
+    request.scope["state"]["principal"] = found
     return found
 
 

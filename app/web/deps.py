@@ -48,12 +48,12 @@ class Services:
 
 def services(request: Request) -> Services:
     """Give the services of the application that the request reached."""
-    return cast("Services", request.app.state.services)
+    return cast("Services", request.scope["app"].state.services)
 
 
 def principal(request: Request) -> Principal:
     """Give the key that the route class has checked; only routes that declare a scope have one."""
-    return cast("Principal", request.state.principal)
+    return cast("Principal", request.scope["state"]["principal"])
 
 
 # `Depends` on plain functions would send each request through a thread pool, twice.

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive
 from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, TooLargeError, UnavailableError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
+from app.web.deps import Services
 from app.web.errors import Render, as_jobtrack_error
 from app.web.hot import bind
 
@@ -64,9 +65,9 @@ def guarded_route(
             """Give what answers a request, with the framework's own way of calling the function."""
             return _answering(self, edge, super().get_route_handler())
 
-        def hot_handler(self) -> _Handler:
+        def hot_handler(self, services: Services) -> _Handler:
             """Give what answers a request, calling the function directly; see `hot`."""
-            return _answering(self, edge, bind(self))
+            return _answering(self, edge, bind(self, services))
 
     return GuardedRoute
 

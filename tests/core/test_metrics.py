@@ -40,7 +40,7 @@ async def test_wake_that_only_the_sweep_could_give_is_late_and_told_apart(pair: 
     await there.feed.stop()
     job = (await here.services.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
     waiting_there = asyncio.create_task(there.services.statuses.wait(PROJECT, [job.id], seconds=20))
-    while not there.waiters.watched():
+    while not list(there.waiters.known()):
         await asyncio.sleep(0)
     await there.services.jobs.get(PROJECT, job.id)
     await here.services.jobs.cancel(PROJECT, job.id, by=None)

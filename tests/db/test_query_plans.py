@@ -61,7 +61,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "offers": (claims.OFFERS, set()),
     "select by ids": (jobs.SELECT, {"jobs_pkey", "runs_pkey"}),
     "select with documents": (jobs.SELECT_WITH_DOCUMENTS, {"jobs_pkey", "runs_pkey"}),
-    "select versions": (jobs.SELECT_VERSIONS, {"jobs_pkey", "runs_pkey"}),
+    "select changed": (jobs.SELECT_CHANGED, {"jobs_pkey", "runs_pkey"}),
     "due": (sweeps.SELECT_DUE, {"jobs_deadline"}),
     "lock": (transitions.LOCK, {"jobs_pkey"}),
     "admit": (reports.ADMIT, {"jobs_pkey", "runs_pkey"}),

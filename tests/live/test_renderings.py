@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.job import Job, JobKey
+from app.domain.job import Job, Known
 from app.domain.states import JobState
 from app.live import renderings as module
 from app.live.renderings import Renderings
@@ -19,30 +19,40 @@ KEY = (LIVE.project_id, LIVE.id)
 
 
 class Reads:
-    """A database that counts what it is asked for."""
+    """A database that counts how often it is asked for whole jobs."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
         self.asked = 0
 
-    async def get_many(self, keys: Collection[JobKey]) -> Mapping[JobKey, Any]:
+    async def get_many(self, keys: Collection[Any]) -> Mapping[Any, Any]:
         self.asked += 1
         await asyncio.sleep(0)
+        return self._answer(keys)
+
+    def _answer(self, keys: Collection[Any]) -> Mapping[Any, Any]:
         return {} if self.value is None else dict.fromkeys(keys, self.value)
+
+
+class Changes(Reads):
+    """The same for what has changed of jobs."""
+
+    def _answer(self, keys: Collection[Known]) -> Mapping[Known, int | None]:
+        return {known: self.value for known in keys if known.version != self.value}
 
 
 class Table:
     """One job, as it can be read whole or by its version."""
 
     def __init__(self, job: Job | None) -> None:
-        self.jobs, self.versions = Reads(None), Reads(None)
+        self.jobs, self.changes = Reads(None), Changes(None)
         self.rendered = 0
         self.put(job)
-        self.bodies = Renderings(self.jobs, self.versions, self._render)  # type: ignore[arg-type]
+        self.bodies = Renderings(self.jobs, self.changes, self._render)  # type: ignore[arg-type]
 
     def put(self, job: Job | None) -> None:
         self.jobs.value = job
-        self.versions.value = None if job is None else job.version
+        self.changes.value = None if job is None else job.version
 
     def _render(self, job: Job) -> bytes:
         self.rendered += 1
@@ -56,7 +66,7 @@ class Table:
 async def test_live_job_is_read_whole_once_and_then_by_its_version() -> None:
     table = Table(LIVE)
     assert [await table.body() for _ in range(3)] == [b"running 1"] * 3
-    assert (table.jobs.asked, table.versions.asked, table.rendered) == (1, 2, 1)
+    assert (table.jobs.asked, table.changes.asked, table.rendered) == (1, 2, 1)
     table.put(replace(LIVE, version=2))
     assert await table.body() == b"running 2"
     table.put(None)
@@ -66,7 +76,7 @@ async def test_live_job_is_read_whole_once_and_then_by_its_version() -> None:
 async def test_ended_job_is_asked_for_no_more_within_the_second() -> None:
     table = Table(ENDED)
     assert {await table.body() for _ in range(9)} == {b"completed 1"}
-    assert (table.jobs.asked, table.versions.asked) == (1, 0)
+    assert (table.jobs.asked, table.changes.asked) == (1, 0)
 
 
 async def test_deleted_job_is_gone_after_the_second_without_any_news(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,17 +97,36 @@ async def test_news_of_a_change_is_believed_at_once() -> None:
     assert await table.body() is None
 
 
-async def test_sweep_keeps_what_is_used_good_and_drops_what_is_gone() -> None:
+async def test_what_is_read_often_is_kept_good_and_what_is_gone_is_dropped() -> None:
+    table = Table(ENDED)
+    await table.body()
+    assert table.bodies.due() == []
+    await table.body()
+    due = table.bodies.due()
+    assert [entry.known.key for entry in due] == [KEY]
+    now = asyncio.get_running_loop().time()
+    table.bodies.confirm(due, {}, now + 50)
+    assert table.bodies.good(KEY) is not None
+    table.bodies.confirm(due, {due[0].known: None}, now)
+    assert table.bodies.good(KEY) is None
+
+
+async def test_what_is_read_no_more_is_looked_at_no_more() -> None:
     table = Table(ENDED)
     await table.body()
     await table.body()
-    assert table.bodies.used() == [KEY]
-    assert table.bodies.used() == []
-    now = asyncio.get_running_loop().time()
-    table.bodies.confirm([KEY], {KEY: 1}, now + 50)
-    assert table.bodies.good(KEY) is not None
-    table.bodies.confirm([KEY], {}, now)
-    assert table.bodies.good(KEY) is None
+    assert [bool(table.bodies.due()) for _ in range(module.LOOKS_A_USE + 1)] == [True] * module.LOOKS_A_USE + [False]
+
+
+async def test_version_is_told_without_reading_the_job() -> None:
+    table = Table(LIVE)
+    assert await table.bodies.version(KEY) == 1
+    assert table.jobs.asked == 0
+    await table.body()
+    table.put(replace(LIVE, version=2))
+    assert await table.bodies.version(KEY) == 2
+    table.put(None)
+    assert await table.bodies.version(KEY) is None
 
 
 async def test_change_while_the_version_is_being_asked_for_is_not_missed() -> None:
@@ -120,8 +149,8 @@ async def test_body_read_before_a_change_does_not_replace_the_newer_one() -> Non
 
 
 async def test_memory_is_bounded() -> None:
-    bodies = Renderings(Reads(None), Reads(None), lambda _: bytes(1_000), max_bytes=16_000)  # type: ignore[arg-type]
+    bodies = Renderings(Reads(None), Reads(None), lambda _: bytes(1_000), max_bytes=18_000)  # type: ignore[arg-type]
     for n in range(100):
         bodies.of(replace(LIVE, priority=n, id=type(LIVE.id)(int=n)))
     assert len(bodies._kept) == 10
-    assert bodies._bytes == 16_000
+    assert bodies._bytes == 18_000

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
-from app.domain.job import ClaimFilter
+from app.domain.job import NO_VERSION, ClaimFilter
 from app.live.claimers import Claimers, Offer
 from app.live.waiters import Waiters
 
@@ -43,10 +43,10 @@ async def test_nothing_stays_of_a_watch_that_was_left() -> None:
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    assert waiters.watched() == [A]
+    assert [known.key for known in waiters.known()] == [A]
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert waiters.watched() == []
+    assert list(waiters.known()) == []
     assert len(waiters) == 0
 
 
@@ -57,6 +57,24 @@ async def test_the_sweep_wakes_those_that_have_seen_another_version() -> None:
         assert waiters.wake_outdated({A: 2}) == 1
         assert await old.changed(0)
         assert not await current.changed(0)
+
+
+async def test_the_sweep_is_asked_about_what_all_have_seen_or_about_anything() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as old, waiters.watch([A]) as current, waiters.watch([B]) as other:
+        old.seen[A], current.seen[A], other.seen[B] = 1, 2, 7
+        assert {known.key: known.version for known in waiters.known()} == {A: NO_VERSION, B: 7}
+        old.seen[A] = 2
+        assert {known.key: known.version for known in waiters.known()} == {A: 2, B: 7}
+
+
+async def test_a_job_that_is_gone_is_news_to_whom_it_was_there_for() -> None:
+    waiters = Waiters()
+    with waiters.watch([A]) as seen, waiters.watch([A]) as reading:
+        seen.seen[A] = 3
+        assert waiters.wake_outdated({A: None}) == 1
+        assert await seen.changed(0)
+        assert not await reading.changed(0)
 
 
 async def test_a_drain_ends_waits_that_are_open_and_that_come() -> None:
