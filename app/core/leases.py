@@ -26,6 +26,8 @@ from app.live.replays import recall_one, remember
 log = structlog.get_logger(__name__)
 
 RESCUE_BATCH = 500
+LOOK_SECONDS = 1.0
+"""No lease is shorter, so that one that is not known yet cannot run out before the next look."""
 LIMITS_KNOWN_SECONDS = 1.0
 MOST_PROJECTS_KNOWN = 10_000
 
@@ -194,14 +196,15 @@ class Leases:
                 self._count_stale(_word(call))
         return outcomes
 
-    async def rescue(self) -> int:
-        """Take back jobs whose lease ran out, and end those whose deadline passed; says how many of both."""
-
-        async def look(connection: Connection) -> dict[JobEvent, list[JobKey]]:
-            return await sweeps.select_due(connection, RESCUE_BATCH)
-
-        due = await self._database.read(look)
-        return sum([await self._sweep(event, found) for event, found in due.items() if found])
+    async def rescue(self) -> float:
+        """Take back jobs whose lease ran out, and end those whose deadline passed; gives the seconds until it is known
+        to be worth another look, at most `LOOK_SECONDS`.
+        """
+        due = await self._database.read(lambda connection: sweeps.select_due(connection, RESCUE_BATCH))
+        swept = sum([await self._sweep(event, found) for event, found in due.jobs.items() if found])
+        if swept >= RESCUE_BATCH:
+            return 0.0
+        return LOOK_SECONDS if due.next_seconds is None else min(due.next_seconds, LOOK_SECONDS)
 
     async def _sweep(self, event: JobEvent, found: list[JobKey]) -> int:
         code, message = SWEPT_BECAUSE[event]

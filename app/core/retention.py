@@ -34,12 +34,14 @@ class Retention:
         self._orphans_at = 0.0
 
     async def step(self) -> bool:
-        """Do one step of everything; says whether there may be more to do at once."""
+        """Do one step of everything that there is to do; says whether there may be more to do at once."""
+        found = await self._database.read(lambda c: deletions.select_anything(c, age=IDEMPOTENCY_KEPT))
+        look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
         more = [
-            await self._prune_deleted(),
-            await self._delete_aged(),
-            await self._forget_keys(),
-            await self._drop_inputs(),
+            found.deleted and await self._prune_deleted(),
+            found.aged and await self._delete_aged(),
+            found.keys and await self._forget_keys(),
+            (found.inputs or look_for_orphans) and await self._drop_inputs(look_for_orphans=look_for_orphans),
         ]
         return any(more)
 
@@ -72,9 +74,8 @@ class Retention:
 
         return await self._database.write(work) >= ROWS_A_STEP
 
-    async def _drop_inputs(self) -> bool:
+    async def _drop_inputs(self, *, look_for_orphans: bool) -> bool:
         """Remove credentials of ended jobs at once, uploads that no job has when they are certainly abandoned."""
-        look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
 
         async def work(connection: Connection) -> int:
             found = await inputs.drop_sensitive(connection, JOBS_A_STEP)

@@ -5,9 +5,11 @@ reader finds any of it, and `deletions` remembers what is left to remove.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from app.db.connection import Connection, Statement
+from app.db.inputs import ENDED_SENSITIVE
 from app.db.tables import literals
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL
@@ -76,7 +78,7 @@ _PRUNE_MANY = {
     for table, column in OF_MANY_ROWS.items()
 }
 
-AGED = Statement("""
+_AGED = """
     SELECT c.project_id, c.id FROM queues q CROSS JOIN LATERAL (
         SELECT j.project_id, j.id FROM jobs j
         WHERE j.project_id = q.project_id AND j.queue = q.name AND j.completed_at IS NOT NULL
@@ -85,7 +87,8 @@ AGED = Statement("""
     ) c
     WHERE q.retention_seconds IS NOT NULL
     LIMIT :limit
-""")
+"""
+AGED = Statement(_AGED)
 
 
 async def select_aged(connection: Connection, limit: int) -> list[JobKey]:
@@ -93,10 +96,11 @@ async def select_aged(connection: Connection, limit: int) -> list[JobKey]:
     return [(row.project_id, row.id) for row in await connection.fetch(AGED, {"limit": limit})]
 
 
-OLD_RECORDS = Statement("""
+OLD_RECORD = "o.created_at < statement_timestamp() - CAST(:age AS interval)"
+OLD_RECORDS = Statement(f"""
     DELETE FROM idempotency_records d USING (
         SELECT o.project_id, o.route, o.key FROM idempotency_records o
-        WHERE o.created_at < statement_timestamp() - CAST(:age AS interval) LIMIT :limit FOR UPDATE SKIP LOCKED
+        WHERE {OLD_RECORD} LIMIT :limit FOR UPDATE SKIP LOCKED
     ) o WHERE d.project_id = o.project_id AND d.route = o.route AND d.key = o.key
 """)
 
@@ -104,3 +108,26 @@ OLD_RECORDS = Statement("""
 async def prune_idempotency(connection: Connection, *, age: timedelta, limit: int) -> int:
     """Forget old Idempotency-Keys; gives how many."""
     return await connection.execute(OLD_RECORDS, {"age": age, "limit": limit})
+
+
+# One statement for all kinds: it is asked every few seconds by every process, and nearly always there is nothing.
+ANYTHING = Statement(f"""
+    SELECT EXISTS (SELECT FROM deletions) AS deleted, EXISTS ({_AGED.replace(":limit", "1")}) AS aged,
+           EXISTS (SELECT FROM idempotency_records o WHERE {OLD_RECORD}) AS keys,
+           EXISTS ({ENDED_SENSITIVE}) AS inputs
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Of which kinds there is something to remove."""
+
+    deleted: bool
+    aged: bool
+    keys: bool
+    inputs: bool
+
+
+async def select_anything(connection: Connection, *, age: timedelta) -> Anything:
+    """Say what there is to remove; `age` is how long Idempotency-Keys are kept."""
+    return Anything(*await connection.fetchone(ANYTHING, {"age": age}))

@@ -105,11 +105,14 @@ async def select(connection: Connection, key: JobKey) -> Held | None:
     return Held(stored, dropped, state, row.token)
 
 
+ENDED_SENSITIVE = f"""
+    SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
+    WHERE s.sensitive AND s.dropped_at IS NULL AND j.state IN ({literals(TERMINAL)})
+"""
 DROP = Statement(f"""
     UPDATE inputs n SET dropped_at = statement_timestamp()
     FROM (
-        SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
-        WHERE s.sensitive AND s.dropped_at IS NULL AND j.state IN ({literals(TERMINAL)})
+        {ENDED_SENSITIVE}
         ORDER BY s.project_id, s.job_id LIMIT :limit FOR UPDATE OF s SKIP LOCKED
     ) e
     WHERE n.project_id = e.project_id AND n.job_id = e.job_id

@@ -14,7 +14,7 @@ from app.live.service import Loop
 from app.live.waiters import Waiters
 
 SWEEP_SECONDS = 1.0
-SLICE = 1_000
+SLICE = 300
 """Jobs that are looked at before others may have the event loop: half a millisecond."""
 
 
@@ -55,7 +55,7 @@ class Sweep(Loop):
         if known:
             # Not through the reads of requests, which would have to wait for so long a statement.
             changed = await self._database.read(lambda connection: jobs.select_changed(connection, known))
-            late = self._waiters.wake_outdated({one.key: changed[one] for one in known if one in changed})
+            late = self._waiters.wake_outdated({one.key: version for one, version in changed.items()})
             self.late_wakeups += late
         if filters := self._claimers.filters():
             self._claimers.wake_filters(await self._offers(filters))

@@ -144,9 +144,9 @@ class Waiters:
         """Give the jobs that anybody waits for, each in the version that all have seen who wait for it."""
         for watched in tuple(self._by_job.values()):
             known = watched.known
-            versions = {watch.seen.get(known.key) for watch in watched.watches}
+            seen = [watch.seen.get(known.key, 0) for watch in watched.watches]
             # Where they disagree, any answer is news to some of them, so that it has to be given.
-            known.version = (versions.pop() or 0) if len(versions) == 1 else NO_VERSION
+            known.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
             yield known
 
     def wake_outdated(self, versions: Mapping[JobKey, int | None]) -> int:

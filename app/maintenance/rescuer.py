@@ -2,15 +2,15 @@
 
 import asyncio
 
-from app.core.leases import RESCUE_BATCH, Leases
+from app.core.leases import Leases
 from app.live.service import Loop
 
-RESCUE_SECONDS = 0.5
-"""Half of the second that is promised, so that the other half is left for the work itself."""
+SHORTEST_PAUSE_SECONDS = 0.25
+"""Leases that run out one after the other are gathered for so long, a quarter of the second that is promised."""
 
 
 class Rescuer(Loop):
-    """Sweeps for lapsed leases and deadlines."""
+    """Sweeps for lapsed leases and deadlines, as soon as the next one lapses and at least once a second."""
 
     def __init__(self, leases: Leases) -> None:
         super().__init__("rescuer")
@@ -18,5 +18,6 @@ class Rescuer(Loop):
 
     async def turn(self) -> None:
         """Sweep; at once again if there was more than one batch holds."""
-        if await self._leases.rescue() < RESCUE_BATCH:
-            await asyncio.sleep(RESCUE_SECONDS)
+        pause = await self._leases.rescue()
+        if pause:
+            await asyncio.sleep(max(pause, SHORTEST_PAUSE_SECONDS))

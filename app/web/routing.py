@@ -29,6 +29,7 @@ CLIENT_GONE = 499
 """nginx's word for it; nobody reads it but the access log."""
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_Parsed = Callable[[Request, bytes, Any], Request]
 
 
 class ParsedRequest(Request):
@@ -41,6 +42,13 @@ class ParsedRequest(Request):
         super().__init__(scope, request.receive, request._send)  # noqa: SLF001
         self._body = body
         self._json = parsed
+
+
+def with_parsed(request: Request, body: bytes, parsed: Any) -> Request:
+    """Give the request its body as we have read it, for a function that is called directly."""
+    request._body = body  # noqa: SLF001
+    request._json = parsed  # noqa: SLF001
+    return request
 
 
 def guarded_route(
@@ -63,11 +71,11 @@ def guarded_route(
 
         def get_route_handler(self) -> _Handler:
             """Give what answers a request, with the framework's own way of calling the function."""
-            return _answering(self, edge, super().get_route_handler())
+            return _answering(self, edge, super().get_route_handler(), ParsedRequest)
 
         def hot_handler(self, services: Services) -> _Handler:
             """Give what answers a request, calling the function directly; see `hot`."""
-            return _answering(self, edge, bind(self, services))
+            return _answering(self, edge, bind(self, services), with_parsed)
 
     return GuardedRoute
 
@@ -82,9 +90,9 @@ class _Edge:
     deadline_seconds: float | None
 
 
-def _answering(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
+def _answering(route: APIRoute, edge: _Edge, inner: _Handler, parsed: _Parsed) -> _Handler:
     """Put the guards around what calls a route's function, and the renderer around the guards."""
-    guarded = _guarded(route, edge, inner)
+    guarded = _guarded(route, edge, inner, parsed)
     in_time = guarded if edge.deadline_seconds is None else _within(guarded, edge.deadline_seconds)
 
     async def handle(request: Request) -> Response:
@@ -101,7 +109,7 @@ def _answering(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
     return handle
 
 
-def _guarded(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
+def _guarded(route: APIRoute, edge: _Edge, inner: _Handler, parsed: _Parsed) -> _Handler:
     scopes = scopes_of(route.dependant)
     is_form = route.body_field is not None and isinstance(route.body_field.field_info, Form)
     takes_json = route.body_field is not None and not is_form
@@ -112,7 +120,7 @@ def _guarded(route: APIRoute, edge: _Edge, inner: _Handler) -> _Handler:
         check_path(request)
         check_query(request)
         if takes_json:
-            return await inner(await _read_json(request, edge.body))
+            return await inner(parsed(request, *await _read_json(request, edge.body)))
         if is_form:
             request._receive = _limited(request.receive, edge.body)  # noqa: SLF001
         return await inner(request)
@@ -159,14 +167,14 @@ def check_query(request: Request) -> None:
         raise InvalidError(sentence, (FieldError("?", "invalid_text", sentence),))
 
 
-async def _read_json(request: Request, rules: BodyRules) -> Request:
+async def _read_json(request: Request, rules: BodyRules) -> tuple[bytes, Any]:
     """Read and parse; a route that can do without a body gets none when none was sent."""
     body = await read_bytes(request, rules)
     if not body:
-        return ParsedRequest(request, b"", None)
+        return b"", None
     if rules.json_type_required:
         require_json_type(request)
-    return ParsedRequest(request, body, parse(body, rules))
+    return body, parse(body, rules)
 
 
 def _limited(receive: Receive, rules: BodyRules) -> Receive:

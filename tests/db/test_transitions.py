@@ -223,14 +223,14 @@ async def test_deadline_ends_every_live_job(connection: Connection, project_id: 
     later = await factories.job(connection, project_id, state=state, expires_at=factories.in_seconds(HOUR))
     never = await factories.job(connection, project_id, state=state)
 
-    assert (await sweeps.select_due(connection, 100))[JobEvent.DEADLINE] == [past.key]
+    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.DEADLINE] == [past.key]
     assert await move(connection, JobEvent.DEADLINE, past)
     assert await move(connection, JobEvent.DEADLINE, later) is None
     assert await move(connection, JobEvent.DEADLINE, never) is None
 
     row = await factories.row(connection, past)
     assert row.state == ("cancelled" if state is JobState.CANCELLING else "expired")
-    assert (await sweeps.select_due(connection, 100))[JobEvent.DEADLINE] == []
+    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.DEADLINE] == []
 
 
 async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Connection, project_id: UUID) -> None:
@@ -238,9 +238,9 @@ async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Con
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, engine="x", lease_left_seconds=None)
 
-    assert (await sweeps.select_due(connection, 100))[JobEvent.LEASE_RAN_OUT] == [lapsed.key]
+    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == [lapsed.key]
     assert await move(connection, JobEvent.LEASE_RAN_OUT, lapsed)
-    assert (await sweeps.select_due(connection, 100))[JobEvent.LEASE_RAN_OUT] == []
+    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == []
 
 
 async def test_what_the_run_said_last_is_kept_when_the_job_ends(connection: Connection, project_id: UUID) -> None:
