@@ -1,6 +1,6 @@
 """Builds everything, starts it, and stops it in the order that loses nothing. The only place where parts meet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from app.api.render import render_detail, render_summary
@@ -119,11 +119,11 @@ class Runtime:
             Pruner(Retention(self.database, announce)),
         )
 
-    def _changed(self, keys: Iterable[JobKey]) -> None:
+    def _changed(self, changes: Mapping[JobKey, Job | None]) -> None:
         for renderings in self._renderings:
-            renderings.doubt(keys)
-        self.waiters.wake(keys)
-        self.stream.changed(keys)
+            renderings.doubt(changes)
+        self.waiters.wake(changes)
+        self.stream.changed(changes)
 
     def _watch(self, metrics: Metrics) -> None:
         """Let the metrics read what the machinery knows about itself."""

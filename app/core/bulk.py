@@ -15,7 +15,7 @@ from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
 from app.domain.job_filter import JobFilter, JobPage
 from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
 from app.live.change_feed import Change
-from app.live.moves import changes_of, move_jobs
+from app.live.moves import changes_of
 
 MOST_CANCELS: Final = 1_000
 MOST_RERUNS: Final = 100
@@ -63,7 +63,7 @@ class Bulk:
         async def work(connection: Connection) -> list[Change]:
             await transitions.lock_in_order(connection, keys)
             moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for _, job_id in keys]
-            return changes_of(await move_jobs(connection, JobEvent.CANCEL, moves))
+            return changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
 
         changes = await self._database.write(work)
         self._announce(changes)

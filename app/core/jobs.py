@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
 
-from app.db import deletions, inputs, items, jobs, transitions
+from app.db import deletions, inputs, items, jobs, new_jobs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.db.jobs import Creation
+from app.db.new_jobs import Creation
 from app.db.transitions import Move
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -30,7 +30,7 @@ from app.live.change_feed import Change
 from app.live.claimers import Offer
 from app.live.creations import CreateRequest, claim_keys, insert_jobs
 from app.live.group_writer import GroupWriter
-from app.live.moves import changes_of, move_jobs
+from app.live.moves import changes_of
 from app.live.read_batcher import ReadBatcher
 from app.live.replays import reused_key_error
 
@@ -112,7 +112,7 @@ class Jobs:
             if queues is not None:
                 check_queue((await jobs.select_by_ids(connection, [key])).get(key), queues)
             move = Move(project_id=project_id, job_id=job_id, cancelled_by=by, reason=reason)
-            moved = await move_jobs(connection, JobEvent.CANCEL, [move])
+            moved = await transitions.move(connection, JobEvent.CANCEL, [move])
             return (await jobs.select_by_ids(connection, [key])).get(key), changes_of(moved)
 
         job, changes = await self._database.write(work)
@@ -208,7 +208,7 @@ async def _rerun(connection: Connection, key: JobKey, wanted: _Rerun) -> tuple[C
     if wanted.only_failed_items and not copied:
         raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
     if copied:
-        await jobs.set_items_total(connection, (key[0], new_job_id), copied)
+        await new_jobs.set_items_total(connection, (key[0], new_job_id), copied)
     job = (await jobs.select_with_documents(connection, [(key[0], new_job_id)]))[key[0], new_job_id]
     offer = Offer(job.project_id, job.queue, job.type) if job.engine is None else None
     return Created(job), [Change((job.project_id, job.id), offer, ("rerun",))]

@@ -3,25 +3,24 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
 from app.core.waiting import waiting
-from app.db import claims, jobs, queues, sweeps, transitions
-from app.db.claims import Taken
+from app.db import queues, sweeps, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import JobtrackError, LeaseLostError
-from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Job, JobKey, Lease
+from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Job, JobKey
 from app.domain.states import JobEvent
 from app.domain.worker_call import Release, Replayed, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.claimers import Claimers
+from app.live.claiming import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, jobs_of
 from app.live.group_writer import GroupWriter
-from app.live.moves import changes_of, move_jobs, record_claims
-from app.live.replays import recall_one, remember
+from app.live.moves import changes_of
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +54,7 @@ class Leases:
         self._announce = announce
         self._count_stale = count_stale
         self._limits: dict[UUID, tuple[bool, float]] = {}
+        self._claims: dict[ClaimFilter, GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
         self._returning: set[asyncio.Task[object]] = set()
 
     async def claim(
@@ -78,7 +78,9 @@ class Leases:
             while True:
                 # Cleared before the look: a job offered during it wakes this claimer again.
                 claimer.wakened.clear()
-                taken = await self._take(wanted, worker, max_jobs, lease_seconds, idempotency)
+                limited = await self._has_limits(wanted.project_id)
+                request = ClaimRequest(worker, max_jobs, lease_seconds, limited, idempotency)
+                taken = await self._take(wanted, request)
                 left = ends_at - asyncio.get_running_loop().time()
                 if taken or left <= 0 or self._claimers.draining:
                     return taken
@@ -93,15 +95,8 @@ class Leases:
             if taken or claimer.wakened.is_set():
                 self._claimers.wake_filters((wanted,))
 
-    async def _take(
-        self,
-        wanted: ClaimFilter,
-        worker: str,
-        max_jobs: int,
-        lease_seconds: int | None,
-        idempotency: Idempotency | None,
-    ) -> list[ClaimedJob]:
-        task = asyncio.ensure_future(self._take_once(wanted, worker, max_jobs, lease_seconds, idempotency))
+    async def _take(self, wanted: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
+        task = asyncio.ensure_future(self._take_once(wanted, request))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -111,46 +106,22 @@ class Leases:
             returning.add_done_callback(self._returning.discard)
             raise
 
-    async def _take_once(
-        self,
-        wanted: ClaimFilter,
-        worker: str,
-        max_jobs: int,
-        lease_seconds: int | None,
-        idempotency: Idempotency | None,
-    ) -> list[ClaimedJob]:
-        tokens = [uuid4() for _ in range(max_jobs)]
-        limited = await self._has_limits(wanted.project_id)
-
-        async def work(connection: Connection) -> tuple[list[Taken], dict[JobKey, Job]]:
-            note = await recall_one(connection, wanted.project_id, idempotency)
-            if note is not None:
-                taken = await claims.select_taken(connection, wanted.project_id, note.body)
-                keys = [(one.moved.project_id, one.moved.job_id) for one in taken]
-                return taken, await jobs.select_with_documents(connection, keys)
-            free = await queues.lock_limited(connection, wanted) if limited else None
-            taken = await claims.claim(
-                connection, wanted, worker=worker, lease_seconds=lease_seconds, tokens=tokens, free=free
+    async def _take_once(self, wanted: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
+        writer = self._claims.get(wanted)
+        if writer is None:
+            writer = self._claims[wanted] = GroupWriter(
+                self._database,
+                lambda connection, requests: apply_claims(connection, wanted, requests),
+                self._announce,
+                weigh=jobs_of,
+                max_weight=MOST_JOBS_AT_ONCE,
             )
-            if not taken:
-                return [], {}
-            await record_claims(connection, [one.moved for one in taken])
-            if idempotency is not None:
-                tokens_of = {str(one.moved.job_id): str(one.token) for one in taken}
-                await remember(connection, [(wanted.project_id, idempotency, tokens_of)])
-            keys = [(one.moved.project_id, one.moved.job_id) for one in taken]
-            return taken, await jobs.select_with_documents(connection, keys)
-
-        taken, read = await self._database.write(work)
-        self._announce(changes_of(one.moved for one in taken))
-        return [
-            ClaimedJob(
-                read[one.moved.project_id, one.moved.job_id],
-                Lease(one.token, None if one.lease_seconds is None else float(one.lease_seconds)),
-                one.checkpoint,
-            )
-            for one in taken
-        ]
+        try:
+            return await writer.submit(request)
+        finally:
+            # One for each filter that is being claimed by: they do not wait for each other.
+            if writer.idle:
+                self._claims.pop(wanted, None)
 
     async def _has_limits(self, project_id: UUID) -> bool:
         """Say whether the project has limited queues, as of at most a second ago.
@@ -221,7 +192,7 @@ class Leases:
 
         async def work(connection: Connection) -> list[Change]:
             await transitions.lock_in_order(connection, found)
-            return changes_of(await move_jobs(connection, event, moves))
+            return changes_of(await transitions.move(connection, event, moves))
 
         changes = await self._database.write(work)
         self._announce(changes)

@@ -67,8 +67,12 @@ class Statuses:
                 with waiting():
                     woken = await watch.changed(left)
                 cause = watch.cause if woken else None
-                # Read whatever ended the wait: what changed as the time ran out, or unheard, is still told.
-                found = await self._jobs.get_many(project_id, job_ids)
+                news = watch.news() if woken else None
+                if news is None:
+                    # Read whatever ended the wait: what changed as the time ran out, or unheard, is still told.
+                    found = await self._jobs.get_many(project_id, job_ids)
+                else:
+                    found |= {job.id: job for job in news if _is_newer(job, found)}
                 if not woken:
                     break
         if documents:
@@ -76,6 +80,11 @@ class Statuses:
         if cause is not None:
             self._observe_wake(cause.source, monotonic() - cause.at)
         return found
+
+
+def _is_newer(job: Job, found: Mapping[UUID, Job]) -> bool:
+    known = found.get(job.id)
+    return known is None or known.version < job.version
 
 
 def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, int]) -> bool:

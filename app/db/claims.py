@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection, Row, Statement
+from app.db.jobs import COLUMNS, job_from_row
 from app.db.tables import literals
 from app.db.transitions import Moved, moved_from_row
-from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
+from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
 from app.domain.states import CLAIMABLE, LEASED
 
 WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
@@ -39,6 +40,17 @@ OFFERED_BY_ID = f"""
 """
 
 
+_TAKEN = """
+    j.state, j.attempt, j.worker, j.queue, j.type, j.engine, j.scheduled_at, statement_timestamp() AS now, j.token
+"""
+_WHOLE = f"c.checkpoint, l.payload, {COLUMNS}"
+_PARTS = """
+    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+    LEFT JOIN checkpoints c ON c.project_id = j.project_id AND c.job_id = j.id
+    LEFT JOIN payloads l ON l.project_id = j.project_id AND l.job_id = j.id
+"""
+
+
 def _claim(offered: str) -> str:
     return f"""
         WITH free AS (
@@ -51,17 +63,17 @@ def _claim(offered: str) -> str:
             FROM offered o
         ),
         claimed AS (
-            UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, worker = :worker, version = j.version + 1,
-                token = (CAST(:tokens AS uuid[]))[o.n], started_at = coalesce(j.started_at, statement_timestamp()),
+            UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
+                worker = (CAST(:workers AS text[]))[o.n], token = (CAST(:tokens AS uuid[]))[o.n],
+                started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
             FROM numbered o
             JOIN queues q ON q.project_id = o.project_id AND q.name = o.queue LEFT JOIN free s ON s.name = o.queue
             WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
               -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
               AND (q.concurrency_limit IS NULL OR o.place <= s.free)
-            RETURNING j.project_id, j.id, o.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
-                      j.scheduled_at, j.token, j.items_total, o.n,
-                      coalesce(CAST(:lease_seconds AS integer),
+            RETURNING j.*, o.state AS source, o.n,
+                      coalesce((CAST(:lease_seconds AS integer[]))[o.n],
                                CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
         ), leased AS (
             INSERT INTO runs AS r (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
@@ -71,10 +83,14 @@ def _claim(offered: str) -> str:
             FROM claimed c
             ON CONFLICT (project_id, job_id) DO UPDATE
                 SET lease_seconds = excluded.lease_seconds, lease_ends_at = excluded.lease_ends_at
+        ), told AS (
+            INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state)
+            SELECT c.project_id, c.id, 'job.claimed', statement_timestamp(), c.attempt, c.worker, c.source, c.state
+            FROM claimed c
         )
-        SELECT c.*, p.checkpoint, statement_timestamp() AS now
-        FROM claimed c LEFT JOIN checkpoints p ON p.project_id = c.project_id AND p.job_id = c.id
-        ORDER BY c.n
+        -- A run that was there shows as it was before this statement, which has changed nothing but its lease.
+        SELECT j.project_id, j.id, j.source, {_TAKEN}, j.lease_seconds, {_WHOLE} FROM claimed j {_PARTS}
+        ORDER BY j.n
     """
 
 
@@ -90,18 +106,36 @@ class Taken:
     token: UUID
     lease_seconds: int | None
     checkpoint: Any
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Room for one job in a claim: who gets it, and under which token."""
+
+    token: UUID
+    worker: str
+    lease_seconds: int | None
+
+
+_JOB_AT = 15
+"""Where the job's own columns begin."""
+
+
+def _taken(row: Row) -> Taken:
+    token, lease_seconds, checkpoint, payload = row[_JOB_AT - 4 : _JOB_AT]
+    job = job_from_row(row, Documents(payload), first=_JOB_AT)
+    return Taken(moved_from_row(row), token, lease_seconds, checkpoint, job)
 
 
 async def claim(
     connection: Connection,
     wanted: ClaimFilter,
+    places: Sequence[Place],
     *,
-    worker: str,
-    lease_seconds: int | None,
-    tokens: Sequence[UUID],
     free: Mapping[str, int] | None = None,
 ) -> list[Taken]:
-    """Take up to `len(tokens)` jobs, the most urgent first, each under one of the tokens.
+    """Take a job for each place, as far as there are any: the most urgent for the first.
 
     `free` says how many more jobs of each limited queue may be held; the caller has locked those queues.
     """
@@ -110,10 +144,10 @@ async def claim(
         "project_id": wanted.project_id,
         "queues": wanted.queues,
         "types": wanted.types,
-        "max": len(tokens),
-        "worker": worker,
-        "tokens": tokens,
-        "lease_seconds": lease_seconds,
+        "max": len(places),
+        "workers": [place.worker for place in places],
+        "tokens": [place.token for place in places],
+        "lease_seconds": [place.lease_seconds for place in places],
         "limited": list(free),
         "free": list(free.values()),
     }
@@ -121,20 +155,15 @@ async def claim(
     if wanted.job_ids is not None:
         statement = CLAIM_BY_ID
         parameters["job_ids"] = wanted.job_ids
-    return [
-        Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint)
-        for row in await connection.fetch(statement, parameters)
-    ]
+    return [_taken(row) for row in await connection.fetch(statement, parameters)]
 
 
 STILL_TAKEN = Statement(f"""
-    SELECT j.project_id, j.id, j.state AS source, j.state, j.attempt, j.worker, j.queue, j.type, j.engine,
-           j.scheduled_at, j.token, r.lease_seconds, p.checkpoint, statement_timestamp() AS now
+    SELECT j.project_id, j.id, j.state AS source, {_TAKEN}, r.lease_seconds, {_WHOLE}
     FROM unnest(CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[])) AS i (job_id, token)
     JOIN jobs j ON j.project_id = :project_id AND j.id = i.job_id AND j.token = i.token
      AND j.state IN ({literals(LEASED)})
-    JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
-    LEFT JOIN checkpoints p ON p.project_id = j.project_id AND p.job_id = j.id
+    {_PARTS}
     ORDER BY j.priority DESC, j.scheduled_at, j.id
 """)
 
@@ -149,7 +178,7 @@ async def select_taken(connection: Connection, project_id: UUID, tokens: Mapping
             "tokens": [UUID(token) for token in tokens.values()],
         },
     )
-    return [Taken(moved_from_row(row), row.token, row.lease_seconds, row.checkpoint) for row in rows]
+    return [_taken(row) for row in rows]
 
 
 OFFERS = Statement(f"""

@@ -62,6 +62,10 @@ but for this much.
 """
 
 
+_EDGE = 3
+"""How many columns stand before the job's: the edge of what was looked at."""
+
+
 @cache
 def listing(walk: str) -> Statement:
     """Build the statement that pages along one index. Its first columns stand even where no job fits."""
@@ -114,7 +118,9 @@ async def select_page(
     rows = await connection.fetch(
         listing(walk_of(wanted)), _parameters(project_id, wanted, before, window, limit, offset)
     )
-    return Listed([job_from_row(row) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total)
+    return Listed(
+        [job_from_row(row, first=_EDGE) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total
+    )
 
 
 def _parameters(

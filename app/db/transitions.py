@@ -4,15 +4,18 @@ Callers lock the jobs first (`lock_in_order`), in a statement of its own: the st
 committed, which a join inside the locking statement would not.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from typing import Final
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
+from app.db.jobs import COLUMNS, job_from_row
 from app.db.tables import literals
-from app.domain.job import CANCEL_GRACE_SECONDS
+from app.domain.job import CANCEL_GRACE_SECONDS, Job
 from app.domain.states import LEASED, TERMINAL, Guard, JobEvent, JobState, rows_for, sources_of
 
 GUARD_SQL = {
@@ -87,6 +90,8 @@ class Moved:
     engine: str | None
     scheduled_at: datetime
     now: datetime
+    job: Job | None = None
+    """The job as it is now, of those whose move gives it."""
 
     @property
     def claimable_now(self) -> bool:
@@ -151,6 +156,20 @@ def _statement(event: JobEvent) -> Statement:
     by = "d.cancelled_by" if event is JobEvent.CANCEL else "j.cancelled_by"
     grace = f"statement_timestamp() + interval '{CANCEL_GRACE_SECONDS} seconds'"
     lease_end = f"coalesce(r.lease_ends_at, {grace})" if event is JobEvent.CANCEL else "r.lease_ends_at"
+    # What happened is written into the history by the same statement; a report's own steps are told by its caller.
+    word = "'job.' || m.state"
+    if event is JobEvent.RELEASE:
+        word = f"CASE WHEN m.state = 'pending' THEN 'job.released' ELSE {word} END"
+    history = f"""told AS (
+            INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
+            SELECT m.project_id, m.id, {word}, statement_timestamp(), m.attempt_was, m.held_by, m.source, m.state,
+                   CAST(m.told AS json)
+            FROM moved m
+        ),"""
+    if event is JobEvent.REPORT:
+        history = ""
+    # Its run is gone, so that the row itself is all of a job that has ended.
+    whole = f", {COLUMNS}" if event is JobEvent.COMPLETE else ""
     return Statement(f"""
         WITH decided AS (
             SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version,
@@ -160,9 +179,9 @@ def _statement(event: JobEvent) -> Statement:
             FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]),
                         CAST(:retryable AS boolean[]), CAST(:jitter AS float8[]), CAST(:retry_after AS float8[]),
                         CAST(:error_codes AS text[]), CAST(:error_messages AS text[]), CAST(:cancelled_by AS text[]),
-                        CAST(:final_calls AS bytea[]))
+                        CAST(:final_calls AS bytea[]), CAST(:told AS text[]))
                  AS i (project_id, job_id, token, retryable, jitter, retry_after_seconds, error_code, error_message,
-                       cancelled_by, final_call)
+                       cancelled_by, final_call, told)
             JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
             LEFT JOIN runs r ON r.project_id = i.project_id AND r.job_id = i.job_id
             WHERE {accepted(event)}
@@ -192,10 +211,8 @@ def _statement(event: JobEvent) -> Statement:
                 updated_at = statement_timestamp()
             FROM decided d
             WHERE j.project_id = d.project_id AND j.id = d.job_id AND d.target <> d.source
-            RETURNING j.project_id, j.id, d.source, j.state, d.attempt_was AS attempt, d.held_by AS worker, j.queue,
-                      j.type, j.engine,
-                      j.scheduled_at
-        ), ended AS (
+            RETURNING j.*, d.source, d.attempt_was, d.held_by, d.told
+        ), {history} ended AS (
             DELETE FROM runs r USING moved d
             WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state IN ({literals(TERMINAL)})
         ), cleared AS (
@@ -207,25 +224,19 @@ def _statement(event: JobEvent) -> Statement:
             FROM moved d
             WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state NOT IN ({literals(TERMINAL)})
         )
-        SELECT m.*, statement_timestamp() AS now FROM moved m
+        SELECT j.project_id, j.id, j.source, j.state, j.attempt_was, j.held_by, j.queue, j.type, j.engine,
+               j.scheduled_at, statement_timestamp() AS now{whole} FROM moved j LEFT JOIN runs r ON false
     """)
 
 
+_MOVED: Final = 11
+"""How many columns say of a job that it moved."""
+
+
 def moved_from_row(row: Row) -> Moved:
-    """Build what a statement that moves jobs says of one of them."""
-    return Moved(
-        project_id=row.project_id,
-        job_id=row.id,
-        source=JobState(row.source),
-        target=JobState(row.state),
-        attempt=row.attempt,
-        worker=row.worker,
-        queue=row.queue,
-        type=row.type,
-        engine=row.engine,
-        scheduled_at=row.scheduled_at,
-        now=row.now,
-    )
+    """Build what a statement that moves jobs says of one of them, in its first columns."""
+    project_id, job_id, source, target, *rest = row[:_MOVED]
+    return Moved(project_id, job_id, JobState(source), JobState(target), *rest)
 
 
 async def move(connection: Connection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
@@ -241,6 +252,14 @@ async def move(connection: Connection, event: JobEvent, moves: Sequence[Move]) -
         "error_messages": [m.error_message for m in moves],
         "cancelled_by": [m.cancelled_by for m in moves],
         "final_calls": [m.final_call for m in moves],
+        "told": [_told(m) for m in moves],
     }
     rows = await connection.fetch(_statement(event), parameters)
+    if event is JobEvent.COMPLETE:
+        return [replace(moved_from_row(row), job=job_from_row(row, first=_MOVED)) for row in rows]
     return [moved_from_row(row) for row in rows]
+
+
+def _told(move: Move) -> str | None:
+    reason = move.reason or move.error_code
+    return None if reason is None else json.dumps({"reason": reason})

@@ -7,7 +7,7 @@ then the sweep finds the change a second later.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ import structlog
 
 from app.db.connection import Statement
 from app.db.engine import Database, asyncpg_dsn, connect_options
-from app.domain.job import JobKey
+from app.domain.job import Job, JobKey
 from app.live.claimers import Offer
 from app.live.service import Loop
 
@@ -42,6 +42,8 @@ class Change:
     offer: Offer | None = None
     told: tuple[str, ...] = ()
     """What happened to it, for those who count."""
+    job: Job | None = None
+    """The job as the change has left it, where the change knows: nobody in this process has to read it."""
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class _News:
 class Listeners:
     """Whom the feed tells. Each is called on the event loop and must not wait."""
 
-    changed: Callable[[Iterable[JobKey]], None]
+    changed: Callable[[Mapping[JobKey, Job | None]], None]
     offered: Callable[[Iterable[Offer]], None]
     keys_changed: Callable[[], None]
     reconnected: Callable[[], None]
@@ -86,10 +88,10 @@ class Announcer(Loop):
 
     def announce(self, changes: Iterable[Change]) -> None:
         """Tell everybody that these jobs changed; to be called after the commit."""
-        jobs: dict[JobKey, None] = {}
+        jobs: dict[JobKey, Job | None] = {}
         offers: list[Offer] = []
         for change in changes:
-            jobs[change.key] = None
+            jobs[change.key] = change.job
             if change.offer is not None:
                 offers.append(change.offer)
             if change.told:
@@ -97,7 +99,7 @@ class Announcer(Loop):
         if jobs:
             self._listeners.changed(jobs)
             self._listeners.offered(offers)
-            self._news.jobs.update(jobs)
+            self._news.jobs.update(dict.fromkeys(jobs))
             self._news.offers.extend(offers)
             self._some.set()
 
@@ -204,7 +206,7 @@ class ChangeFeed(Loop):
         if message.get("from") == self._origin:
             return
         if jobs := message.get("jobs"):
-            self._listeners.changed([(UUID(entry[:32]), UUID(entry[32:])) for entry in jobs])
+            self._listeners.changed({(UUID(entry[:32]), UUID(entry[32:])): None for entry in jobs})
         if offer := message.get("offer"):
             project, queue, job_type, count = offer
             self._listeners.offered([Offer(UUID(project), queue, job_type)] * count)

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from app.db import events, idempotency, inputs, items, jobs
+from app.db import idempotency, inputs, items, jobs, new_jobs
 from app.db.connection import Connection
-from app.db.events import NewEvent
 from app.db.idempotency import Record
-from app.db.jobs import Creation
+from app.db.new_jobs import Creation
 from app.domain.errors import InvalidError, JobtrackError
-from app.domain.job import Created, Documents, Idempotency, Job, JobKey, Lease
+from app.domain.job import Created, Idempotency, Job, JobKey, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
@@ -54,16 +53,14 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
     """Make the jobs whose key is new, and answer the others with what their key made before."""
     earlier = await claim_keys(connection, [request.record for request in requests if request.record is not None])
     fresh = [request for request in requests if request.key[1] not in earlier]
-    if fresh:
-        await insert_jobs(connection, [request.creation for request in fresh])
-    made = await jobs.select_by_ids(connection, [request.key for request in fresh]) if fresh else {}
+    made = await insert_jobs(connection, [request.creation for request in fresh]) if fresh else {}
     replays = await _read_replays(connection, earlier)
     outcomes: list[Created | JobtrackError] = []
     changes: list[Change] = []
     for request in requests:
         creation = request.creation
-        if request.key in made:
-            job = replace(made[request.key], documents=Documents(payload=creation.job.payload))
+        job = made.get(request.key[1])
+        if job is not None:
             lease = None
             if creation.token is not None and creation.job.claim is not None:
                 seconds = creation.job.claim.lease_seconds
@@ -90,9 +87,9 @@ async def claim_keys(connection: Connection, records: Sequence[Record]) -> dict[
     return {record.job_id: found[record.project_id, record.route, record.key] for record in late}
 
 
-async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> None:
-    """Insert jobs with the items they bring and the beginning of their history."""
-    await jobs.insert(connection, creations)
+async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> dict[UUID, Job]:
+    """Insert jobs with the items they bring; gives them as they are now, by id."""
+    made = await new_jobs.insert(connection, creations)
     placed = [
         (creation.project_id, creation.job.id, position, item)
         for creation in creations
@@ -103,27 +100,7 @@ async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> 
     brought = [((c.project_id, c.job.id), c.job.input) for c in creations if c.job.input is not None]
     if brought:
         await inputs.attach(connection, brought)
-    told = []
-    for creation in creations:
-        word = "job.created" if creation.original_job_id is None else "job.rerun"
-        told.append(_born(creation, word, 0, JobState.PENDING))
-        if creation.token is not None:
-            told.append(_born(creation, "job.claimed", 1, JobState.DISPATCHED))
-    await events.insert(connection, told)
-
-
-def _born(creation: Creation, word: str, attempt: int, state: JobState) -> NewEvent:
-    original = creation.original_job_id
-    return NewEvent(
-        project_id=creation.project_id,
-        job_id=creation.job.id,
-        type=word,
-        attempt=attempt,
-        worker=creation.job.claim.worker if attempt and creation.job.claim else None,
-        source=JobState.PENDING if attempt else None,
-        target=state,
-        data=None if original is None else {"original_job_id": str(original)},
-    )
+    return made
 
 
 async def _read_replays(connection: Connection, earlier: dict[UUID, Record]) -> dict[JobKey, Created]:

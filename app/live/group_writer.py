@@ -83,6 +83,11 @@ class GroupWriter(Generic[Request, Result]):
         self._waiting: deque[_Entry[Request, Result]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written and nothing waits to be."""
+        return self._writing is None and not self._waiting
+
     async def submit(self, request: Request) -> Result:
         """Write one request; gives its result after the commit, or raises its own error."""
         (outcome,) = await self._queue((request,))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from app.db import events, items, reports
+from app.db import events, items, reports, transitions
 from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.items import CountChange, ItemBatch
@@ -18,7 +18,6 @@ from app.domain.job import Lease
 from app.domain.states import JobEvent
 from app.domain.worker_call import Report, Reported
 from app.live.change_feed import Change
-from app.live.moves import event_type, move_jobs
 
 PROGRESS_STEP = 5.0
 """A progressed event is written when the stage changes and every so many percent, not at every report."""
@@ -38,7 +37,7 @@ async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tupl
         if admitted[report.job_id].target is not admitted[report.job_id].source
     ]
     if starting:
-        await move_jobs(connection, JobEvent.REPORT, starting)
+        await transitions.move(connection, JobEvent.REPORT, starting)
     left = await reports.record(connection, list(updates.values()))
     await _write_rest(connection, mine, admitted, updates)
     answers = {
@@ -126,7 +125,7 @@ async def _write_rest(
         NewEvent(
             project_id=report.project_id,
             job_id=report.job_id,
-            type=event_type(JobEvent.REPORT, run.target),
+            type="job.progressed",
             attempt=run.attempt,
             worker=run.worker,
             source=run.source,

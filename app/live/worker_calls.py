@@ -28,7 +28,7 @@ from app.domain.states import TERMINAL, JobEvent
 from app.domain.worker_call import Complete, Fail, Release, Replayed, Report, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
-from app.live.moves import changes_of, move_jobs
+from app.live.moves import changes_of
 from app.live.replays import recall, remember, reused_key_error
 from app.live.reporting import apply_reports
 
@@ -141,13 +141,18 @@ async def _apply_endings(
     connection: Connection, calls: dict[int, WorkerCall]
 ) -> tuple[dict[int, WorkerOutcome], list[Change]]:
     changes: list[Change] = []
-    accepted: dict[int, JobKey] = {}
+    done: dict[int, WorkerOutcome] = {}
+    unread: dict[int, JobKey] = {}
     for kind, event in EVENT_OF.items():
         asked = {call.job_id: (position, call) for position, call in calls.items() if isinstance(call, kind)}
         if not asked:
             continue
-        moved = await move_jobs(connection, event, [_move(call) for _, call in asked.values()])
-        accepted.update({asked[one.job_id][0]: (one.project_id, one.job_id) for one in moved})
+        moved = await transitions.move(connection, event, [_move(call) for _, call in asked.values()])
+        for one in moved:
+            if one.job is not None:
+                done[asked[one.job_id][0]] = one.job
+            else:
+                unread[asked[one.job_id][0]] = (one.project_id, one.job_id)
         changes.extend(changes_of(moved))
         results = [
             call
@@ -157,10 +162,10 @@ async def _apply_endings(
         ]
         if results:
             await reports.insert_results(connection, results)
-    if not accepted:
-        return {}, changes
-    read = await jobs.select_by_ids(connection, list(accepted.values()))
-    return {position: read[key] for position, key in accepted.items()}, changes
+    if unread:
+        read = await jobs.select_by_ids(connection, list(unread.values()))
+        done |= {position: read[key] for position, key in unread.items()}
+    return done, changes
 
 
 def _move(call: WorkerCall) -> Move:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db import claims, tables, transitions
-from app.db.claims import Taken
+from app.db.claims import Place, Taken
 from app.db.connection import Connection, Statement
 from app.db.engine import Database
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
@@ -24,10 +24,10 @@ async def project_id(connection: Connection) -> UUID:
 async def claim(
     connection: Connection, project_id: UUID, count: int = 100, *, lease: int | None = 30, **wanted: Any
 ) -> list[Taken]:
-    tokens = [uuid4() for _ in range(count)]
+    places = [Place(uuid4(), "w", lease) for _ in range(count)]
     fitting = ClaimFilter(project_id=project_id, **wanted)
-    taken = await claims.claim(connection, fitting, worker="w", lease_seconds=lease, tokens=tokens)
-    assert [one.token for one in taken] == tokens[: len(taken)]
+    taken = await claims.claim(connection, fitting, places)
+    assert [one.token for one in taken] == [place.token for place in places[: len(taken)]]
     return taken
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import claims, reports, tables, transitions
+from app.db.claims import Place
 from app.db.connection import Connection
 from app.db.transitions import Move, Moved
 from app.domain.job import ClaimFilter
@@ -87,8 +88,8 @@ def move_of(made: Made, case: Case) -> Move:
 async def do(connection: Connection, event: JobEvent, asked: list[tuple[Case, Made]]) -> dict[UUID, Moved]:
     if event is JobEvent.CLAIM:
         wanted = ClaimFilter(project_id=asked[0][1].project_id)
-        tokens = [uuid4() for _ in range(2 * len(asked))]
-        taken = await claims.claim(connection, wanted, worker="w", lease_seconds=30, tokens=tokens)
+        places = [Place(uuid4(), "w", 30) for _ in range(2 * len(asked))]
+        taken = await claims.claim(connection, wanted, places)
         return {one.moved.job_id: one.moved for one in taken}
     await transitions.lock_in_order(connection, [made.key for _, made in asked])
     moved = await transitions.move(connection, event, [move_of(made, case) for case, made in asked])

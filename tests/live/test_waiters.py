@@ -16,14 +16,14 @@ A, B = (new_id(), new_id()), (new_id(), new_id())
 async def test_a_change_between_registering_and_waiting_is_not_lost() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as watch:
-        waiters.wake([A])
+        waiters.wake({A: None})
         assert await watch.changed(None)
 
 
 async def test_a_watch_hears_only_of_its_own_jobs() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as watch:
-        waiters.wake([B])
+        waiters.wake({B: None})
         assert not await watch.changed(0)
 
 
@@ -122,5 +122,5 @@ async def test_waits_beyond_the_limit_are_refused_until_one_has_ended() -> None:
         with waiters.watch([A]), pytest.raises(TooManyWaitsError):
             waiters.watch([B])
         with waiters.watch([B]) as watch:
-            waiters.wake([B])
+            waiters.wake({B: None})
             assert await watch.changed(None)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db import claims, transitions
+from app.db.claims import Place
 from app.db.connection import Connection, Statement
 from app.db.engine import Database
 from app.db.transitions import Move
@@ -263,7 +264,7 @@ async def test_superseded_worker_is_told_and_changes_nothing(database: Database,
     made = await put(database, project_id, JobState.RETRYING)
     async with database.transaction() as connection:
         wanted = ClaimFilter(project_id=project_id)
-        (taken,) = await claims.claim(connection, wanted, worker="second", lease_seconds=30, tokens=[uuid4()])
+        (taken,) = await claims.claim(connection, wanted, [Place(uuid4(), "second", 30)])
     before = await whole(database, made)
 
     outcomes = await apply(database, report(made, **FULL_REPORT), complete(made), fail(made), release(made))
@@ -349,8 +350,7 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
                 Statement("UPDATE jobs SET scheduled_at = now() - interval '1 hour' WHERE state = 'retrying'")
             )
             wanted = ClaimFilter(project_id=project_id)
-            tokens = [uuid4() for _ in held]
-            taken = await claims.claim(connection, wanted, worker="w", lease_seconds=30, tokens=tokens)
+            taken = await claims.claim(connection, wanted, [Place(uuid4(), "w", 30) for _ in held])
         tokens_now = {one.moved.job_id: one.token for one in taken}
         held = [Made(project_id, made.id, tokens_now.get(made.id, made.token)) for made in held]
 
