@@ -21,6 +21,7 @@ from app.live.claimers import Claimers
 from app.live.claiming import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, jobs_of
 from app.live.group_writer import GroupWriter
 from app.live.moves import changes_of
+from app.live.read_batcher import ReadBatcher
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ class Leases:
         self._claimers = claimers
         self._announce = announce
         self._count_stale = count_stale
+        self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, queues.select_limited)
         self._limits: dict[UUID, tuple[bool, float]] = {}
         self._claims: dict[ClaimFilter, GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
         self._returning: set[asyncio.Task[object]] = set()
@@ -131,7 +133,7 @@ class Leases:
         now = asyncio.get_running_loop().time()
         has, until = self._limits.get(project_id, (False, now))
         if until <= now:
-            has = await self._database.read(lambda connection: queues.any_limited(connection, project_id))
+            has = bool(await self._limited.get(project_id))
             self._limits[project_id] = (has, now + LIMITS_KNOWN_SECONDS)
             while len(self._limits) > MOST_PROJECTS_KNOWN:
                 del self._limits[next(iter(self._limits))]

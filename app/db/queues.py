@@ -88,14 +88,16 @@ async def set_paused(connection: Connection, project_id: UUID, name: str, *, pau
     return None if row is None else _queue(row)
 
 
-ANY_LIMITED = Statement("""
-    SELECT EXISTS (SELECT FROM queues q WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL)
+LIMITED = Statement("""
+    SELECT DISTINCT q.project_id FROM queues q
+    WHERE q.project_id = ANY (CAST(:project_ids AS uuid[])) AND q.concurrency_limit IS NOT NULL
 """)
 
 
-async def any_limited(connection: Connection, project_id: UUID) -> bool:
-    """Say whether a project has a queue with a limit: only then does a claim pay for one."""
-    return bool(await connection.fetchval(ANY_LIMITED, {"project_id": project_id}))
+async def select_limited(connection: Connection, project_ids: Sequence[UUID]) -> dict[UUID, bool]:
+    """Say which projects have a queue with a limit: only there does a claim pay for one."""
+    limited = {row.project_id for row in await connection.fetch(LIMITED, {"project_ids": project_ids})}
+    return {project_id: project_id in limited for project_id in project_ids}
 
 
 LOCK_LIMITED = Statement("""

@@ -26,7 +26,7 @@ LOOKS_A_USE: Final = 5
 """How many looks a job is worth after it was read: with ten thousand of them each comes again after a second or so."""
 LOOK_SLICE: Final = 1_000
 """Jobs that one look asks about at a time: the event loop is held for a millisecond."""
-MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
 """A larger body is rendered each time: a few of them would push out all others."""
 _ENTRY_BYTES: Final = 800

@@ -41,19 +41,13 @@ class Presence:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        late = False
         if self._watching is not None:
-            try:
-                await put_down(self._watching)
-            except asyncio.CancelledError:
-                late = True
-        # Ours alone is turned into what it means: whoever else cancels the task is obeyed.
+            await put_down(self._watching)
+        # Ours alone is turned into what it means: whoever else cancels the task is obeyed. A block that went on
+        # nevertheless keeps what it came to.
         ours = self._left and self._task is not None and self._task.uncancel() <= 0
         if ours and kind is asyncio.CancelledError:
             raise ClientDisconnect from None
-        # The block was over before it heard of it: what it came to is not thrown away.
-        if late and not ours:
-            raise asyncio.CancelledError
 
     async def _watch(self) -> None:
         await client_gone(self.request)

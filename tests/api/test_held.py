@@ -116,6 +116,33 @@ async def test_wait_ends_with_its_client() -> None:
     assert work.cancelled
 
 
+async def test_block_that_goes_on_without_its_client_keeps_what_it_came_to() -> None:
+    client, work = Client(), Work()
+
+    async def stubborn() -> str:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            return "given back"
+        return "taken"
+
+    waiting = asyncio.create_task(while_connected(client.request, stubborn()))
+    await asyncio.sleep(0)
+    client.left.set()
+    assert await waiting == "given back"
+    assert not waiting.cancelling()
+
+
+async def test_who_else_cancels_a_wait_is_obeyed() -> None:
+    client, work = Client(), Work()
+    waiting = asyncio.create_task(while_connected(client.request, work()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.cancelled
+
+
 async def test_worker_that_left_while_claiming_gets_no_job(
     service: ServiceProcess, create: Create, api: Any, queue: str
 ) -> None:
