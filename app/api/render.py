@@ -28,7 +28,10 @@ def time_text(moment: datetime | None) -> str | None:
     """Write a time as RFC 3339 in UTC, always with milliseconds, so that texts sort as the times do."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    text = moment.isoformat(timespec="milliseconds")
+    if not text.endswith("+00:00"):
+        text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text[:-6] + "Z"
 
 
 def job_document(job: Job, include: Collection[str] = ()) -> dict[str, Any]:

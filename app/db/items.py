@@ -62,7 +62,9 @@ APPLY = Statement("""
             size_bytes = coalesce(i.size_bytes, t.size_bytes),
             result = coalesce(CAST(i.result AS json), t.result), updated_at = statement_timestamp()
         FROM input i JOIN known k ON k.n = i.n
-        WHERE t.project_id = i.project_id AND t.job_id = i.job_id AND t.position = k.position
+        -- The key as well: of a table without statistics the planner took the index of keys for its first two columns,
+        -- and read all items of the job for each (185 ms in place of 20 for a thousand of three thousand).
+        WHERE t.project_id = i.project_id AND t.job_id = i.job_id AND t.key = i.key AND t.position = k.position
     ), added AS (
         INSERT INTO items (project_id, job_id, position, key, status, name, uri, stage, message, error_code,
                            error_message, skip_reason, size_bytes, result, updated_at)

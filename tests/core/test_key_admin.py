@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import Keys
-from app.domain.errors import LastOperatorKeyError
+from app.db.connection import Statement
+from app.db.keys import REVOKE, SELECT_BY_DIGEST
+from app.domain.errors import LastOperatorKeyError, UnauthorizedError
 from app.domain.principal import Principal, Scope
 from app.runtime import Runtime
 
@@ -111,3 +114,33 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
     assert not keys._remembered
     await keys.authenticate(key, "a")
     assert len(keys._remembered) == 1
+
+
+async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin: KeyAdmin, first: Principal) -> None:
+    keys: Keys = runtime.services.keys
+    _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    assert key is not None
+    looked: list[Statement] = []
+    runtime.database.on_statement = looked.append
+    found = await asyncio.gather(*(keys.authenticate(key, "a") for _ in range(64)))
+    assert len({one.key_id for one in found}) == 1
+    assert [statement for statement in looked if statement is SELECT_BY_DIGEST] == [SELECT_BY_DIGEST]
+
+
+async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
+    runtime: Runtime, key_admin: KeyAdmin, first: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: Keys = runtime.services.keys
+    made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
+    assert key is not None
+    await keys.authenticate(key, "a")
+    monkeypatch.setattr(module, "RENEWED_SECONDS", 0.0)
+    # Behind the feed's back: only a look-up can find it.
+    async with runtime.database.transaction() as connection:
+        await connection.execute(REVOKE, {"project_id": first.project_id, "id": made.id})
+    assert keys.remembered(key) is not None
+    while keys._looking:
+        await asyncio.sleep(0.01)
+    assert keys.remembered(key) is None
+    with pytest.raises(UnauthorizedError):
+        await keys.authenticate(key, "a")

@@ -66,7 +66,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "lock": (transitions.LOCK, {"jobs_pkey"}),
     "admit": (reports.ADMIT, {"jobs_pkey", "runs_pkey"}),
     "record": (reports.RECORD, {"jobs_pkey", "runs_pkey"}),
-    "apply items": (items.APPLY, {"items_key", "items_pkey"}),
+    "apply items": (items.APPLY, {"items_key"}),
     "page of items": (items.PAGE, {"jobs_pkey", "items_pkey"}),
     "items by offset": (items.OFFSET_PAGE, {"jobs_pkey", "items_pkey"}),
     "number of items": (items.COUNT, {"items_pkey"}),

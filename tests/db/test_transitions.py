@@ -233,6 +233,19 @@ async def test_deadline_ends_every_live_job(connection: Connection, project_id: 
     assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.DEADLINE] == []
 
 
+async def test_the_next_lease_or_deadline_is_known(connection: Connection, project_id: UUID) -> None:
+    assert (await sweeps.select_due(connection, 100)).next_seconds is None
+    await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)
+    await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=-HOUR)
+    by_lease = (await sweeps.select_due(connection, 100)).next_seconds
+    assert by_lease is not None
+    assert HOUR - 60 < by_lease <= HOUR
+    await factories.job(connection, project_id, expires_at=factories.in_seconds(10))
+    by_deadline = (await sweeps.select_due(connection, 100)).next_seconds
+    assert by_deadline is not None
+    assert 0 < by_deadline <= 10
+
+
 async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Connection, project_id: UUID) -> None:
     lapsed = await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=-HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)

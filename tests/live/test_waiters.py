@@ -7,8 +7,10 @@ import pytest
 from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
 from app.domain.job import NO_VERSION, ClaimFilter
+from app.domain.states import JobState
 from app.live.claimers import Claimers, Offer
-from app.live.waiters import Waiters
+from app.live.waiters import WOKEN_AT_ONCE, Waiters
+from tests.dialects.samples import sample
 
 A, B = (new_id(), new_id()), (new_id(), new_id())
 
@@ -75,6 +77,30 @@ async def test_a_job_that_is_gone_is_news_to_whom_it_was_there_for() -> None:
         assert waiters.wake_outdated({A: None}) == 1
         assert await seen.changed(0)
         assert not await reading.changed(0)
+
+
+async def test_a_job_that_is_told_needs_no_reading_unless_something_else_changed_too() -> None:
+    waiters, job = Waiters(), sample(JobState.COMPLETED)
+    with waiters.watch([A, B]) as watch:
+        waiters.wake({A: job})
+        assert watch.news() == [job]
+        assert watch.news() == []
+        waiters.wake({A: job, B: None})
+        assert watch.news() is None
+        assert watch.news() == []
+
+
+async def test_a_crowd_is_woken_bit_by_bit_and_whole() -> None:
+    waiters, crowd = Waiters(), 2 * WOKEN_AT_ONCE + 1
+    watches = [waiters.watch([A]) for _ in range(crowd)]
+    for watch in watches:
+        watch.__enter__()
+    waiters.wake({A: None})
+    counts = []
+    for _ in range(3):
+        counts.append(sum(watch.cause is not None for watch in watches))
+        await asyncio.sleep(0)
+    assert counts == [WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE, crowd]
 
 
 async def test_a_drain_ends_waits_that_are_open_and_that_come() -> None:

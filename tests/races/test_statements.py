@@ -1,0 +1,154 @@
+"""What the service asks of its database while nothing happens, while many wait, and when they are woken: counted."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from app.db.connection import Statement
+from app.domain.ids import new_id
+from app.domain.job import ClaimFilter, Job, NewJob
+from app.domain.worker_call import Complete, Report
+from app.runtime import Runtime
+from app.web.deps import Services
+from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+
+WAITS = 300
+QUIET_SECONDS = 4.0
+MOST_A_SECOND = 3
+
+
+class Statements(Counter[str]):
+    """The statements of a runtime, by how they begin."""
+
+    def __init__(self, runtime: Runtime) -> None:  # noqa: F811
+        super().__init__()
+        runtime.database.on_statement = self._note
+
+    def _note(self, statement: Statement) -> None:
+        self[" ".join(statement.sql.split())[:60]] += 1
+
+    def asked(self) -> int:
+        """How many there were, without those that tell others of it some milliseconds later."""
+        return self.total() - self["SELECT pg_notify($1, payload) FROM unnest(CAST($2 AS text[])"]
+
+
+@pytest_asyncio.fixture
+async def started(runtime: Runtime) -> AsyncIterator[Runtime]:  # noqa: F811
+    """A runtime with all of its loops."""
+    await runtime.start()
+    # The first looks of the loops are no idling.
+    await asyncio.sleep(1.5)
+    yield runtime
+
+
+async def _held(core: Services, count: int) -> list[tuple[Job, UUID]]:  # noqa: F811
+    await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
+    taken = await core.leases.claim(
+        ClaimFilter(project_id=PROJECT), worker="w", max_jobs=count, lease_seconds=300, wait_seconds=0
+    )
+    return [(one.job, one.lease.token) for one in taken]
+
+
+async def _quiet(statements: Statements) -> None:
+    statements.clear()
+    await asyncio.sleep(QUIET_SECONDS)
+    assert 0 < statements.total() <= MOST_A_SECOND * QUIET_SECONDS, statements
+
+
+async def test_an_idle_process_asks_little(started: Runtime) -> None:
+    await _quiet(Statements(started))
+
+
+async def test_hundreds_of_waits_ask_one_question_a_second(started: Runtime, core: Services) -> None:  # noqa: F811
+    held = await _held(core, 100)
+    waiting = [
+        asyncio.create_task(core.statuses.wait(PROJECT, [held[n % len(held)][0].id], seconds=60)) for n in range(WAITS)
+    ]
+    while len(started.waiters) < WAITS:
+        await asyncio.sleep(0.01)
+    statements = Statements(started)
+    await asyncio.sleep(0.5)
+    await _quiet(statements)
+    started.drain()
+    await asyncio.gather(*waiting)
+
+
+async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime, core: Services) -> None:  # noqa: F811
+    [(job, token), *_] = await _held(core, 1)
+    waiting = [asyncio.create_task(core.statuses.wait(PROJECT, [job.id], seconds=60)) for _ in range(WAITS)]
+    while len(started.waiters) < WAITS:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    statements = Statements(started)
+    completed = await core.leases.submit(Complete(project_id=PROJECT, job_id=job.id, token=token, result={"n": 1}))
+    found = await asyncio.gather(*waiting)
+    assert all(one == {job.id: completed} for one in found)
+    assert not [text for text in statements if text.startswith("SELECT j.project_id, j.id, j.type")], statements
+
+
+@pytest.mark.parametrize("count", [1, 50])
+async def test_a_workers_round_costs_the_same_for_one_job_as_for_fifty(
+    runtime: Runtime,  # noqa: F811
+    core: Services,  # noqa: F811
+    count: int,
+) -> None:
+    await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
+    await core.leases.claim(ClaimFilter(project_id=new_id()), worker="w", max_jobs=1, lease_seconds=9, wait_seconds=0)
+    statements = Statements(runtime)
+    taken = await core.leases.claim(
+        ClaimFilter(project_id=PROJECT), worker="w", max_jobs=count, lease_seconds=300, wait_seconds=0
+    )
+    assert len(taken) == count
+    # Whether the project has limited queues, and the claim with its history and all that it hands out.
+    assert statements.asked() == 2, statements
+    statements.clear()
+    await core.leases.submit_many(
+        [Report(project_id=PROJECT, job_id=one.job.id, token=one.lease.token, progress=50.0) for one in taken]
+    )
+    # The lock, the fence, the start, the run, the history.
+    assert statements.asked() == 5, statements
+    statements.clear()
+    await core.leases.submit_many(
+        [Complete(project_id=PROJECT, job_id=one.job.id, token=one.lease.token, result={}) for one in taken]
+    )
+    # The lock, the end with its history, the results.
+    assert statements.asked() == 3, statements
+
+
+async def test_claims_that_come_together_are_one(runtime: Runtime, core: Services) -> None:  # noqa: F811
+    await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(30)])
+    wanted = ClaimFilter(project_id=PROJECT)
+    statements = Statements(runtime)
+    found = await asyncio.gather(
+        *(
+            core.leases.claim(wanted, worker=f"w-{n}", max_jobs=2, lease_seconds=60 + n, wait_seconds=0)
+            for n in range(10)
+        )
+    )
+    assert [len(taken) for taken in found] == [2] * 10
+    ids = [one.job.id for taken in found for one in taken]
+    assert len(set(ids)) == 20
+    for n, taken in enumerate(found):
+        assert {(one.job.worker, one.lease.expires_in_seconds) for one in taken} == {(f"w-{n}", 60.0 + n)}
+    assert statements.total() <= 3, statements
+
+
+async def test_what_a_creation_answers_is_what_is_read(core: Services) -> None:  # noqa: F811
+    made = await core.jobs.create(
+        PROJECT, NewJob(id=new_id(), type="t", queue="q", payload={"a": 1}, labels={"x": "y"}, priority=3)
+    )
+    assert made.job == await core.jobs.get(PROJECT, made.job.id, documents=True)
+
+
+async def test_what_ends_and_claims_answer_is_what_is_read(core: Services) -> None:  # noqa: F811
+    await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", payload={"a": 1}))
+    [taken] = await core.leases.claim(
+        ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=300, wait_seconds=0
+    )
+    assert taken.job == await core.jobs.get(PROJECT, taken.job.id, documents=True)
+    ended = await core.leases.submit(Complete(project_id=PROJECT, job_id=taken.job.id, token=taken.lease.token))
+    assert ended == await core.jobs.get(PROJECT, taken.job.id)
