@@ -1,3 +1,37 @@
-"""What bounds each row, in words: from a profile, not a guess. An empty text is left out of the report."""
+"""What bounds each row, in words: from profiles (py-spy, EXPLAIN ANALYZE, samples of pg_stat_activity), not a guess."""
 
-BOUNDS: dict[int, str] = dict.fromkeys(range(1, 14), "")
+BOUNDS: dict[int, str] = {
+    1: "one core of the service. The bare server spends its time on parsing and sending, and each of our six further "
+    "headers costs it 0.6 µs more; the hot way with key, scope, headers and metrics takes 17 µs a request; asking "
+    "the database, one question for all who ask at that moment, takes some 30, a third of which is waiting for "
+    "its answer. The profile is flat: nothing of ours is above 4 %.",
+    2: "as row 1 without the database, so that the hot way's 17 µs beside the server's own are what is left. Two "
+    "processes of the database answer every 0.4 s, a thousand jobs at a time, whether those read lately are still "
+    "there.",
+    3: "as row 1; a version is asked for by the same question as a body, and nothing is sent.",
+    4: "the service's core: bodies that were rendered before are joined; the database looks at two index entries a "
+    "job.",
+    5: "memory: uvicorn's connection and uvloop's, a task or two, and some 3 KB of what a wait itself knows. The "
+    "p99: once a second 10,000 jobs are checked, which takes the service 10 ms in slices of half a millisecond "
+    "and the database 30 ms at once; with load generator, service and database on two cores, two to three of a "
+    "hundred reads meet it. With the check switched off the p99 is the same with waits as without (2.9 ms).",
+    6: "the service's core, on which each second 500 completions are committed, 500 waits are answered and 500 are "
+    "begun. No wait reads anything: the commit tells it the job. The p99 is what meets the check of row 5 or a "
+    "group of commits.",
+    7: "one core, on which 10,000 answers are written one after the other, 100 µs each, two hundred at a time so "
+    "that others get their turn; nobody reads the job.",
+    8: "single: the service's core, half of it HTTP and JSON, the other half the job's way through validation, the "
+    "statement's arrays and its rendering. In batches: the service's core too, about 100 µs a job, of which "
+    "building immutable objects takes a tenth and writing times a fifteenth; the database inserts a job with its "
+    "payload, its event and nine index entries at about the same pace beside it.",
+    9: "one by one: neither core. A call waits for the group before it and then for its own: seven round trips for a "
+    "report that starts a job, five for a completion, three for a claim, each some 0.3 ms on this machine, in "
+    "which at most sixteen calls share one. In batches: the service's core, about 350 µs a job for three calls: "
+    "six rows decoded, two validated, two rendered whole.",
+    10: "the database's core: a row, its text index and its primary key are written anew for each update.",
+    11: "a deeper index, and pages that are not in shared buffers.",
+    12: "what PostgreSQL must keep: while the snapshot is held no version of a row can be removed, so that each "
+    "heartbeat leaves its 190 bytes behind; a claim meets the same in the index of waiting jobs.",
+    13: "one look a second for leases, a question every five seconds for what is kept no longer, uvicorn's own clock "
+    "ten times a second, and the watch over the database four times.",
+}

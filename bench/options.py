@@ -69,14 +69,14 @@ SCALES: dict[Mode, Scale] = {
         plotted_waiters=(100, 1_000, 10_000),
     ),
     "full": Scale(
-        rounds=5,
-        seconds=5.0,
+        rounds=4,
+        seconds=4.0,
         files=1_000_000,
         histories=(100_000, 1_000_000, 5_000_000),
         held_seconds=60.0,
         idle_seconds=30.0,
-        connections=(1, 4, 16, 64, 128, 256),
-        plotted_waiters=(100, 1_000, 5_000, 10_000),
+        connections=(1, 8, 64, 256),
+        plotted_waiters=(100, 1_000, 10_000),
     ),
 }
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
@@ -131,16 +132,21 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection without a transaction. What the driver raises in the block is not translated."""
         pool = self.engine.pool
-        async with self.engine.connect() as core:
-            try:
-                yield Connection(core, self.on_statement)
-            except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-                if _is_lost(error):
-                    await core.invalidate()
-                    if pool is self.engine.pool:
-                        # The others of that time are no better: without this each would fail once more.
-                        await self.engine.dispose()
-                raise
+        try:
+            core = await self.engine.connect()
+        except DBAPIError as error:
+            raise _said_by_driver(error) from None
+        try:
+            yield Connection(core, self.on_statement)
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            if _is_lost(error):
+                await core.invalidate()
+                if pool is self.engine.pool:
+                    # The others of that time are no better: without this each would fail once more.
+                    await self.engine.dispose()
+            raise
+        finally:
+            await core.close()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -198,6 +204,11 @@ class Database:
         while self._units:  # A unit may have begun another when it ended: a claim that is given back.
             await asyncio.gather(*self._units, return_exceptions=True)
         await self.engine.dispose()
+
+
+def _said_by_driver(error: DBAPIError) -> BaseException:
+    """Give what the driver said when it could not connect, which SQLAlchemy wraps twice."""
+    return (error.orig and error.orig.__cause__) or ConnectionError(str(error.orig))
 
 
 def _is_lost(error: BaseException) -> bool:

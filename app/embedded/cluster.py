@@ -29,8 +29,8 @@ _SETTINGS = {
     "max_connections": "100",
     # A page of a job table is read in random order and sits in memory or on an SSD.
     "random_page_cost": "1.1",
-    # Job tables are small and change all the time: clean up early, in small steps, and count again what is in them: until
-    # then plans are made for an empty table.
+    # Job tables are small and change all the time: clean up early, in small steps, and count early what is in them, for
+    # until then plans are made for an empty table.
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_scale_factor": "0.05",
     "autovacuum_analyze_scale_factor": "0.05",

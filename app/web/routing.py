@@ -18,10 +18,10 @@ from starlette.types import Message, Receive
 
 from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, TooLargeError, UnavailableError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
+from app.web.binding import bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.deps import Services
 from app.web.errors import Render, as_jobtrack_error
-from app.web.hot import bind
 
 log = logging.getLogger(__name__)
 
