@@ -15,7 +15,7 @@ from rich.console import Console
 
 from bench.figures import ROWS
 from bench.machine import in_memory
-from bench.options import SCALES, Mode, Options
+from bench.options import QUICK_ROWS, SCALES, Mode, Options
 
 OUT = Path(__file__).parent / "out"
 _LOG_WIDTH = 160
@@ -86,8 +86,10 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         scale = dataclasses.replace(scale, rounds=max(given.rounds, 1))
     if given.seconds is not None:
         scale = dataclasses.replace(scale, seconds=max(given.seconds, 0.1))
+    rows = QUICK_ROWS if mode == "quick" else frozenset(ROWS)
     try:
-        rows = frozenset(int(number) for number in given.rows.split(",")) if given.rows else frozenset(ROWS)
+        if given.rows:
+            rows = frozenset(int(number) for number in given.rows.split(","))
     except ValueError:
         parser.error(f"--rows takes numbers with commas between them, not {given.rows!r}")
     if not rows <= ROWS.keys():

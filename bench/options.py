@@ -26,6 +26,8 @@ class Scale:
     quiet_seconds: float = 10.0
     """In which statements are counted while nothing changes: so long that the two by which they are counted hardly do.
     """
+    steady_seconds: float = 3.0
+    """The least length of what is measured at a low rate."""
     window_seconds: float = 3.0
     """Around a completion, in which its statements are counted."""
     held_seconds: float
@@ -37,6 +39,9 @@ class Scale:
     plotted_waiters: tuple[int, ...] = ()
     """Of the plot of wake latency."""
 
+
+QUICK_ROWS: frozenset[int] = frozenset(range(1, 14)) - {11}
+"""What fits into a minute: the other row needs a history, and two more services."""
 
 SCALES: dict[Mode, Scale] = {
     "quick": Scale(
@@ -53,9 +58,10 @@ SCALES: dict[Mode, Scale] = {
         held_seconds=1.0,
         recovery_seconds=0.0,
         quiet_seconds=1.0,
+        steady_seconds=1.0,
         window_seconds=0.4,
         idle_seconds=2.0,
-        stale_tries=1,
+        stale_tries=0,
     ),
     "default": Scale(
         rounds=3,

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bounds import BOUNDS
@@ -16,6 +18,8 @@ from bench.run import Run
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PICTURES = PAGE.with_suffix("")
+RESULTS = PICTURES / "results.json"
+"""What the page was written from; a run of some rows replaces these and keeps the others."""
 
 _TITLES = {
     "throughput": ("Reads per second against connections", "connections", "reads a second"),
@@ -27,14 +31,61 @@ _GREY = "#7f7f7f"
 """Readable on white and on black."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the page tells of one row, and when it was measured."""
+
+    day: str
+    results: list[Result]
+    lines: list[Line]
+
+
 def write_report(run: Run) -> list[Path]:
-    """Write the page and its pictures; gives what was written."""
-    pictures = _draw(run.lines)
-    PAGE.write_text("\n".join(_page(run, pictures)) + "\n")
-    return [PAGE, *pictures]
+    """Write the page and its pictures; gives what was written.
+
+    Rows that this run has not measured stay as they were, if they were measured at the same size: a row can be measured
+    again by itself, and an hour's run that was cut short loses nothing.
+    """
+    rows = _kept(run) | {
+        number: _Measured(
+            run.began[:10],
+            [result for result in run.results if result.row == number],
+            [line for line in run.lines if line.row == number],
+        )
+        for number in {result.row for result in run.results}
+    }
+    PICTURES.mkdir(exist_ok=True)
+    kept = {
+        "mode": run.options.mode,
+        "rows": {
+            str(number): {
+                "day": row.day,
+                "results": [result.document() for result in row.results],
+                "lines": [line.document() for line in row.lines],
+            }
+            for number, row in sorted(rows.items())
+        },
+    }
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    pictures = _draw([line for _, row in sorted(rows.items()) for line in row.lines])
+    PAGE.write_text("\n".join(_page(run, rows, pictures)) + "\n")
+    return [PAGE, RESULTS, *pictures]
 
 
-def _page(run: Run, pictures: Iterable[Path]) -> Iterable[str]:
+def _kept(run: Run) -> dict[int, _Measured]:
+    """What the page tells now, if it was measured at the size of this run."""
+    if not RESULTS.is_file():
+        return {}
+    kept = json.loads(RESULTS.read_text())
+    if kept["mode"] != run.options.mode:
+        return {}
+    return {
+        int(number): _Measured(row["day"], list(map(Result.of, row["results"])), list(map(Line.of, row["lines"])))
+        for number, row in kept["rows"].items()
+    }
+
+
+def _page(run: Run, rows: Mapping[int, _Measured], pictures: Iterable[Path]) -> Iterable[str]:
     size = "at the full size of the figures" if run.options.mode == "full" else "smaller than the figures ask for"
     yield "# Performance"
     yield ""
@@ -46,24 +97,41 @@ def _page(run: Run, pictures: Iterable[Path]) -> Iterable[str]:
     yield ""
     yield from (f"- {name}: {value}" for name, value in run.machine.items())
     yield ""
+    yield from _summary(rows)
     for number, row in ROWS.items():
-        results = [result for result in run.results if result.row == number]
+        measured = rows.get(number)
+        results = measured.results if measured else []
         yield f"## {number}. {row.work}"
         yield ""
         yield f"Asked for: {row.figure}."
         yield ""
         yield from _table(results) if results else ["Not measured in this run."]
         yield ""
-        yield from (f"It failed: {why}" for rows, why in run.failures if str(number) in rows.split(", "))
+        yield from (f"It failed: {why}\n" for rows_, why in run.failures if str(number) in rows_.split(", "))
         yield from _costs(results)
         yield from (f"{result.name}: {result.note}.\n" for result in results if result.note)
         if BOUNDS[number]:
             yield f"What bounds it: {BOUNDS[number]}\n"
-        yield f"Again: `{run.options.command(number)}`"
+        when = f", measured on {measured.day}" if measured and measured.day != run.began[:10] else ""
+        yield f"Again: `{run.options.command(number)}`{when}"
         yield ""
     for picture in pictures:
         yield f"![{_TITLES.get(picture.stem, (picture.stem,))[0]}](performance/{picture.name})"
         yield ""
+
+
+def _summary(rows: Mapping[int, _Measured]) -> Iterable[str]:
+    """All figures on one page, for those who want no more."""
+    yield "| Row | What | Measured | Asked for | |"
+    yield "|---|---|---|---|---|"
+    for number, row in sorted(rows.items()):
+        for result in row.results:
+            if result.target is not None:
+                against = result.target.against
+                beside = f" (× {shown(result.ratio(against) or 0)} of {against})" if against else ""
+                value = f"{shown(result.value)} {result.unit}{beside}"
+                yield f"| {number} | {result.name} | {value} | {result.target.text(result.unit)} | {result.verdict} |"
+    yield ""
 
 
 def _table(results: Iterable[Result]) -> Iterable[str]:
@@ -100,7 +168,6 @@ def _draw(lines: Iterable[Line]) -> list[Path]:
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    PICTURES.mkdir(exist_ok=True)
     written = []
     for plot, drawn in plots.items():
         title, across, up = _TITLES.get(plot, (plot, "", ""))

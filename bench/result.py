@@ -100,7 +100,8 @@ class Result:
             "unit": self.unit,
             "rounds": list(self.rounds),
             "spread": list(self.spread),
-            "target": self.target and {"sense": self.target.sense, "figure": self.target.figure, "against": first},
+            "target": self.target
+            and {"sense": self.target.sense, "figure": self.target.figure, "against": self.target.against},
             "ratio": None if first is None else self.ratio(first),
             "baseline": first,
             "beside": {name: list(rounds) for name, rounds in self.beside.items()},
@@ -108,6 +109,21 @@ class Result:
             "costs": dict(self.costs),
             "note": self.note,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Result:
+        """Read back what `document` gave."""
+        target = document["target"]
+        return cls(
+            row=document["row"],
+            name=document["name"],
+            unit=document["unit"],
+            rounds=document["rounds"],
+            target=None if target is None else Target(target["sense"], target["figure"], target["against"]),
+            beside=document["beside"],
+            costs=document["costs"],
+            note=document["note"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,16 @@ class Line:
     plot: str
     name: str
     points: Sequence[Point]
+
+    def document(self) -> dict[str, Any]:
+        points = [[point.x, point.y, point.low, point.high] for point in self.points]
+        return {"row": self.row, "plot": self.plot, "name": self.name, "points": points}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Line:
+        """Read back what `document` gave."""
+        points = [Point(*values) for values in document["points"]]
+        return cls(row=document["row"], plot=document["plot"], name=document["name"], points=points)
 
 
 def shown(number: float) -> str:

@@ -75,15 +75,7 @@ class Run:
                 {**result.document(), "command": self.options.command(result.row)}
                 for result in sorted(self.results, key=lambda result: result.row)
             ],
-            "lines": [
-                {
-                    "row": line.row,
-                    "plot": line.plot,
-                    "name": line.name,
-                    "points": [[point.x, point.y, point.low, point.high] for point in line.points],
-                }
-                for line in self.lines
-            ],
+            "lines": [line.document() for line in self.lines],
             "failures": self.failures,
         }
 

@@ -19,7 +19,7 @@ from app.domain.worker_call import Release, Replayed, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.claimers import Claimers
 from app.live.claiming import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, jobs_of
-from app.live.group_writer import GroupWriter
+from app.live.group_writer import MAX_BATCH, GroupWriter
 from app.live.moves import changes_of
 from app.live.read_batcher import ReadBatcher
 
@@ -56,7 +56,7 @@ class Leases:
         self._count_stale = count_stale
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, queues.select_limited)
         self._limits: dict[UUID, tuple[bool, float]] = {}
-        self._claims: dict[ClaimFilter, GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
+        self._claims: dict[tuple[ClaimFilter, Idempotency | None], GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
         self._returning: set[asyncio.Task[object]] = set()
 
     async def claim(
@@ -109,21 +109,24 @@ class Leases:
             raise
 
     async def _take_once(self, wanted: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
-        writer = self._claims.get(wanted)
+        # One for each filter that is being claimed by: they do not wait for each other. A claim with a key goes alone:
+        # its key may be another's at the moment, or wrong, and that is not the others' business.
+        kind = (wanted, request.idempotency)
+        writer = self._claims.get(kind)
         if writer is None:
-            writer = self._claims[wanted] = GroupWriter(
+            writer = self._claims[kind] = GroupWriter(
                 self._database,
                 lambda connection, requests: apply_claims(connection, wanted, requests),
                 self._announce,
+                max_batch=MAX_BATCH if request.idempotency is None else 1,
                 weigh=jobs_of,
                 max_weight=MOST_JOBS_AT_ONCE,
             )
         try:
             return await writer.submit(request)
         finally:
-            # One for each filter that is being claimed by: they do not wait for each other.
             if writer.idle:
-                self._claims.pop(wanted, None)
+                self._claims.pop(kind, None)
 
     async def _has_limits(self, project_id: UUID) -> bool:
         """Say whether the project has limited queues, as of at most a second ago.

@@ -36,11 +36,15 @@ SESSION_SETTINGS = {
     "timezone": "UTC",
     # The hot statements are short: compiling one costs more than it can win.
     "jit": "off",
+}
+
+PREPARED_SETTINGS = {
     # Plans for a few rows, along the indexes: the ones that the tests pin. A plan for the thousand rows that a
     # statement brings, on a table without statistics yet, compared each with each (measured: 9 s for 20,000 files in
     # place of 0.5).
     "plan_cache_mode": "force_generic_plan",
 }
+"""Where nothing stands in between: a pooler refuses a setting that it was not told of."""
 
 READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
@@ -81,7 +85,7 @@ def connect_options(*, prepared: bool = False) -> dict[str, Any]:
     return {
         "statement_cache_size": STATEMENTS_KEPT if prepared else 0,
         "max_cached_statement_lifetime": STATEMENT_SECONDS,
-        "server_settings": SESSION_SETTINGS,
+        "server_settings": SESSION_SETTINGS | (PREPARED_SETTINGS if prepared else {}),
         "timeout": 5,
     }
 
@@ -96,7 +100,8 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
-        # The few that are used most have their statements prepared and their caches warm.
+        # The few that are used most have their statements prepared and their caches warm. And one that turned out to be
+        # dead comes back alive to the next try, in place of the next dead one.
         pool_use_lifo=True,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
@@ -131,7 +136,6 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection without a transaction. What the driver raises in the block is not translated."""
-        pool = self.engine.pool
         try:
             core = await self.engine.connect()
         except DBAPIError as error:
@@ -141,9 +145,6 @@ class Database:
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             if _is_lost(error):
                 await core.invalidate()
-                if pool is self.engine.pool:
-                    # The others of that time are no better: without this each would fail once more.
-                    await self.engine.dispose()
             raise
         finally:
             await core.close()
@@ -159,21 +160,25 @@ class Database:
             return await work(connection)
 
     async def _write_once(self, work: Work[T]) -> T:
-        async with self.connection() as connection:
-            transaction = connection.driver.transaction()
-            await transaction.start()
-            try:
-                result = await work(connection)
-            except BaseException:
-                if not connection.driver.is_closed():
-                    await transaction.rollback()
-                raise
-            try:
+        committing = False
+        try:
+            async with self.connection() as connection:
+                transaction = connection.driver.transaction()
+                await transaction.start()
+                try:
+                    result = await work(connection)
+                except BaseException:
+                    if not connection.driver.is_closed():
+                        await transaction.rollback()
+                    raise
+                committing = True
                 await transaction.commit()
-            except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            if committing:
                 # The answer to COMMIT was lost: it may have happened. Only the caller knows whether to ask again.
                 raise UnavailableError("The database did not confirm the change; it may have been made.") from error
-            return result
+            raise
+        return result
 
     async def _repeat(self, work: Work[T], once: Callable[[Work[T]], Awaitable[T]]) -> T:
         for tries_left in reversed(range(WRITE_TRIES)):

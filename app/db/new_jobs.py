@@ -66,7 +66,8 @@ INSERT = Statement("""
            coalesce(i.max_delay, q.retry_max_delay_seconds, :default_max_delay),
            i.original_job_id, CAST(i.labels AS json), i.worker, i.token, 1, 0, i.items_total, 0, 0, 0,
            statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due,
-           coalesce(i.expires_at, statement_timestamp() + i.lifetime),
+           coalesce(i.expires_at,
+                    least(statement_timestamp() + i.lifetime, CAST('9999-12-31 23:59:59+00' AS timestamptz))),
            CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
     FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
     RETURNING id, created_at, scheduled_at, expires_at, retry_delay_seconds, retry_factor, retry_max_delay_seconds

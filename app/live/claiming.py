@@ -12,8 +12,8 @@ from app.live.group_writer import Applied
 from app.live.moves import changes_of
 from app.live.replays import recall_one, remember
 
-MOST_JOBS_AT_ONCE = 2_000
-"""Rows that one claim may lock."""
+MOST_JOBS_AT_ONCE = 200
+"""Jobs that one claim may take, and rows that it may lock in each queue it takes from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Renderings:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[JobKey, Rendering] = OrderedDict()
         self._bytes = 0
+        self._doubts = 0
+        """How often there was news: what was asked for before the last may be older than that."""
 
     def good(self, key: JobKey) -> Rendering | None:
         """Give the body of a job that has ended and was looked at within the second; None says nothing."""
@@ -86,8 +88,9 @@ class Renderings:
             changed = await self._changes.get_many((entry.known,))
             if self._unchanged(entry, changed, asked_at):
                 return entry
+        doubts = self._doubts
         job = (await self._jobs.get_many((key,))).get(key)
-        return None if job is None else self.of(job, asked_at)
+        return None if job is None else self.of(job, asked_at if doubts == self._doubts else 0.0)
 
     async def version(self, key: JobKey) -> int | None:
         """Say which version a job has now, without reading more of it; None if there is no such job."""
@@ -122,12 +125,16 @@ class Renderings:
             found |= {entry.known.key: entry for entry in doubted if self._unchanged(entry, changed, asked_at)}
         unread = [key for key in keys if key not in found]
         if unread:
+            doubts = self._doubts
             jobs = await self._jobs.get_many(unread)
-            found |= {key: self.of(jobs[key], asked_at) for key in unread if key in jobs}
+            good_from = asked_at if doubts == self._doubts else 0.0
+            found |= {key: self.of(jobs[key], good_from) for key in unread if key in jobs}
         return found
 
     def of(self, job: Job, asked_at: float = 0.0) -> Rendering:
-        """Give the body of a job that was just read, or asked for at `asked_at`; rendered only if nobody did."""
+        """Give the body of a job that was just read; rendered only if nobody did. Of one that has ended nobody looks
+        again for a second from `asked_at` on, when it was asked for; 0 where there was news since.
+        """
         key = (job.project_id, job.id)
         entry = self._kept.get(key)
         if entry is None or entry.version != job.version:
@@ -143,6 +150,7 @@ class Renderings:
 
     def doubt(self, keys: Iterable[JobKey]) -> None:
         """Forget the bodies of jobs that have changed."""
+        self._doubts += 1
         for key in keys:
             self._drop(key)
 

@@ -99,11 +99,13 @@ class Watch:
 class _Watched:
     """A job that somebody waits for."""
 
-    __slots__ = ("known", "watches")
+    __slots__ = ("is_waking", "known", "watches")
 
     def __init__(self, key: JobKey) -> None:
         self.known = Known(key)
         self.watches: set[Watch] = set()
+        self.is_waking = False
+        """Whether some of them are still to be woken: the sweep leaves those to it."""
 
 
 class Waiters:
@@ -155,26 +157,24 @@ class Waiters:
         """Wake whoever waits for these jobs; a job that is known as it is now spares them reading it."""
         cause = Cause("notify", monotonic())
         for key, job in changes.items():
-            watches = self._watches_of(key)
-            for watch in watches[:WOKEN_AT_ONCE]:
-                watch.wake(cause, job)
-            if len(watches) > WOKEN_AT_ONCE:
-                self._wake_later(watches[WOKEN_AT_ONCE:], cause, job)
+            watched = self._by_job.get(key)
+            if watched is not None:
+                self._wake_all(watched, tuple(watched.watches), cause, job)
 
-    def _wake_later(self, watches: tuple[Watch, ...], cause: Cause, job: Job | None) -> None:
-        """Wake the rest of a crowd bit by bit: each answers at once, and others must have their turn in between."""
-
-        def wake() -> None:
-            for watch in watches[:WOKEN_AT_ONCE]:
-                watch.wake(cause, job)
-            if len(watches) > WOKEN_AT_ONCE:
-                self._wake_later(watches[WOKEN_AT_ONCE:], cause, job)
-
-        asyncio.get_running_loop().call_soon(wake)
+    def _wake_all(self, watched: _Watched, watches: tuple[Watch, ...], cause: Cause, job: Job | None) -> None:
+        """Wake a crowd bit by bit: each answers at once, and others must have their turn in between."""
+        for watch in watches[:WOKEN_AT_ONCE]:
+            watch.wake(cause, job)
+        rest = watches[WOKEN_AT_ONCE:]
+        watched.is_waking = bool(rest)
+        if rest:
+            asyncio.get_running_loop().call_soon(self._wake_all, watched, rest, cause, job)
 
     def known(self) -> Iterator[Known]:
         """Give the jobs that anybody waits for, each in the version that all have seen who wait for it."""
         for watched in tuple(self._by_job.values()):
+            if watched.is_waking:
+                continue
             known = watched.known
             seen = [watch.seen.get(known.key, 0) for watch in watched.watches]
             # Where they disagree, any answer is news to some of them, so that it has to be given.
@@ -185,20 +185,15 @@ class Waiters:
         """Wake the watches that have not seen these versions, None for a job that is gone; the number of them says what
         the feed had missed.
         """
-        outdated = {
-            watch
-            for key, version in versions.items()
-            for watch in self._watches_of(key)
-            if watch.seen.get(key) != (version or 0)
-        }
-        cause = Cause("sweep", monotonic())
-        for watch in outdated:
-            watch.wake(cause)
-        return len(outdated)
-
-    def _watches_of(self, key: JobKey) -> tuple[Watch, ...]:
-        watched = self._by_job.get(key)
-        return () if watched is None else tuple(watched.watches)
+        cause, late = Cause("sweep", monotonic()), 0
+        for key, version in versions.items():
+            watched = self._by_job.get(key)
+            if watched is None or watched.is_waking:
+                continue
+            outdated = tuple(watch for watch in watched.watches if watch.seen.get(key) != (version or 0))
+            self._wake_all(watched, outdated, cause, None)
+            late += len(outdated)
+        return late
 
     def drain(self) -> None:
         """End every wait now, and let no new one begin: the process is going down."""

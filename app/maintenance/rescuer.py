@@ -1,10 +1,12 @@
 """Offers the jobs of dead workers again, and ends jobs whose deadline passed, within a second, by any process."""
 
 import asyncio
+import random
 
 from app.core.leases import Leases
 from app.live.service import Loop
 
+JITTER_SECONDS = 0.1
 SHORTEST_PAUSE_SECONDS = 0.25
 """Leases that run out one after the other are gathered for so long, a quarter of the second that is promised."""
 
@@ -20,4 +22,5 @@ class Rescuer(Loop):
         """Sweep; at once again if there was more than one batch holds."""
         pause = await self._leases.rescue()
         if pause:
-            await asyncio.sleep(max(pause, SHORTEST_PAUSE_SECONDS))
+            # Jittered, so that not all processes come for the same lease at the same moment.
+            await asyncio.sleep(max(pause, SHORTEST_PAUSE_SECONDS) + random.uniform(0, JITTER_SECONDS))  # noqa: S311

@@ -22,7 +22,6 @@ BEAT_SECONDS = 2.0
 """Between two heartbeats of a job."""
 CLAIMS_PER_SECOND = 20
 BEFORE = "before"
-_CALM_SECONDS = 3.0
 _WINDOW_SECONDS = 5.0
 _GOOD_WINDOWS = 3
 _QUEUE = "claimed"
@@ -54,7 +53,7 @@ def measure(session: Session) -> Iterator[Result]:
     rate = len(calls) / BEAT_SECONDS
     longest = 2 * scale.held_seconds + scale.recovery_seconds + 60
     with Generator(open_loop, session.service.port, calls, rate=rate, count=int(rate * longest), connections=8):
-        time.sleep(_CALM_SECONDS)
+        time.sleep(scale.steady_seconds)
         before = _claims(session)
         session.say(12, f"claim p99 before: {before:.1f} ms")
         with _snapshot(session):

@@ -30,6 +30,8 @@ _LONGEST_SECONDS = 30.0
 
 def measure(session: Session) -> Iterator[Result]:
     tries = session.scale.stale_tries
+    if not tries:
+        return
     deleted, aged = session.store.completed(tries), session.store.completed(tries, queue=AGED_QUEUE)
     url = session.service.database_url
     with contextlib.ExitStack() as stack:

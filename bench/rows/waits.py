@@ -95,7 +95,7 @@ def _warmed(session: Session, read: Jobs) -> float:
 
 def _p99(session: Session, read: Jobs) -> float:
     raw = [Request("GET", f"/v1/jobs/{job_id}").raw() for job_id in read.ids()]
-    count = int(READS_PER_SECOND * max(session.scale.seconds, 2.0))
+    count = int(READS_PER_SECOND * max(session.scale.seconds, session.scale.steady_seconds))
     times = generator.run(open_loop, session.service.port, raw, rate=READS_PER_SECOND, count=count, connections=64)
     return times.milliseconds(0.99)
 

@@ -112,7 +112,7 @@ def _latencies(times: Timetable, held: Held) -> list[float]:
 
 
 def _compared(session: Session, polling: Child) -> Iterator[Result]:
-    waiters, seconds = session.scale.polled_waiters, max(session.scale.seconds, 3.0)
+    waiters, seconds = session.scale.polled_waiters, max(session.scale.seconds, session.scale.steady_seconds)
     ours, theirs = Wakes(), Wakes()
     for number in range(session.scale.rounds):
         alone, with_waits = Costs(), Costs()

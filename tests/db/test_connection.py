@@ -1,10 +1,12 @@
 """Statements as the driver gets them, and units of work whose connection is lost or whose plan is outdated."""
 
+import contextlib
+
 import asyncpg
 import pytest
 
 from app.db.connection import Connection, Row, Statement
-from app.db.engine import Database, asyncpg_dsn, make_engine
+from app.db.engine import WRITE_TRIES, Database, asyncpg_dsn, make_engine
 
 OWN_PID = Statement("SELECT pg_backend_pid()")
 
@@ -45,13 +47,14 @@ async def test_changes_are_counted_in_rows(connection: Connection) -> None:
 async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
     database: Database, database_url: str
 ) -> None:
-    """The first failure replaces the whole pool: else a unit would meet one dead connection after the other."""
+    """More than there are tries: the next try must not meet the next dead one."""
 
     async def pid(connection: Connection) -> int:
         return int(await connection.fetchval(OWN_PID))
 
-    async with database.connection() as one, database.connection() as two, database.connection() as three:
-        before = {await pid(connection) for connection in (one, two, three)}
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(database.connection()) for _ in range(WRITE_TRIES + 2)]
+        before = {await pid(connection) for connection in opened}
     killer = await asyncpg.connect(asyncpg_dsn(database_url))
     await killer.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", list(before))
     assert await database.read(pid) not in before

@@ -140,6 +140,16 @@ async def test_change_while_the_version_is_being_asked_for_is_not_missed() -> No
     assert await reading == b"running 2"
 
 
+async def test_job_that_is_deleted_while_it_is_read_is_not_good_afterwards() -> None:
+    table = Table(ENDED)
+    reading = asyncio.create_task(table.body())
+    await asyncio.sleep(0)
+    table.bodies.doubt([KEY])
+    await reading
+    table.put(None)
+    assert await table.body() is None
+
+
 async def test_body_read_before_a_change_does_not_replace_the_newer_one() -> None:
     table = Table(replace(LIVE, version=2))
     await table.body()

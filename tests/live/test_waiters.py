@@ -103,6 +103,20 @@ async def test_a_crowd_is_woken_bit_by_bit_and_whole() -> None:
     assert counts == [WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE, crowd]
 
 
+async def test_the_sweep_leaves_a_crowd_to_those_who_are_waking_it() -> None:
+    waiters, crowd = Waiters(), WOKEN_AT_ONCE + 1
+    watches = [waiters.watch([A]) for _ in range(crowd)]
+    for watch in watches:
+        watch.__enter__()
+        watch.seen[A] = 1
+    waiters.wake({A: sample(JobState.COMPLETED)})
+    assert list(waiters.known()) == []
+    assert waiters.wake_outdated({A: 2}) == 0
+    await asyncio.sleep(0)
+    assert all(watch.news() for watch in watches)
+    assert [known.key for known in waiters.known()] == [A]
+
+
 async def test_a_drain_ends_waits_that_are_open_and_that_come() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as watch:
