@@ -5,9 +5,8 @@ BOUNDS: dict[int, str] = {
     "headers costs it 0.6 µs more; the hot way with key, scope, headers and metrics takes 17 µs a request; asking "
     "the database, one question for all who ask at that moment, takes some 30, a third of which is waiting for "
     "its answer. The profile is flat: nothing of ours is above 4 %.",
-    2: "as row 1 without the database, so that the hot way's 17 µs beside the server's own are what is left. Two "
-    "processes of the database answer every 0.4 s, a thousand jobs at a time, whether those read lately are still "
-    "there.",
+    2: "as row 1 without the database, so that the hot way's 17 µs beside the server's own are what is left. The "
+    "database says every 0.4 s, for a thousand jobs at a time, whether those read lately are still there.",
     3: "as row 1; a version is asked for by the same question as a body, and nothing is sent.",
     4: "the service's core: bodies that were rendered before are joined; the database looks at two index entries a "
     "job.",
@@ -23,7 +22,7 @@ BOUNDS: dict[int, str] = {
     8: "single: the service's core, half of it HTTP and JSON, the other half the job's way through validation, the "
     "statement's arrays and its rendering. In batches: the service's core too, about 100 µs a job, of which "
     "building immutable objects takes a tenth and writing times a fifteenth; the database inserts a job with its "
-    "payload, its event and nine index entries at about the same pace beside it.",
+    "payload, its event and seven index entries at about the same pace beside it.",
     9: "one by one: neither core. A call waits for the group before it and then for its own: seven round trips for a "
     "report that starts a job, five for a completion, three for a claim, each some 0.3 ms on this machine, in "
     "which at most sixteen calls share one. In batches: the service's core, about 350 µs a job for three calls: "

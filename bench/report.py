@@ -25,8 +25,10 @@ _TITLES = {
     "throughput": ("Reads per second against connections", "connections", "reads a second"),
     "latency": ("Latency of reads against connections", "connections", "milliseconds"),
     "wakes": ("Completion to the answer of a wait, against waiters", "waiters", "milliseconds"),
-    "history": ("Cost against finished jobs in the tables", "finished jobs", "times that with the fewest"),
+    "history": ("Cost against finished jobs in the tables", "finished jobs", "milliseconds"),
 }
+_LOGARITHMIC = {"wakes"}
+"""Plots of what differs by a hundred times: on a plain scale the best of it would be a line on the axis."""
 _GREY = "#7f7f7f"
 """Readable on white and on black."""
 
@@ -184,7 +186,10 @@ def _draw(lines: Iterable[Line]) -> list[Path]:
                     color=stroke.get_color(),
                 )
             axes.set(title=title, xlabel=across, ylabel=up, xscale="log")
-            axes.set_ylim(bottom=0)
+            if plot in _LOGARITHMIC:
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(bottom=0)
             for part in (
                 axes.title,
                 axes.xaxis.label,
