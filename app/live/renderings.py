@@ -69,14 +69,6 @@ class Renderings:
         self._doubts = 0
         """How often there was news: what was asked for before the last may be older than that."""
 
-    def good(self, key: JobKey) -> Rendering | None:
-        """Give the body of a job that has ended and was looked at within the second; None says nothing."""
-        entry = self._kept.get(key)
-        if entry is None or entry.good_until <= asyncio.get_running_loop().time():
-            return None
-        entry.looks = LOOKS_A_USE
-        return entry
-
     async def get(self, key: JobKey) -> Rendering | None:
         """Give a job's body as it is now; None if there is no such job."""
         entry = self._kept.get(key)

@@ -106,9 +106,11 @@ async def test_what_is_read_often_is_kept_good_and_what_is_gone_is_dropped() -> 
     assert [entry.known.key for entry in due] == [KEY]
     now = asyncio.get_running_loop().time()
     table.bodies.confirm(due, {}, now + 50)
-    assert table.bodies.good(KEY) is not None
+    assert await table.body() == b"completed 1"
+    assert (table.jobs.asked, table.changes.asked) == (1, 0)
     table.bodies.confirm(due, {due[0].known: None}, now)
-    assert table.bodies.good(KEY) is None
+    table.put(None)
+    assert await table.body() is None
 
 
 async def test_what_is_read_no_more_is_looked_at_no_more() -> None:
