@@ -37,7 +37,3 @@ class Bodies:
     def summary_of(self, job: Job) -> bytes:
         """Give the body of a job that was read already, without its documents."""
         return self._summaries.of(job).body
-
-    def detail_of(self, job: Job) -> bytes:
-        """Give the body of a job that was read already, with its documents."""
-        return self._details.of(job).body
