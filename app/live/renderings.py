@@ -36,17 +36,21 @@ _ENTRY_BYTES: Final = 800
 class Rendering:
     """A job's body at one version."""
 
-    __slots__ = ("body", "good_until", "known", "looks", "terminal", "version")
+    __slots__ = ("body", "good_until", "known", "looks", "terminal")
 
     def __init__(self, key: JobKey, version: int, body: bytes, *, terminal: bool) -> None:
         self.known = Known(key, version)
-        self.version = version
         self.body = body
         self.terminal = terminal
         self.good_until = 0.0
         """By the clock of the event loop; until then nobody has to look again."""
         self.looks = 0
         """How many more times it is looked at without being asked for."""
+
+    @property
+    def version(self) -> int:
+        """The version that this is the body of."""
+        return self.known.version
 
 
 class Renderings:
