@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from app.api.render import render_detail, render_summary
+from app.core.batches import calls as calls_batch
+from app.core.batches.create import CreateRequest, apply_creations, row_count
 from app.core.bodies import Bodies
 from app.core.bulk import Bulk
 from app.core.health import Health
@@ -21,13 +23,10 @@ from app.core.retention import Retention
 from app.core.statuses import Statuses
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
-from app.domain.job import Created, Job, JobKey, Known
+from app.domain.job import Created, Job, JobRef, Known
 from app.domain.worker_call import Replayed, Reported, WorkerCall
-from app.live import creations as creating
-from app.live import worker_calls
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.claimers import Claimers
-from app.live.creations import CreateRequest
 from app.live.event_stream import EventStream
 from app.live.group_writer import GroupWriter
 from app.live.read_batcher import ReadBatcher
@@ -60,8 +59,8 @@ class Runtime:
         self.stream = EventStream(self.database)
         origin = uuid4().hex
         keys = Keys(self.database)
-        reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
-        full_reads: ReadBatcher[JobKey, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
+        reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
+        full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         changes: ReadBatcher[Known, int | None] = ReadBatcher(self.database, job_rows.select_changed)
         details = Renderings(full_reads, changes, render_detail)
         summaries = Renderings(reads, changes, render_summary)
@@ -77,13 +76,13 @@ class Runtime:
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
         creations: GroupWriter[CreateRequest, Created] = GroupWriter(
-            self.database, metrics.measured("creations", creating.apply_creations), announce, weigh=creating.rows_of
+            self.database, metrics.measured("creations", apply_creations), announce, weigh=row_count
         )
         calls: GroupWriter[WorkerCall, Reported | Job | Replayed] = GroupWriter(
             self.database,
-            metrics.measured("calls", worker_calls.apply_worker_calls),
+            metrics.measured("calls", calls_batch.apply_worker_calls),
             announce,
-            weigh=worker_calls.rows_of,
+            weigh=calls_batch.row_count,
         )
         jobs = Jobs(self.database, reads, full_reads, creations, announce)
         leases = Leases(self.database, calls, self.claimers, announce, metrics.count_stale)
@@ -119,7 +118,7 @@ class Runtime:
             Pruner(Retention(self.database, announce)),
         )
 
-    def _changed(self, changes: Mapping[JobKey, Job | None]) -> None:
+    def _changed(self, changes: Mapping[JobRef, Job | None]) -> None:
         for renderings in self._renderings:
             renderings.doubt(changes)
         self.waiters.wake(changes)

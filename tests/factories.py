@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.db import tables
 from app.db.connection import Connection
 from app.domain.ids import new_id
+from app.domain.job import JobRef
 from app.domain.states import LEASED, TERMINAL, JobState
 
 HOUR = 3600.0
@@ -26,8 +27,8 @@ class Made:
     token: UUID | None
 
     @property
-    def key(self) -> tuple[UUID, UUID]:
-        return self.project_id, self.id
+    def key(self) -> JobRef:
+        return JobRef(self.project_id, self.id)
 
     @property
     def held_by(self) -> UUID:

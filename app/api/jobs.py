@@ -11,7 +11,7 @@ from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
 from app.core.statuses import Until
-from app.domain.job import Created, JobKey
+from app.domain.job import Created, JobRef
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState
 from app.web.auth import check_scope, requires
@@ -98,7 +98,7 @@ async def get_job(
     ] = None,
 ) -> Response:
     """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
-    key = (caller.project_id, job_id_of(job_id))
+    key = JobRef(caller.project_id, job_id_of(job_id))
     # On the raw names: most requests have neither header, and a mapping of all would be built to find that out.
     sent = {name for name, _ in request.scope["headers"]}
     asked = preferred_wait(request) if wait is None and b"prefer" in sent else wait
@@ -121,13 +121,13 @@ async def get_job(
     return json_bytes(found.body, headers)
 
 
-async def _ended(services: CoreServices, key: JobKey, seconds: int) -> None:
+async def _ended(services: CoreServices, key: JobRef, seconds: int) -> None:
     """Wait until the job has ended or the time is over."""
     project_id, job_id = key
     await services.statuses.wait(project_id, [job_id], seconds=seconds)
 
 
-async def _changed(request: Request, services: CoreServices, key: JobKey, seconds: int) -> None:
+async def _changed(request: Request, services: CoreServices, key: JobRef, seconds: int) -> None:
     """Wait until the job is another version than the client knows, or the time is over."""
     project_id, job_id = key
     job = await services.jobs.get(project_id, job_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from app.core.batches.changes import changes_of
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.db import transitions
@@ -15,7 +16,6 @@ from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
 from app.domain.job_filter import JobFilter, JobPage
 from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
 from app.live.change_feed import Change
-from app.live.moves import changes_of
 
 MOST_CANCELS: Final = 1_000
 MOST_RERUNS: Final = 100
@@ -58,7 +58,7 @@ class Bulk:
         page = await self._matching(project_id, wanted, sources, queues, before=before, limit=min(limit, MOST_CANCELS))
         if dry_run or not page.jobs:
             return BulkOutcome(len(page.jobs), 0, page.next_before)
-        keys = [(project_id, job.id) for job in page.jobs]
+        keys = [job.ref for job in page.jobs]
 
         async def work(connection: Connection) -> list[Change]:
             await transitions.lock_in_order(connection, keys)

@@ -13,7 +13,7 @@ from app.db.engine import Database
 from app.db.event_feed import Extent
 from app.domain.errors import NotFoundError
 from app.domain.history import JobEventRecord, LogRecord, Position
-from app.domain.job import Job
+from app.domain.job import Job, JobRef
 from app.live.event_stream import PAGE, EventStream
 from app.live.waiters import Waiters
 
@@ -65,8 +65,9 @@ class History:
     ) -> LogPage:
         """Give log lines from a number on; with `wait_seconds`, wait for the first if there is none yet."""
         ends_at = asyncio.get_running_loop().time() + wait_seconds
+        ref = JobRef(project_id, job_id)
         # Registered before the first read: a line that comes in between wakes it.
-        with self._waiters.watch([(project_id, job_id)]) as watch:
+        with self._waiters.watch([ref]) as watch:
             while True:
                 # The job first: lines that come after it are read with it, and none can come once it has ended.
                 job = await self._jobs.get(project_id, job_id)
@@ -75,7 +76,7 @@ class History:
                 if lines or job.terminal or left <= 0 or self._waiters.draining:
                     next_offset = lines[-1].line + 1 if lines else offset
                     return LogPage(tuple(lines), next_offset, ended=job.terminal and len(lines) < limit)
-                watch.seen[project_id, job_id] = job.version
+                watch.seen[ref] = job.version
                 with waiting():
                     await watch.changed(left)
 
@@ -119,14 +120,15 @@ class History:
         """Give the job, then each event behind `after` (default: from now on) and the job whenever it changed; ends
         with the job. Its events are written under its lock, so that their ids are their order.
         """
-        with self._waiters.watch([(project_id, job_id)]) as watch:
+        ref = JobRef(project_id, job_id)
+        with self._waiters.watch([ref]) as watch:
             if after is None:
                 # Before the job is read: an event in between is told after a snapshot that has it, and not lost.
                 after = await self._last_event(project_id, job_id)
             job = await self._jobs.get(project_id, job_id)
             yield job
             while True:
-                watch.seen[project_id, job_id] = job.version
+                watch.seen[ref] = job.version
                 more = True
                 while more:
                     try:

@@ -24,7 +24,7 @@ from app.domain.errors import (
     UnavailableError,
 )
 from app.domain.input import StoredInput
-from app.domain.job import Created, Idempotency, NewJob
+from app.domain.job import Created, Idempotency, JobRef, NewJob
 from app.domain.states import CLAIMABLE, LEASED
 
 log = structlog.get_logger(__name__)
@@ -106,7 +106,7 @@ class Inputs:
         self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
     ) -> bool:
         """Make received bytes the input of a job that nobody works on yet; says whether it had another one before."""
-        key = (project_id, job_id)
+        key = JobRef(project_id, job_id)
 
         async def work(connection: Connection) -> bool:
             await transitions.lock_in_order(connection, [key])
@@ -150,7 +150,7 @@ class Inputs:
 
     async def _held(self, project_id: UUID, job_id: UUID) -> Held:
         async def work(connection: Connection) -> Held | None:
-            return await inputs.select(connection, (project_id, job_id))
+            return await inputs.select(connection, JobRef(project_id, job_id))
 
         held = await self._database.read(work)
         if held is None:

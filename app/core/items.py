@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.db import items
+from app.db import item_pages
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
@@ -30,7 +30,7 @@ class Items:
         window = limit + 1 if status is None else FILTER_WINDOW
 
         async def work(connection: Connection) -> list[Item]:
-            return await items.select_window(connection, project_id, job_id, after=after, window=window)
+            return await item_pages.select_window(connection, project_id, job_id, after=after, window=window)
 
         seen = await self._database.read(work)
         wanted = [item for item in seen if status is None or item.status is status]
@@ -49,9 +49,11 @@ class Items:
 
         async def work(connection: Connection) -> CountedItems:
             if status is not None:
-                return await items.select_by_offset(connection, project_id, job_id, status, offset=offset, limit=limit)
-            found = await items.select_window(connection, project_id, job_id, after=offset, window=limit)
-            return CountedItems(tuple(found), await items.count(connection, project_id, job_id))
+                return await item_pages.select_by_offset(
+                    connection, project_id, job_id, status, offset=offset, limit=limit
+                )
+            found = await item_pages.select_window(connection, project_id, job_id, after=offset, window=limit)
+            return CountedItems(tuple(found), await item_pages.count(connection, project_id, job_id))
 
         return await self._database.read(work)
 
@@ -59,6 +61,6 @@ class Items:
         """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
 
         async def work(connection: Connection) -> dict[UUID, Item]:
-            return await items.select_by_key(connection, project_id, job_ids, key)
+            return await item_pages.select_by_key(connection, project_id, job_ids, key)
 
         return await self._database.read(work)

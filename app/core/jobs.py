@@ -8,6 +8,9 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
 
+from app.core.batches.changes import changes_of
+from app.core.batches.create import CreateRequest, insert_jobs, reserve_keys
+from app.core.batches.idempotency import reused_key_error
 from app.db import deletions, inputs, items, jobs, new_jobs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -24,15 +27,12 @@ from app.domain.errors import (
 )
 from app.domain.ids import new_id
 from app.domain.input import StoredInput
-from app.domain.job import Created, Idempotency, Job, JobKey, NewJob
+from app.domain.job import Created, Idempotency, Job, JobRef, NewJob
 from app.domain.states import RERUNNABLE, JobEvent, JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
-from app.live.creations import CreateRequest, claim_keys, insert_jobs
 from app.live.group_writer import GroupWriter
-from app.live.moves import changes_of
 from app.live.read_batcher import ReadBatcher
-from app.live.replays import reused_key_error
 
 MAX_LABELS: Final = 50
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -49,8 +49,8 @@ class Jobs:
     def __init__(
         self,
         database: Database,
-        reads: ReadBatcher[JobKey, Job],
-        full_reads: ReadBatcher[JobKey, Job],
+        reads: ReadBatcher[JobRef, Job],
+        full_reads: ReadBatcher[JobRef, Job],
         creations: GroupWriter[CreateRequest, Created],
         announce: Callable[[Iterable[Change]], None],
     ) -> None:
@@ -80,7 +80,7 @@ class Jobs:
 
     async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:
         """Read a job, with payload, result and billing if asked for; raises NotFoundError."""
-        job = await (self._full_reads if documents else self._reads).get((project_id, job_id))
+        job = await (self._full_reads if documents else self._reads).get(JobRef(project_id, job_id))
         if job is None:
             raise no_such_job()
         return job
@@ -90,8 +90,8 @@ class Jobs:
     ) -> dict[UUID, Job]:
         """Read jobs by id; unknown ones are left out."""
         reads = self._full_reads if documents else self._reads
-        found = await reads.get_many([(project_id, job_id) for job_id in job_ids])
-        return {job_id: found[project_id, job_id] for job_id in job_ids if (project_id, job_id) in found}
+        found = await reads.get_many([JobRef(project_id, job_id) for job_id in job_ids])
+        return {ref.job_id: job for ref, job in found.items()}
 
     async def cancel(
         self,
@@ -105,7 +105,7 @@ class Jobs:
         """Ask for a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is
         harmless. `queues` are the only ones that the caller's key may use; None means all.
         """
-        key = (project_id, job_id)
+        key = JobRef(project_id, job_id)
 
         async def work(connection: Connection) -> tuple[Job | None, list[Change]]:
             await transitions.lock_in_order(connection, [key])
@@ -140,7 +140,7 @@ class Jobs:
         wanted = _Rerun(new_id(), only_failed_items, idempotency, queues, labels)
 
         async def work(connection: Connection) -> tuple[Created, list[Change]]:
-            return await _rerun(connection, (project_id, job_id), wanted)
+            return await _rerun(connection, JobRef(project_id, job_id), wanted)
 
         created, changes = await self._database.write(work)
         self._announce(changes)
@@ -148,7 +148,7 @@ class Jobs:
 
     async def delete(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> None:
         """Delete a job that has ended: gone for every reader at once, its rows are pruned in steps."""
-        key = (project_id, job_id)
+        key = JobRef(project_id, job_id)
 
         async def work(connection: Connection) -> None:
             await transitions.lock_in_order(connection, [key])
@@ -180,7 +180,7 @@ class _Rerun:
     labels: Mapping[str, str]
 
 
-async def _rerun(connection: Connection, key: JobKey, wanted: _Rerun) -> tuple[Created, list[Change]]:
+async def _rerun(connection: Connection, key: JobRef, wanted: _Rerun) -> tuple[Created, list[Change]]:
     # The original's lock lets one rerun of it through at a time, so that two calls at once do not make two jobs.
     await transitions.lock_in_order(connection, [key])
     original = (await jobs.select_with_documents(connection, [key])).get(key)
@@ -208,28 +208,29 @@ async def _rerun(connection: Connection, key: JobKey, wanted: _Rerun) -> tuple[C
     if wanted.only_failed_items and not copied:
         raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
     if copied:
-        await new_jobs.set_items_total(connection, (key[0], new_job_id), copied)
-    job = (await jobs.select_with_documents(connection, [(key[0], new_job_id)]))[key[0], new_job_id]
+        await new_jobs.set_items_total(connection, JobRef(key.project_id, new_job_id), copied)
+    new_ref = JobRef(key.project_id, new_job_id)
+    job = (await jobs.select_with_documents(connection, [new_ref]))[new_ref]
     offer = Offer(job.project_id, job.queue, job.type) if job.engine is None else None
-    return Created(job), [Change((job.project_id, job.id), offer, ("rerun",))]
+    return Created(job), [Change(new_ref, offer, ("rerun",))]
 
 
 async def _made_before(
-    connection: Connection, original: JobKey, creation: Creation, idempotency: Idempotency | None
-) -> JobKey | None:
+    connection: Connection, original: JobRef, creation: Creation, idempotency: Idempotency | None
+) -> JobRef | None:
     """Find the job that an earlier call has made: under the same key, or, without one, a rerun that is still live."""
     if idempotency is None:
         live = await jobs.select_live_rerun(connection, original)
-        return None if live is None else (original[0], live)
+        return None if live is None else JobRef(original.project_id, live)
     record = CreateRequest(creation, idempotency).record
     if record is None:
         return None
-    earlier = (await claim_keys(connection, [record])).get(record.job_id)
+    earlier = (await reserve_keys(connection, [record])).get(record.job_id)
     if earlier is None:
         return None
     if earlier.fingerprint != idempotency.fingerprint:
         raise reused_key_error()
-    return (earlier.project_id, earlier.job_id)
+    return JobRef(earlier.project_id, earlier.job_id)
 
 
 def _again(original: Job, wanted: _Rerun, stored: StoredInput | None) -> NewJob:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.core.batches.idempotency import load, store
 from app.core.keys import digest_of, make_key
 from app.db import keys
 from app.db.connection import Connection
@@ -20,7 +21,6 @@ from app.domain.errors import (
 from app.domain.ids import new_id
 from app.domain.job import Idempotency
 from app.domain.principal import Principal, Project, Scope, StoredKey
-from app.live.replays import recall_one, remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class KeyAdmin:
         principal = Principal(project_id, key_id, wanted.name, wanted.scopes, wanted.queues)
 
         async def work(connection: Connection) -> tuple[StoredKey, str | None]:
-            note = await recall_one(connection, caller.project_id, idempotency)
+            note = await load(connection, caller.project_id, idempotency)
             if note is not None:
                 return await _existing(connection, project_id, note.body), None
             if await keys.select_project(connection, project_id) is None:
@@ -64,7 +64,7 @@ class KeyAdmin:
             if made is None:
                 raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
             if idempotency is not None:
-                await remember(connection, [(caller.project_id, idempotency, key_id)])
+                await store(connection, [(caller.project_id, idempotency, key_id)])
             return made, key
 
         return await self._database.write(work)
@@ -136,13 +136,13 @@ class Projects:
         project_id = new_id()
 
         async def work(connection: Connection) -> tuple[Project, bool]:
-            note = await recall_one(connection, caller.project_id, idempotency)
+            note = await load(connection, caller.project_id, idempotency)
             if note is not None:
                 made = await keys.select_project(connection, UUID(note.body))
                 if made is not None:
                     return made, True
             if idempotency is not None:
-                await remember(connection, [(caller.project_id, idempotency, str(project_id))])
+                await store(connection, [(caller.project_id, idempotency, str(project_id))])
             return await keys.insert_project(connection, project_id, name), False
 
         return await self._database.write(work)

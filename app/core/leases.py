@@ -7,20 +7,20 @@ from uuid import UUID
 
 import structlog
 
+from app.core.batches.changes import changes_of
+from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
 from app.core.waiting import waiting
-from app.db import queues, sweeps, transitions
+from app.db import limits, sweeps, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import JobtrackError, LeaseLostError
-from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Job, JobKey
+from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Job, JobRef
 from app.domain.states import JobEvent
 from app.domain.worker_call import Release, Replayed, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.claimers import Claimers
-from app.live.claiming import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, jobs_of
 from app.live.group_writer import MAX_BATCH, GroupWriter
-from app.live.moves import changes_of
 from app.live.read_batcher import ReadBatcher
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class Leases:
         self._claimers = claimers
         self._announce = announce
         self._count_stale = count_stale
-        self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, queues.select_limited)
+        self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
         self._limits: dict[UUID, tuple[bool, float]] = {}
         self._claims: dict[tuple[ClaimFilter, Idempotency | None], GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
         self._returning: set[asyncio.Task[object]] = set()
@@ -119,7 +119,7 @@ class Leases:
                 lambda connection, requests: apply_claims(connection, wanted, requests),
                 self._announce,
                 max_batch=MAX_BATCH if request.idempotency is None else 1,
-                weigh=jobs_of,
+                weigh=job_count,
                 max_weight=MOST_JOBS_AT_ONCE,
             )
         try:
@@ -182,7 +182,7 @@ class Leases:
             return 0.0
         return LOOK_SECONDS if due.next_seconds is None else min(due.next_seconds, LOOK_SECONDS)
 
-    async def _sweep(self, event: JobEvent, found: list[JobKey]) -> int:
+    async def _sweep(self, event: JobEvent, found: list[JobRef]) -> int:
         code, message = SWEPT_BECAUSE[event]
         moves = [
             Move(

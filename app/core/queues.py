@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from app.db import queues
+from app.db import depths, queues
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
@@ -76,7 +76,7 @@ class Queues:
         loop = asyncio.get_running_loop()
         async with self._counting:
             if loop.time() - self._counted_at >= COUNTED_EVERY_SECONDS:
-                self._counted = await self._database.read(queues.select_depths)
+                self._counted = await self._database.read(depths.select_depths)
                 self._counted_at = loop.time()
             return self._counted
 
@@ -110,7 +110,7 @@ class Queues:
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
 
         async def work(connection: Connection) -> dict[str, Rates]:
-            return await queues.select_rates(connection, project_id, names, since)
+            return await depths.select_rates(connection, project_id, names, since)
 
-        rates, depths = await self._database.read(work), await self.gauges()
-        return [QueueView(queue, depths.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
+        rates, counted = await self._database.read(work), await self.gauges()
+        return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]

@@ -10,7 +10,7 @@ import structlog
 from app.db import deletions, inputs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.domain.job import JobKey
+from app.domain.job import JobRef
 from app.live.change_feed import Change
 
 log = structlog.get_logger(__name__)
@@ -52,14 +52,14 @@ class Retention:
         return await self._database.write(work) > 0
 
     async def _delete_aged(self) -> bool:
-        async def look(connection: Connection) -> list[JobKey]:
+        async def look(connection: Connection) -> list[JobRef]:
             return await deletions.select_aged(connection, JOBS_A_STEP)
 
         aged = await self._database.read(look)
         if not aged:
             return False
 
-        async def work(connection: Connection) -> list[JobKey]:
+        async def work(connection: Connection) -> list[JobRef]:
             await transitions.lock_in_order(connection, aged)
             return await deletions.delete(connection, aged)
 

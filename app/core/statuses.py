@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.waiting import waiting
-from app.domain.job import Job
+from app.domain.job import Job, JobRef
 from app.live.sweep import SWEEP_SECONDS
 from app.live.waiters import Waiters, Watch
 
@@ -56,7 +56,7 @@ class Statuses:
             return await self._jobs.get_many(project_id, job_ids, documents=documents)
         loop = asyncio.get_running_loop()
         ends_at = None if seconds < 0 else loop.time() + seconds
-        keys = [(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
+        keys = [JobRef(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
         # Registered before the first read: what changes in between wakes it.
         cause = None
         with self._waiters.watch(keys) as watch:
@@ -105,6 +105,6 @@ def _note(watch: Watch, project_id: UUID, job_ids: Sequence[UUID], found: Mappin
     for job_id in job_ids:
         job = found.get(job_id)
         if job is None or job.terminal:
-            watch.drop((project_id, job_id))
+            watch.drop(JobRef(project_id, job_id))
         else:
-            watch.seen[project_id, job_id] = job.version
+            watch.seen[JobRef(project_id, job_id)] = job.version

@@ -1,15 +1,16 @@
 """Handing out jobs: one statement that finds, takes and leases them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from app.db.connection import Connection, Row, Statement
-from app.db.jobs import COLUMNS, job_from_row
-from app.db.tables import literals
-from app.db.transitions import Moved, moved_from_row
+from app.db.connection import Connection
+from app.db.jobs import JOB
+from app.db.parameters import Batch, Int4, Values
+from app.db.projection import LEFT_OUT, Projection, Value
+from app.db.statement import Statement, literals
+from app.db.transitions import MOVED, Moved
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
 from app.domain.states import CLAIMABLE, LEASED
 
@@ -22,28 +23,78 @@ OFFERED_BY_QUEUE = f"""
     SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
         SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
         WHERE j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING} AND {NOT_OVERDUE}
-          AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+          AND (:types IS NULL OR j.type = ANY (:types))
         ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
     ) c
     WHERE q.project_id = :project_id AND NOT q.paused AND (q.concurrency_limit IS NULL OR s.free IS NOT NULL)
-      AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
+      AND (:queues IS NULL OR q.name = ANY (:queues))
     ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
 """
 
 # Only this way are the jobs of an engine handed out.
 OFFERED_BY_ID = f"""
     SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
-    WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND {WAITING} AND {NOT_OVERDUE}
-      AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
-      AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
+    WHERE j.project_id = :project_id AND j.id = ANY (:job_ids) AND {WAITING} AND {NOT_OVERDUE}
+      AND (:types IS NULL OR j.type = ANY (:types))
+      AND (:queues IS NULL OR j.queue = ANY (:queues))
     ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
-_TAKEN = """
-    j.state, j.attempt, j.worker, j.queue, j.type, j.engine, j.scheduled_at, statement_timestamp() AS now, j.token
-"""
-_WHOLE = f"c.checkpoint, l.payload, {COLUMNS}"
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for one job in a claim: who gets it, and under which token."""
+
+    token: UUID
+    worker: str
+    lease_seconds: Int4 | None
+
+
+@dataclass(frozen=True, slots=True)
+class _FreePlaces:
+    """How many more jobs of a limited queue may be held."""
+
+    name: str
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _QueueClaim:
+    project_id: UUID
+    queues: Sequence[str] | None
+    types: Sequence[str] | None
+    max: int
+    slots: Sequence[Slot]
+    limited: Sequence[_FreePlaces]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IdClaim(_QueueClaim):
+    job_ids: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One job that a claim took."""
+
+    moved: Moved
+    token: UUID
+    lease_seconds: int | None
+    checkpoint: Any
+    job: Job
+
+
+_CLAIMED: Final = Projection(
+    Claimed,
+    "j",
+    {
+        "moved": MOVED,
+        "checkpoint": "c.checkpoint",
+        "job": JOB.but(
+            documents=Projection(Documents, columns={"payload": "l.payload", "result": LEFT_OUT, "billing": LEFT_OUT})
+        ),
+    },
+)
 _PARTS = """
     LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
     LEFT JOIN checkpoints c ON c.project_id = j.project_id AND c.job_id = j.id
@@ -53,9 +104,8 @@ _PARTS = """
 
 def _claim(offered: str) -> str:
     return f"""
-        WITH free AS (
-            SELECT f.name, f.free FROM unnest(CAST(:limited AS text[]), CAST(:free AS bigint[])) AS f (name, free)
-        ),
+        WITH free AS (SELECT limited.name, limited.free FROM :limited),
+        slots AS (SELECT slots.* FROM :slots),
         offered AS ({offered}),
         numbered AS (
             SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n,
@@ -64,16 +114,16 @@ def _claim(offered: str) -> str:
         ),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
-                worker = (CAST(:workers AS text[]))[o.n], token = (CAST(:tokens AS uuid[]))[o.n],
+                worker = t.worker, token = t.token,
                 started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
-            FROM numbered o
+            FROM numbered o JOIN slots t ON t.n = o.n
             JOIN queues q ON q.project_id = o.project_id AND q.name = o.queue LEFT JOIN free s ON s.name = o.queue
             WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
               -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
               AND (q.concurrency_limit IS NULL OR o.place <= s.free)
             RETURNING j.*, o.state AS source, o.n,
-                      coalesce((CAST(:lease_seconds AS integer[]))[o.n],
+                      coalesce(t.lease_seconds,
                                CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
         ), leased AS (
             INSERT INTO runs AS r (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
@@ -83,106 +133,80 @@ def _claim(offered: str) -> str:
             FROM claimed c
             ON CONFLICT (project_id, job_id) DO UPDATE
                 SET lease_seconds = excluded.lease_seconds, lease_ends_at = excluded.lease_ends_at
-        ), told AS (
+        ), history AS (
             INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state)
             SELECT c.project_id, c.id, 'job.claimed', statement_timestamp(), c.attempt, c.worker, c.source, c.state
             FROM claimed c
         )
         -- A run that was there shows as it was before this statement, which has changed nothing but its lease.
-        SELECT j.project_id, j.id, j.source, {_TAKEN}, j.lease_seconds, {_WHOLE} FROM claimed j {_PARTS}
+        SELECT :returned FROM claimed j {_PARTS}
         ORDER BY j.n
     """
 
 
-CLAIM_BY_QUEUE = Statement(_claim(OFFERED_BY_QUEUE))
-CLAIM_BY_ID = Statement(_claim(OFFERED_BY_ID))
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One job a claim took."""
-
-    moved: Moved
-    token: UUID
-    lease_seconds: int | None
-    checkpoint: Any
-    job: Job
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Room for one job in a claim: who gets it, and under which token."""
-
-    token: UUID
-    worker: str
-    lease_seconds: int | None
-
-
-_JOB_AT = 15
-"""Where the job's own columns begin."""
-
-
-def _taken(row: Row) -> Taken:
-    token, lease_seconds, checkpoint, payload = row[_JOB_AT - 4 : _JOB_AT]
-    job = job_from_row(row, Documents(payload), first=_JOB_AT)
-    return Taken(moved_from_row(row), token, lease_seconds, checkpoint, job)
+CLAIM_BY_QUEUE = Statement(_claim(OFFERED_BY_QUEUE), Values(_QueueClaim), _CLAIMED)
+CLAIM_BY_ID = Statement(_claim(OFFERED_BY_ID), Values(_IdClaim), _CLAIMED)
 
 
 async def claim(
     connection: Connection,
-    wanted: ClaimFilter,
-    places: Sequence[Place],
+    claim_filter: ClaimFilter,
+    slots: Sequence[Slot],
     *,
     free: Mapping[str, int] | None = None,
-) -> list[Taken]:
-    """Take a job for each place, as far as there are any: the most urgent for the first.
+) -> list[Claimed]:
+    """Take a job for each slot, as far as there are any: the most urgent for the first.
 
-    `free` says how many more jobs of each limited queue may be held; the caller has locked those queues.
+    `free` is how many more jobs of each limited queue may be held; the caller has locked those queues.
     """
-    free = free or {}
-    parameters: dict[str, Any] = {
-        "project_id": wanted.project_id,
-        "queues": wanted.queues,
-        "types": wanted.types,
-        "max": len(places),
-        "workers": [place.worker for place in places],
-        "tokens": [place.token for place in places],
-        "lease_seconds": [place.lease_seconds for place in places],
-        "limited": list(free),
-        "free": list(free.values()),
+    values: dict[str, Any] = {
+        "project_id": claim_filter.project_id,
+        "queues": claim_filter.queues,
+        "types": claim_filter.types,
+        "max": len(slots),
+        "slots": slots,
+        "limited": [_FreePlaces(name, places) for name, places in (free or {}).items()],
     }
-    statement = CLAIM_BY_QUEUE
-    if wanted.job_ids is not None:
-        statement = CLAIM_BY_ID
-        parameters["job_ids"] = wanted.job_ids
-    return [_taken(row) for row in await connection.fetch(statement, parameters)]
+    if claim_filter.job_ids is None:
+        return await connection.fetch(CLAIM_BY_QUEUE, _QueueClaim(**values))
+    return await connection.fetch(CLAIM_BY_ID, _IdClaim(**values, job_ids=claim_filter.job_ids))
 
 
-STILL_TAKEN = Statement(f"""
-    SELECT j.project_id, j.id, j.state AS source, {_TAKEN}, r.lease_seconds, {_WHOLE}
-    FROM unnest(CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[])) AS i (job_id, token)
-    JOIN jobs j ON j.project_id = :project_id AND j.id = i.job_id AND j.token = i.token
+@dataclass(frozen=True, slots=True)
+class HeldClaim:
+    """A job of an earlier claim, and the token that the claim handed out with it."""
+
+    project_id: UUID
+    job_id: UUID
+    token: UUID
+
+
+STILL_HELD = Statement(
+    f"""
+    SELECT :returned
+    FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id AND j.token = i.token
      AND j.state IN ({literals(LEASED)})
     {_PARTS}
     ORDER BY j.priority DESC, j.scheduled_at, j.id
-""")
+    """,
+    Batch(HeldClaim),
+    _CLAIMED.but(moved=MOVED.but(source="j.state"), lease_seconds="r.lease_seconds"),
+)
 
 
-async def select_taken(connection: Connection, project_id: UUID, tokens: Mapping[str, str]) -> list[Taken]:
-    """Give the jobs of an earlier claim, by the tokens it gave them, that are still held under those."""
-    rows = await connection.fetch(
-        STILL_TAKEN,
-        {
-            "project_id": project_id,
-            "job_ids": [UUID(job_id) for job_id in tokens],
-            "tokens": [UUID(token) for token in tokens.values()],
-        },
-    )
-    return [_taken(row) for row in rows]
+async def select_still_held(connection: Connection, claims: Sequence[HeldClaim]) -> list[Claimed]:
+    """Read the jobs of an earlier claim that are still held under the tokens that it handed out."""
+    return await connection.fetch(STILL_HELD, claims)
 
 
-OFFERS = Statement(f"""
-    SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json))
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    filters: Any
+
+
+OFFERS = Statement(
+    f"""
+    SELECT :returned FROM json_to_recordset(CAST(:filters AS json))
          AS w (n integer, project_id uuid, queues json, types json, job_ids json)
     WHERE w.job_ids IS NULL AND EXISTS (
         SELECT FROM queues q
@@ -193,25 +217,27 @@ OFFERS = Statement(f"""
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
     OR EXISTS (
-        SELECT FROM json_array_elements_text(w.job_ids) AS asked
-        JOIN jobs j ON j.project_id = w.project_id AND j.id = CAST(asked AS uuid) AND {WAITING} AND {NOT_OVERDUE}
+        SELECT FROM json_array_elements_text(w.job_ids) AS requested
+        JOIN jobs j ON j.project_id = w.project_id AND j.id = CAST(requested AS uuid) AND {WAITING} AND {NOT_OVERDUE}
         WHERE (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
-""")
+    """,
+    Values(_Filters),
+    Value(int, "w.n"),
+)
 
 
 async def select_offers(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
-    """Say which of these filters some waiting job fits: one statement for all idle claimers of a process."""
+    """Return the filters that some waiting job fits: one statement for all idle claimers of a process."""
     described = [
         {
             "n": n,
-            "project_id": str(wanted.project_id),
-            "queues": None if wanted.queues is None else list(wanted.queues),
-            "types": None if wanted.types is None else list(wanted.types),
-            "job_ids": None if wanted.job_ids is None else [str(job_id) for job_id in wanted.job_ids],
+            "project_id": str(claim_filter.project_id),
+            "queues": claim_filter.queues,
+            "types": claim_filter.types,
+            "job_ids": None if claim_filter.job_ids is None else [str(job_id) for job_id in claim_filter.job_ids],
         }
-        for n, wanted in enumerate(filters)
+        for n, claim_filter in enumerate(filters)
     ]
-    rows = await connection.fetch(OFFERS, {"filters": json.dumps(described)})
-    return [filters[row.n] for row in rows]
+    return [filters[n] for n in await connection.fetch(OFFERS, _Filters(described))]

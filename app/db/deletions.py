@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection
 from app.db.inputs import ENDED_SENSITIVE
-from app.db.tables import literals
-from app.domain.job import JobKey
+from app.db.legacy import Legacy
+from app.db.statement import literals
+from app.domain.job import JobRef
 from app.domain.states import TERMINAL
 
-DELETE = Statement(f"""
+DELETE = Legacy(f"""
     WITH gone AS (
         DELETE FROM jobs j
         USING unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
@@ -31,14 +32,14 @@ DELETE = Statement(f"""
 """)
 
 
-async def delete(connection: Connection, keys: Sequence[JobKey]) -> list[JobKey]:
+async def delete(connection: Connection, keys: Sequence[JobRef]) -> list[JobRef]:
     """Delete those of these jobs that have ended; gives them. The caller has locked them in order."""
     rows = await connection.fetch(DELETE, {"project_ids": [p for p, _ in keys], "job_ids": [j for _, j in keys]})
-    return [(row.project_id, row.job_id) for row in rows]
+    return [JobRef(row.project_id, row.job_id) for row in rows]
 
 
 # Nobody waits for a row that another process is pruning: each takes what is free.
-NEXT = Statement("""
+NEXT = Legacy("""
     SELECT d.project_id, d.job_id FROM deletions d ORDER BY d.project_id, d.job_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
@@ -65,11 +66,11 @@ async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
 
 _KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
 _PRUNE_ONE = {
-    table: Statement(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
+    table: Legacy(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
     for table in (*OF_ONE_ROW, "deletions")
 }
 _PRUNE_MANY = {
-    table: Statement(f"""
+    table: Legacy(f"""
         DELETE FROM {table} t USING (
             SELECT m.project_id, m.job_id, m.{column}
             FROM {_KEYS} JOIN {table} m ON m.project_id = i.project_id AND m.job_id = i.job_id LIMIT :rows
@@ -88,16 +89,16 @@ _AGED = """
     WHERE q.retention_seconds IS NOT NULL
     LIMIT :limit
 """
-AGED = Statement(_AGED)
+AGED = Legacy(_AGED)
 
 
-async def select_aged(connection: Connection, limit: int) -> list[JobKey]:
+async def select_aged(connection: Connection, limit: int) -> list[JobRef]:
     """Find ended jobs that are older than their queue keeps them."""
-    return [(row.project_id, row.id) for row in await connection.fetch(AGED, {"limit": limit})]
+    return [JobRef(row.project_id, row.id) for row in await connection.fetch(AGED, {"limit": limit})]
 
 
 OLD_RECORD = "o.created_at < statement_timestamp() - CAST(:age AS interval)"
-OLD_RECORDS = Statement(f"""
+OLD_RECORDS = Legacy(f"""
     DELETE FROM idempotency_records d USING (
         SELECT o.project_id, o.route, o.key FROM idempotency_records o
         WHERE {OLD_RECORD} LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -111,7 +112,7 @@ async def prune_idempotency(connection: Connection, *, age: timedelta, limit: in
 
 
 # One statement for all kinds: it is asked every few seconds by every process, and nearly always there is nothing.
-ANYTHING = Statement(f"""
+ANYTHING = Legacy(f"""
     SELECT EXISTS (SELECT FROM deletions) AS deleted, EXISTS ({_AGED.replace(":limit", "1")}) AS aged,
            EXISTS (SELECT FROM idempotency_records o WHERE {OLD_RECORD}) AS keys,
            EXISTS ({ENDED_SENSITIVE}) AS inputs

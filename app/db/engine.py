@@ -17,7 +17,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from app.db.connection import Connection, Row, Statement
+from app.db.connection import Connection
+from app.db.legacy import Row
+from app.db.statement import Statement
 from app.domain.errors import UnavailableError
 
 POOL_TIMEOUT_SECONDS = 3.0
@@ -111,7 +113,9 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
 class Database:
     """Runs units of work: `read` outside a transaction, `write` in exactly one."""
 
-    def __init__(self, engine: AsyncEngine, *, on_statement: Callable[[Statement], None] = lambda _: None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None
+    ) -> None:
         """`on_statement` is called for every statement that goes out; BEGIN and COMMIT are not among them."""
         self.engine = engine
         self.on_statement = on_statement

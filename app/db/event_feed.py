@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.db.connection import Connection, Row, Statement
+from app.db.connection import Connection
+from app.db.legacy import Legacy, Row
 from app.domain.history import JobEventRecord, LogRecord, Position
 from app.domain.states import JobState
 
@@ -17,7 +18,7 @@ _COLUMNS = """e.project_id, e.job_id, e.id, CAST(CAST(e.xid AS text) AS bigint) 
     e.worker, e.from_state, e.to_state, e.data, j.queue"""
 _SETTLED = "e.xid < pg_snapshot_xmin(pg_current_snapshot())"
 
-OF_JOB = Statement(f"""
+OF_JOB = Legacy(f"""
     SELECT {_COLUMNS} FROM jobs j JOIN events e ON e.project_id = j.project_id AND e.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id AND e.id > :after
     ORDER BY e.id LIMIT :limit
@@ -49,7 +50,7 @@ async def select_of_job(
 
 
 # A deleted job's events are on their way out: they count for how far the page reached and are not shown.
-FEED = Statement(f"""
+FEED = Legacy(f"""
     SELECT {_COLUMNS}, j.id IS NOT NULL AS present
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:xids AS text[]), CAST(:ids AS bigint[])) AS i (project_id, xid, id)
     CROSS JOIN LATERAL (
@@ -93,15 +94,15 @@ async def select_feed(
     return events, extents
 
 
-HEAD = Statement("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid")
+HEAD = Legacy("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid")
 
 
 async def select_head(connection: Connection) -> Position:
     """Give the position behind everything that is settled now."""
-    return Position(int(await connection.fetchval(HEAD)) - 1, 2**63 - 1)
+    return Position(int((await connection.fetchone(HEAD, {}))[0]) - 1, 2**63 - 1)
 
 
-LOGS = Statement("""
+LOGS = Legacy("""
     SELECT l.line, l.at, l.attempt, l.level, l.message
     FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
@@ -117,7 +118,7 @@ async def select_logs(
     return [LogRecord(row.line, row.at, row.attempt, row.level, row.message) for row in rows]
 
 
-LAST_OF_JOB = Statement("""
+LAST_OF_JOB = Legacy("""
     SELECT coalesce(max(e.id), 0) AS id FROM events e WHERE e.project_id = :project_id AND e.job_id = :job_id
 """)
 

@@ -1,17 +1,30 @@
-"""Idempotency records: what a call with a key made, stored in the transaction that made it."""
+"""Idempotency records: what a call with a key did, stored in the transaction that did it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.db.connection import Connection, Statement
+from app.db import tables
+from app.db.connection import Connection
+from app.db.parameters import Batch
+from app.db.projection import Projection, Value
+from app.db.statement import Statement
+
+_RECORD = tables.idempotency_records.alias("d")
+
+
+class RecordKey(NamedTuple):
+    """Where a record lies: the project, the route and the caller's key."""
+
+    project_id: UUID
+    route: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """The first call with a key: the digest of what it asked for and the job it made."""
+class CreationRecord:
+    """The first creation with a key: the digest of its request, and the job it created."""
 
     project_id: UUID
     route: str
@@ -19,111 +32,79 @@ class Record:
     fingerprint: bytes
     job_id: UUID
 
+    @property
+    def record_key(self) -> RecordKey:
+        """Where the record lies."""
+        return RecordKey(self.project_id, self.route, self.key)
 
-CLAIM = Statement("""
+
+RESERVE = Statement(
+    """
     INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, job_id, created_at)
     SELECT i.project_id, i.route, i.key, i.fingerprint, 201, i.job_id, statement_timestamp()
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
-                CAST(:fingerprints AS bytea[]), CAST(:job_ids AS uuid[]))
-         AS i (project_id, route, key, fingerprint, job_id)
+    FROM :rows
     ORDER BY i.project_id, i.route, i.key
     ON CONFLICT (project_id, route, key) DO NOTHING
-    RETURNING job_id
-""")
+    RETURNING :returned
+    """,
+    Batch(CreationRecord),
+    Value(UUID, "job_id"),
+)
 
 
-async def insert(connection: Connection, records: Sequence[Record]) -> set[UUID]:
-    """Take the keys that are free; gives the jobs whose key was. Sorted, since two batches may share keys."""
-    rows = await connection.fetch(
-        CLAIM,
-        {
-            "project_ids": [record.project_id for record in records],
-            "routes": [record.route for record in records],
-            "keys": [record.key for record in records],
-            "fingerprints": [record.fingerprint for record in records],
-            "job_ids": [record.job_id for record in records],
-        },
-    )
-    return {row.job_id for row in rows}
+async def reserve(connection: Connection, records: Sequence[CreationRecord]) -> set[UUID]:
+    """Store the records whose key is free; returns their jobs. Sorted, since two batches may share keys."""
+    return set(await connection.fetch(RESERVE, records))
 
 
-SELECT = Statement("""
-    SELECT d.project_id, d.route, d.key, d.fingerprint, d.job_id
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
-         AS i (project_id, route, key)
-    JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
-""")
+_FIND = """
+    SELECT :returned
+    FROM :rows JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
+"""
+SELECT_CREATIONS = Statement(_FIND, Batch(RecordKey), Projection(CreationRecord, "d"))
 
 
-async def select(connection: Connection, records: Sequence[Record]) -> dict[tuple[UUID, str, str], Record]:
-    """Read what earlier calls with these keys made."""
-    rows = await connection.fetch(
-        SELECT,
-        {
-            "project_ids": [record.project_id for record in records],
-            "routes": [record.route for record in records],
-            "keys": [record.key for record in records],
-        },
-    )
-    return {
-        (row.project_id, row.route, row.key): Record(
-            project_id=row.project_id, route=row.route, key=row.key, fingerprint=row.fingerprint, job_id=row.job_id
-        )
-        for row in rows
-    }
+async def select_creations(connection: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, CreationRecord]:
+    """Read what earlier creations with these keys created."""
+    return {record.record_key: record for record in await connection.fetch(SELECT_CREATIONS, keys)}
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a call under a key left behind: the digest of what it asked for, and what a repeat needs to know."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyRecord:
+    """The first call with a key that created no job: the digest of its request, and what a repeat needs to know."""
 
+    project_id: UUID
+    route: str
+    key: str
     fingerprint: bytes
     body: Any
 
+    @property
+    def record_key(self) -> RecordKey:
+        """Where the record lies."""
+        return RecordKey(self.project_id, self.route, self.key)
 
-INSERT_NOTES = Statement("""
+
+INSERT = Statement(
+    """
     INSERT INTO idempotency_records (project_id, route, key, fingerprint, status, body, created_at)
     SELECT i.project_id, i.route, i.key, i.fingerprint, 200, CAST(i.body AS json), statement_timestamp()
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
-                CAST(:fingerprints AS bytea[]), CAST(:bodies AS text[]))
-         AS i (project_id, route, key, fingerprint, body)
+    FROM :rows
     ORDER BY i.project_id, i.route, i.key
     ON CONFLICT (project_id, route, key) DO NOTHING
-""")
+    """,
+    Batch(IdempotencyRecord),
+)
 
 
-async def insert_notes(connection: Connection, notes: Sequence[tuple[UUID, str, str, bytes, Any]]) -> int:
-    """Store notes, as (project, route, key, fingerprint, body); gives how many keys were free."""
-    return await connection.execute(
-        INSERT_NOTES,
-        {
-            "project_ids": [note[0] for note in notes],
-            "routes": [note[1] for note in notes],
-            "keys": [note[2] for note in notes],
-            "fingerprints": [note[3] for note in notes],
-            "bodies": [json.dumps(note[4]) for note in notes],
-        },
-    )
+async def insert(connection: Connection, records: Sequence[IdempotencyRecord]) -> int:
+    """Store records; returns how many keys were free."""
+    return await connection.execute(INSERT, records)
 
 
-SELECT_NOTES = Statement("""
-    SELECT d.project_id, d.route, d.key, d.fingerprint, d.body
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
-         AS i (project_id, route, key)
-    JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
-""")
+SELECT = Statement(_FIND, Batch(RecordKey), Projection(IdempotencyRecord, _RECORD))
 
 
-async def select_notes(
-    connection: Connection, asked: Sequence[tuple[UUID, str, str]]
-) -> dict[tuple[UUID, str, str], Note]:
-    """Read the notes of these (project, route, key)."""
-    rows = await connection.fetch(
-        SELECT_NOTES,
-        {
-            "project_ids": [one[0] for one in asked],
-            "routes": [one[1] for one in asked],
-            "keys": [one[2] for one in asked],
-        },
-    )
-    return {(row.project_id, row.route, row.key): Note(bytes(row.fingerprint), row.body) for row in rows}
+async def select(connection: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, IdempotencyRecord]:
+    """Read the records under these keys."""
+    return {record.record_key: record for record in await connection.fetch(SELECT, keys)}

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from app.db.connection import Connection, Statement
-from app.db.tables import literals
+from app.db.connection import Connection
+from app.db.legacy import Legacy
+from app.db.statement import literals
 from app.domain.input import StoredInput
-from app.domain.job import JobKey
+from app.domain.job import JobRef
 from app.domain.states import TERMINAL, JobState
 
-INSERT_CHUNK = Statement("""
+INSERT_CHUNK = Legacy("""
     INSERT INTO input_chunks (project_id, upload_id, n, data, created_at)
     VALUES (:project_id, :upload_id, :n, :data, statement_timestamp())
 """)
@@ -22,7 +23,7 @@ async def insert_chunk(connection: Connection, project_id: UUID, upload_id: UUID
     await connection.execute(INSERT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n, "data": data})
 
 
-SELECT_CHUNK = Statement("""
+SELECT_CHUNK = Legacy("""
     SELECT c.data FROM input_chunks c
     WHERE c.project_id = :project_id AND c.upload_id = :upload_id AND c.n = :n
 """)
@@ -36,7 +37,7 @@ async def select_chunk(connection: Connection, project_id: UUID, upload_id: UUID
     return data
 
 
-DELETE_CHUNKS = Statement("DELETE FROM input_chunks c WHERE c.project_id = :project_id AND c.upload_id = :upload_id")
+DELETE_CHUNKS = Legacy("DELETE FROM input_chunks c WHERE c.project_id = :project_id AND c.upload_id = :upload_id")
 
 
 async def delete_chunks(connection: Connection, project_id: UUID, upload_id: UUID) -> None:
@@ -44,7 +45,7 @@ async def delete_chunks(connection: Connection, project_id: UUID, upload_id: UUI
     await connection.execute(DELETE_CHUNKS, {"project_id": project_id, "upload_id": upload_id})
 
 
-ATTACH = Statement("""
+ATTACH = Legacy("""
     INSERT INTO inputs AS n (project_id, job_id, upload_id, content_type, size_bytes, sha256, sensitive, created_at)
     SELECT i.project_id, i.job_id, i.upload_id, i.content_type, i.size_bytes, i.sha256, i.sensitive,
            statement_timestamp()
@@ -59,7 +60,7 @@ ATTACH = Statement("""
 """)
 
 
-async def attach(connection: Connection, inputs: Sequence[tuple[JobKey, StoredInput]]) -> bool:
+async def attach(connection: Connection, inputs: Sequence[tuple[JobRef, StoredInput]]) -> bool:
     """Give jobs their inputs; says whether the last one replaced another."""
     rows = await connection.fetch(
         ATTACH,
@@ -86,14 +87,14 @@ class Held:
     token: UUID | None
 
 
-SELECT = Statement("""
+SELECT = Legacy("""
     SELECT n.upload_id, n.content_type, n.size_bytes, n.sha256, n.sensitive, n.dropped_at, j.state, j.token
     FROM jobs j JOIN inputs n ON n.project_id = j.project_id AND n.job_id = j.id
     WHERE j.project_id = :project_id AND j.id = :job_id
 """)
 
 
-async def select(connection: Connection, key: JobKey) -> Held | None:
+async def select(connection: Connection, key: JobRef) -> Held | None:
     """Read what a job's input is; None if the job has none, or is not there."""
     row = await connection.fetchrow(SELECT, {"project_id": key[0], "job_id": key[1]})
     if row is None:
@@ -109,7 +110,7 @@ ENDED_SENSITIVE = f"""
     SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
     WHERE s.sensitive AND s.dropped_at IS NULL AND j.state IN ({literals(TERMINAL)})
 """
-DROP = Statement(f"""
+DROP = Legacy(f"""
     UPDATE inputs n SET dropped_at = statement_timestamp()
     FROM (
         {ENDED_SENSITIVE}
@@ -119,7 +120,7 @@ DROP = Statement(f"""
     RETURNING n.project_id, n.upload_id
 """)
 # A rerun that is still to work shares the upload.
-DELETE_UNUSED = Statement("""
+DELETE_UNUSED = Legacy("""
     DELETE FROM input_chunks c
     USING unnest(CAST(:project_ids AS uuid[]), CAST(:upload_ids AS uuid[])) AS i (project_id, upload_id)
     WHERE c.project_id = i.project_id AND c.upload_id = i.upload_id AND NOT EXISTS (
@@ -135,7 +136,7 @@ async def drop_sensitive(connection: Connection, limit: int) -> int:
     return len(dropped)
 
 
-ORPHANS = Statement("""
+ORPHANS = Legacy("""
     SELECT DISTINCT c.project_id, c.upload_id FROM input_chunks c
     WHERE c.created_at < statement_timestamp() - CAST(:age AS interval) AND NOT EXISTS (
         SELECT FROM inputs n WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id)

@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from app.db.connection import Connection, Statement
-from app.db.jobs import COLUMNS, job_from_row
+from app.db.connection import Connection
+from app.db.jobs import JOB
+from app.db.legacy import Legacy
 from app.domain.ids import id_at
 from app.domain.job import Job
 from app.domain.job_filter import JobFilter
@@ -67,10 +68,10 @@ _EDGE = 3
 
 
 @cache
-def listing(walk: str) -> Statement:
+def listing(walk: str) -> Legacy:
     """Build the statement that pages along one index. Its first columns stand even where no job fits."""
     labelled = _LABELLED if walk in ("label", "original") else ""
-    return Statement(f"""
+    return Legacy(f"""
         WITH w AS MATERIALIZED ({_WALKS[walk]}),
         edge AS (SELECT (SELECT id FROM w ORDER BY id LIMIT 1) AS last_id, (SELECT count(*) FROM w) AS seen),
         fits AS MATERIALIZED (
@@ -78,7 +79,7 @@ def listing(walk: str) -> Statement:
         ), shown AS (SELECT f.id FROM fits f ORDER BY f.id DESC LIMIT :limit OFFSET :offset)
         SELECT e.last_id, e.seen, (SELECT count(*) FROM fits) AS total, m.*
         FROM edge e LEFT JOIN LATERAL (
-            SELECT {COLUMNS} FROM shown s JOIN jobs j ON j.project_id = :project_id AND j.id = s.id
+            SELECT {JOB.select_list} FROM shown s JOIN jobs j ON j.project_id = :project_id AND j.id = s.id
             LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
         ) m ON true
         ORDER BY m.id DESC
@@ -118,9 +119,8 @@ async def select_page(
     rows = await connection.fetch(
         listing(walk_of(wanted)), _parameters(project_id, wanted, before, window, limit, offset)
     )
-    return Listed(
-        [job_from_row(row, first=_EDGE) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total
-    )
+    read = JOB.reader()
+    return Listed([read(row[_EDGE:]) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total)
 
 
 def _parameters(

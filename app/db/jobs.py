@@ -1,202 +1,164 @@
-"""Jobs: reading them. How they are made is in `new_jobs`, how they move in `transitions`, how they are handed out in
+"""Jobs: reading them. How they are created is in `new_jobs`, how they move in `transitions`, how they are handed out in
 `claims`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from app.db.connection import Connection, Row, Statement
-from app.db.tables import literals
+from app.db import tables
+from app.db.connection import Connection
+from app.db.parameters import Batch, Values
+from app.db.projection import LEFT_OUT, Projection, Value
+from app.db.statement import Statement, literals
 from app.domain.item import Counts
-from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, Known, Retry
+from app.domain.job import Documents, Eta, Job, JobFailure, JobRef, Known
 from app.domain.states import LIVE, JobState
 
-COLUMNS = """
-    j.project_id, j.id, j.type, j.queue, j.engine, j.collection, j.state, j.priority, j.attempt, j.max_attempts,
-    j.retry_delay_seconds, j.retry_factor, j.retry_max_delay_seconds, j.original_job_id, j.labels, j.worker,
-    j.version + coalesce(r.version, 0) AS version, coalesce(r.stage, j.stage) AS stage,
-    coalesce(r.progress, j.progress) AS progress, coalesce(r.message, j.message) AS message,
-    coalesce(greatest(r.items_count, r.declared_total), j.items_total) AS items_total,
-    coalesce(r.items_processed, j.items_processed) AS items_processed,
-    coalesce(r.items_failed, j.items_failed) AS items_failed,
-    coalesce(r.items_skipped, j.items_skipped) AS items_skipped,
-    r.eta_seconds, r.eta_low_seconds, r.eta_high_seconds, j.error_code, j.error_message, j.created_at,
-    greatest(j.updated_at, r.updated_at) AS updated_at, j.status_changed_at, j.scheduled_at, j.expires_at, j.started_at,
-    j.completed_at, j.cancelled_at, j.cancelled_by
-"""
+_RUN: Final = tables.runs.alias("r")
+_JOB: Final = tables.jobs.alias("j")
 
-ASKED = """
-    unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+# A live job's progress stands in its run, an ended one's in the job itself.
+JOB: Final = Projection(
+    Job,
+    _JOB,
+    {
+        "version": "j.version + coalesce(r.version, 0)",
+        "stage": "coalesce(r.stage, j.stage)",
+        "progress": "coalesce(r.progress, j.progress)",
+        "message": "coalesce(r.message, j.message)",
+        "counts": Projection(
+            Counts,
+            columns={
+                "total": "coalesce(greatest(r.items_count, r.declared_total), j.items_total)",
+                "processed": "coalesce(r.items_processed, j.items_processed)",
+                "failed": "coalesce(r.items_failed, j.items_failed)",
+                "skipped": "coalesce(r.items_skipped, j.items_skipped)",
+            },
+        ),
+        "eta": Projection(Eta, _RUN, prefix="eta_", absent_without="seconds"),
+        "error": Projection(
+            JobFailure, _JOB, {"message": "coalesce(j.error_message, '')"}, prefix="error_", absent_without="code"
+        ),
+        "updated_at": "greatest(j.updated_at, r.updated_at)",
+        "documents": LEFT_OUT,
+    },
+)
+JOB_WITH_DOCUMENTS: Final = JOB.but(
+    documents=Projection(Documents, columns={"payload": "p.payload", "result": "s.result", "billing": "s.billing"})
+)
+
+REQUESTED = """
+    :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
     LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
 """
 
-SELECT = Statement(f"SELECT {COLUMNS} FROM {ASKED}")
-SELECT_WITH_DOCUMENTS = Statement(f"""
-    SELECT {COLUMNS}, p.payload, s.result, s.billing FROM {ASKED}
+SELECT = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), JOB)
+SELECT_WITH_DOCUMENTS = Statement(
+    f"""
+    SELECT :returned FROM {REQUESTED}
     LEFT JOIN payloads p ON p.project_id = j.project_id AND p.job_id = j.id
     LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
-""")
+    """,
+    Batch(JobRef),
+    JOB_WITH_DOCUMENTS,
+)
+
+
+async def select_by_ids(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Job]:
+    """Read jobs without their documents; unknown ones are left out."""
+    return {job.ref: job for job in await connection.fetch(SELECT, keys)}
+
+
+async def select_with_documents(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Job]:
+    """Read jobs with payload, result and billing, in one statement so that they fit the version."""
+    return {job.ref: job for job in await connection.fetch(SELECT_WITH_DOCUMENTS, keys)}
+
+
 SLICE = 500
 """Jobs that are written down before others may have the event loop: a fifth of a millisecond."""
 
+
+@dataclass(frozen=True, slots=True)
+class _SeenVersions:
+    """Jobs and the versions they were last seen in, each list as one text with commas between."""
+
+    project_ids: str
+    job_ids: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The place of a job in the lists, and the version it has now; None if it is gone."""
+
+    n: int
+    version: int | None
+
+
 # The ids come as three long texts and what has not changed does not come back: ten thousand jobs whose watchers have
 # seen all cost the event loop 7 ms. As arrays of ids, with a row for each, they cost it 60.
-SELECT_CHANGED = Statement("""
-    SELECT i.n, j.version + coalesce(r.version, 0) AS version
+SELECT_CHANGED = Statement(
+    """
+    SELECT :returned
     FROM unnest(CAST(string_to_array(:project_ids, ',') AS uuid[]), CAST(string_to_array(:job_ids, ',') AS uuid[]),
                 CAST(string_to_array(:versions, ',') AS bigint[])) WITH ORDINALITY AS i (project_id, job_id, version, n)
     LEFT JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
     LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
     WHERE j.version + coalesce(r.version, 0) IS DISTINCT FROM i.version
-""")
-
-
-def _columns(keys: Sequence[JobKey]) -> dict[str, list[UUID]]:
-    return {"project_ids": [project_id for project_id, _ in keys], "job_ids": [job_id for _, job_id in keys]}
-
-
-_WIDTH: Final = 38
-"""How many `COLUMNS` there are."""
-_STATES: Final[Mapping[str, JobState]] = {state.value: state for state in JobState}
-
-
-def job_from_row(row: Row, documents: Documents | None = None, *, first: int = 0) -> Job:
-    """Build the job from a row in which `COLUMNS` stand from the one numbered `first` on."""
-    # Unpacked: attribute by attribute this would take three times as long, and every job of every batch comes by here.
-    (
-        project_id,
-        job_id,
-        type_,
-        queue,
-        engine,
-        collection,
-        state,
-        priority,
-        attempt,
-        max_attempts,
-        retry_delay,
-        retry_factor,
-        retry_max_delay,
-        original_job_id,
-        labels,
-        worker,
-        version,
-        stage,
-        progress,
-        message,
-        total,
-        processed,
-        failed,
-        skipped,
-        eta,
-        eta_low,
-        eta_high,
-        error_code,
-        error_message,
-        created_at,
-        updated_at,
-        status_changed_at,
-        scheduled_at,
-        expires_at,
-        started_at,
-        completed_at,
-        cancelled_at,
-        cancelled_by,
-    ) = row[first : first + _WIDTH]
-    return Job(
-        project_id=project_id,
-        id=job_id,
-        type=type_,
-        queue=queue,
-        engine=engine,
-        collection=collection,
-        state=_STATES[state],
-        stage=stage,
-        progress=progress,
-        counts=Counts(total, processed, failed, skipped),
-        message=message,
-        eta=None if eta is None else Eta(eta, eta_low, eta_high),
-        error=None if error_code is None else JobFailure(error_code, error_message or ""),
-        labels=labels,
-        priority=priority,
-        attempt=attempt,
-        max_attempts=max_attempts,
-        retry=Retry(retry_delay, retry_factor, retry_max_delay),
-        original_job_id=original_job_id,
-        worker=worker,
-        version=version,
-        created_at=created_at,
-        updated_at=updated_at,
-        status_changed_at=status_changed_at,
-        scheduled_at=scheduled_at,
-        expires_at=expires_at,
-        started_at=started_at,
-        completed_at=completed_at,
-        cancelled_at=cancelled_at,
-        cancelled_by=cancelled_by,
-        documents=documents,
-    )
-
-
-async def select_by_ids(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
-    """Read jobs without their documents; unknown ones are left out."""
-    rows = await connection.fetch(SELECT, _columns(keys))
-    return {(row[0], row[1]): job_from_row(row) for row in rows}
-
-
-async def select_with_documents(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Job]:
-    """Read jobs with payload, result and billing, in one statement so that they fit the version."""
-    rows = await connection.fetch(SELECT_WITH_DOCUMENTS, _columns(keys))
-    return {(row[0], row[1]): job_from_row(row, Documents(*row[_WIDTH:])) for row in rows}
+    """,
+    Values(_SeenVersions),
+    Projection(_Changed, columns={"n": "i.n", "version": "j.version + coalesce(r.version, 0)"}),
+)
 
 
 async def select_changed(connection: Connection, known: Sequence[Known]) -> dict[Known, int | None]:
-    """Say which of these jobs have another version than is known, and which one; None for a job that is gone."""
+    """Return the jobs whose version is not the one last seen, with the version they have; None for one that is gone."""
     project_ids, job_ids, versions = [], [], []
     for start in range(0, len(known), SLICE):
         if start:
             await asyncio.sleep(0)
         part = known[start : start + SLICE]
-        project_ids.append(",".join([one.project_hex for one in part]))
-        job_ids.append(",".join([one.job_hex for one in part]))
-        versions.append(",".join([str(one.version) for one in part]))
-    rows = await connection.fetch(
-        SELECT_CHANGED,
-        {"project_ids": ",".join(project_ids), "job_ids": ",".join(job_ids), "versions": ",".join(versions)},
-    )
-    return {known[n - 1]: version for n, version in rows}
+        project_ids.append(",".join([seen.project_hex for seen in part]))
+        job_ids.append(",".join([seen.job_hex for seen in part]))
+        versions.append(",".join([str(seen.version) for seen in part]))
+    seen_versions = _SeenVersions(",".join(project_ids), ",".join(job_ids), ",".join(versions))
+    changed = await connection.fetch(SELECT_CHANGED, seen_versions)
+    return {known[change.n - 1]: change.version for change in changed}
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
     """What decides how a refused call is answered."""
 
+    project_id: UUID
+    id: UUID
     state: JobState
     token: UUID | None
     final_call: bytes | None
 
 
-SELECT_FENCES = Statement(f"SELECT j.project_id, j.id, j.state, j.token, j.final_call FROM {ASKED}")
+SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), Projection(Fence, _JOB))
 
 
-async def select_fences(connection: Connection, keys: Sequence[JobKey]) -> dict[JobKey, Fence]:
+async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Fence]:
     """Read what a refused worker's call is judged by."""
-    rows = await connection.fetch(SELECT_FENCES, _columns(keys))
-    return {(row.project_id, row.id): Fence(JobState(row.state), row.token, row.final_call) for row in rows}
+    return {JobRef(fence.project_id, fence.id): fence for fence in await connection.fetch(SELECT_FENCES, keys)}
 
 
-SELECT_LIVE_RERUN = Statement(f"""
-    SELECT j.id FROM jobs j
+SELECT_LIVE_RERUN = Statement(
+    f"""
+    SELECT :returned FROM jobs j
     WHERE j.project_id = :project_id AND j.original_job_id = :job_id AND j.state IN ({literals(LIVE)})
     ORDER BY j.id LIMIT 1
-""")
+    """,
+    Values(JobRef),
+    Value(UUID, "j.id"),
+)
 
 
-async def select_live_rerun(connection: Connection, key: JobKey) -> UUID | None:
-    """Find a rerun of this job that is still under way."""
-    found: UUID | None = await connection.fetchval(SELECT_LIVE_RERUN, {"project_id": key[0], "job_id": key[1]})
-    return found
+async def select_live_rerun(connection: Connection, key: JobRef) -> UUID | None:
+    """Return the oldest rerun of this job that is still live."""
+    return await connection.fetchrow(SELECT_LIVE_RERUN, key)

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from app.db.connection import Connection, Row, Statement
+from app.db.connection import Connection
+from app.db.legacy import Legacy, Row
 from app.domain.principal import Principal, Project, Scope, StoredKey
 
-SELECT_BY_DIGEST = Statement("""
+SELECT_BY_DIGEST = Legacy("""
     SELECT k.project_id, k.id, k.name, k.scopes, k.queues, k.expires_at FROM keys k
     WHERE k.digest = :digest AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
@@ -32,13 +33,13 @@ async def select_by_digest(connection: Connection, digest: bytes) -> Principal |
     return None if row is None else _principal(row)
 
 
-INSERT_PROJECT = Statement("""
+INSERT_PROJECT = Legacy("""
     INSERT INTO projects (id, name, created_at) VALUES (:id, :name, statement_timestamp())
     RETURNING id, name, created_at
 """)
 
 # A time that has passed makes no key: by the database's clock, which is the one that ends it.
-INSERT_KEY = Statement("""
+INSERT_KEY = Legacy("""
     INSERT INTO keys (project_id, id, name, digest, scopes, queues, created_at, expires_at)
     SELECT CAST(:project_id AS uuid), CAST(:id AS text), CAST(:name AS text), CAST(:digest AS bytea),
            CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(), CAST(:expires_at AS timestamptz)
@@ -87,10 +88,10 @@ def _stored(row: Row) -> StoredKey:
 
 _COLUMNS = "k.project_id, k.id, k.name, k.scopes, k.queues, k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
 
-SELECT_KEY = Statement(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
+SELECT_KEY = Legacy(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
 
 # Two keys of one microsecond come on one page, so that the time alone says where the next one begins.
-SELECT_KEYS = Statement(f"""
+SELECT_KEYS = Legacy(f"""
     SELECT {_COLUMNS} FROM keys k
     WHERE k.project_id = :project_id AND (CAST(:before AS timestamptz) IS NULL OR k.created_at < :before)
     ORDER BY k.created_at DESC FETCH FIRST :limit ROWS WITH TIES
@@ -111,12 +112,12 @@ async def select_keys(
     return [_stored(row) for row in rows]
 
 
-REVOKE = Statement("""
+REVOKE = Legacy("""
     UPDATE keys SET revoked_at = statement_timestamp()
     WHERE project_id = :project_id AND id = :id AND revoked_at IS NULL
 """)
 
-SET_EXPIRY = Statement(f"""
+SET_EXPIRY = Legacy(f"""
     UPDATE keys k SET expires_at = :expires_at WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
     RETURNING {_COLUMNS}
 """)
@@ -137,7 +138,7 @@ async def set_expiry(
 
 
 # All projects' keys: whoever administers the service belongs to one of them and rules over all.
-SELECT_IS_LAST_OPERATOR = Statement("""
+SELECT_IS_LAST_OPERATOR = Legacy("""
     SELECT EXISTS (
         SELECT FROM keys k
         WHERE k.project_id = :project_id AND k.id = :id AND 'operator' = ANY(k.scopes) AND k.revoked_at IS NULL
@@ -158,7 +159,7 @@ async def is_last_operator(connection: Connection, project_id: UUID, key_id: str
 
 
 # Locked in the order of their ids: two processes that saw the same keys would otherwise deadlock.
-MARK_USED = Statement("""
+MARK_USED = Legacy("""
     WITH used AS (
         SELECT k.project_id, k.id
         FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS text[])) AS i (project_id, id)
@@ -176,9 +177,9 @@ async def mark_used(connection: Connection, used: Collection[tuple[UUID, str]]) 
     await connection.execute(MARK_USED, values)
 
 
-SELECT_PROJECT = Statement("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
+SELECT_PROJECT = Legacy("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
 
-SELECT_PROJECTS = Statement("""
+SELECT_PROJECTS = Legacy("""
     SELECT p.id, p.name, p.created_at FROM projects p
     WHERE CAST(:before AS timestamptz) IS NULL OR p.created_at < :before
     ORDER BY p.created_at DESC FETCH FIRST :limit ROWS WITH TIES
@@ -197,15 +198,15 @@ async def select_projects(connection: Connection, *, before: datetime | None, li
     return [Project(*row) for row in rows]
 
 
-ANY_KEY = Statement("SELECT EXISTS (SELECT FROM keys)")
-LOCK = Statement("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE")
+ANY_KEY = Legacy("SELECT EXISTS (SELECT FROM keys)")
+LOCK = Legacy("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def any_key(connection: Connection) -> bool:
     """Say whether this database has ever had a key: only an empty one gets a first key."""
-    return bool(await connection.fetchval(ANY_KEY))
+    return bool((await connection.fetchone(ANY_KEY, {}))[0])
 
 
 async def lock_keys(connection: Connection) -> None:
     """Let one process at a time make the first key: two that start on an empty database would each make one."""
-    await connection.execute(LOCK)
+    await connection.execute(LOCK, {})

@@ -7,8 +7,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection
 from app.db.engine import asyncpg_dsn, connect_options
+from app.db.legacy import Legacy
 from app.paths import migrations_dir
 
 
@@ -44,15 +45,15 @@ def outdated_revisions() -> frozenset[str]:
     return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())
 
 
-HAS_REVISIONS = Statement("SELECT to_regclass('alembic_version')::text")
-REVISIONS = Statement("SELECT version_num FROM alembic_version")
+HAS_REVISIONS = Legacy("SELECT to_regclass('alembic_version')::text")
+REVISIONS = Legacy("SELECT version_num FROM alembic_version")
 
 
 async def select_revisions(connection: Connection) -> frozenset[str]:
     """Read the database's revision; empty if it was never migrated."""
-    if await connection.fetchval(HAS_REVISIONS) is None:
+    if (await connection.fetchone(HAS_REVISIONS, {}))[0] is None:
         return frozenset()
-    return frozenset(row.version_num for row in await connection.fetch(REVISIONS))
+    return frozenset(row.version_num for row in await connection.fetch(REVISIONS, {}))
 
 
 async def _revisions(database_url: str) -> set[str]:

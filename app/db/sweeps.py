@@ -6,9 +6,10 @@ These only find candidates; whether it is so is decided again by the fence of th
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.db.connection import Connection, Statement
-from app.db.tables import literals
-from app.domain.job import JobKey
+from app.db.connection import Connection
+from app.db.legacy import Legacy
+from app.db.statement import literals
+from app.domain.job import JobRef
 from app.domain.states import LIVE, JobEvent
 
 
@@ -16,7 +17,7 @@ from app.domain.states import LIVE, JobEvent
 class Due:
     """What has lapsed, and when the next will."""
 
-    jobs: Mapping[JobEvent, list[JobKey]]
+    jobs: Mapping[JobEvent, list[JobRef]]
     next_seconds: float | None
     """Until the next lease or deadline that is known of runs out; None if there is none."""
 
@@ -24,7 +25,7 @@ class Due:
 # One statement for all: it is asked by every process, whether or not anything happens. The narrow table of runs is read
 # whole: it is as long as the number of live jobs, and an index on the lease would cost each heartbeat its place on the
 # page.
-SELECT_DUE = Statement(f"""
+SELECT_DUE = Legacy(f"""
     (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event, CAST(NULL AS float8) AS seconds FROM runs r
      WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit)
     UNION ALL
@@ -42,11 +43,11 @@ SELECT_DUE = Statement(f"""
 
 async def select_due(connection: Connection, limit: int) -> Due:
     """Find up to `limit` jobs whose lease ran out, and as many live ones whose deadline has passed."""
-    due: dict[JobEvent, list[JobKey]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
+    due: dict[JobEvent, list[JobRef]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
     next_seconds = None
     for row in await connection.fetch(SELECT_DUE, {"limit": limit}):
         if row.event is None:
             next_seconds = row.seconds
         else:
-            due[JobEvent(row.event)].append((row.project_id, row.job_id))
+            due[JobEvent(row.event)].append(JobRef(row.project_id, row.job_id))
     return Due(due, next_seconds)

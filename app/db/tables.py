@@ -5,7 +5,6 @@ how often they change: `jobs` on transitions only, `runs` on every report (narro
 HOT), `payloads` and `results` once.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.types import UserDefinedType
 
+from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
 
@@ -45,11 +45,6 @@ class Xid8(UserDefinedType[int]):
     def get_col_spec(self, **_: object) -> str:
         """Name the type as DDL does."""
         return "xid8"
-
-
-def literals(values: Iterable[str]) -> str:
-    """Write words as an SQL list. States are literals, never bound: a bound one keeps a plan from a partial index."""
-    return ", ".join(f"'{value}'" for value in sorted(values))
 
 
 def _timestamp(name: str, *, nullable: bool = False) -> Column[datetime]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from app.domain.input import StoredInput
@@ -12,8 +12,13 @@ from app.domain.states import TERMINAL, JobState
 Json: TypeAlias = Any
 """Any JSON value, as parsed."""
 
-JobKey: TypeAlias = tuple[UUID, UUID]
-"""Project and job: every statement names both."""
+
+class JobRef(NamedTuple):
+    """A job and its project: every statement names both."""
+
+    project_id: UUID
+    job_id: UUID
+
 
 NO_VERSION = -1
 """What is known of a job of which nothing is known."""
@@ -24,7 +29,7 @@ class Known:
 
     __slots__ = ("job_hex", "key", "project_hex", "version")
 
-    def __init__(self, key: JobKey, version: int = NO_VERSION) -> None:
+    def __init__(self, key: JobRef, version: int = NO_VERSION) -> None:
         self.key = key
         self.version = version
         # Asked about once a second for as long as somebody waits, so that they are written down once.
@@ -100,6 +105,11 @@ class Job:
     cancelled_by: str | None
     documents: "Documents | None" = None
     """Payload, result and billing, where the reader asked for them."""
+
+    @property
+    def ref(self) -> JobRef:
+        """The job and its project, as statements name them."""
+        return JobRef(self.project_id, self.id)
 
     @property
     def terminal(self) -> bool:

@@ -3,9 +3,10 @@
 `TRANSITIONS` is the only place where a rule of the lifecycle is written. The guards of the SQL statements, the CHECK
 constraints, the documentation, the diagrams and the test matrix are derived from it. To change a rule, change a row.
 
-A row reads: when EVENT happens to a job in one of SOURCES, and GUARD holds, its state becomes TARGET. Of several rows
-for one event and source the first whose guard holds applies. A pair of event and source without a row is refused and
-changes nothing. A row whose target is its source changes nothing in the job either (a report is recorded in its run).
+A row reads: when EVENT happens to a job in one of SOURCES, and GUARD holds, its state becomes TARGET, with EFFECTS. Of
+several rows for one event and source the first whose guard holds applies. A pair of event and source without a row is
+refused and changes nothing. A row whose target is its source changes nothing in the job either (a report is recorded in
+its run).
 """
 
 from collections.abc import Collection
@@ -65,6 +66,41 @@ class Guard(StrEnum):
     """The job has not used up `max_attempts`."""
 
 
+class Due(StrEnum):
+    """When a job that goes back to waiting may be claimed again."""
+
+    NOW = "now"
+    AFTER_BACKOFF = "after_backoff"
+    """After what the worker asked for, else after a random part of the back-off of its `retry`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What a transition does beside changing the state. What every terminal target does is not repeated in each row:
+    the run ends, its last words move into the job, `completed_at` is set.
+    """
+
+    spends_token: bool = False
+    """The lease token and the worker's name are cleared: no later call under that token counts."""
+    returns_attempt: bool = False
+    """The attempt is not counted."""
+    due: Due | None = None
+    """Sets `scheduled_at`."""
+    stamps_cancel: bool = False
+    """Sets `cancelled_at` and `cancelled_by`."""
+    grants_grace: bool = False
+    """A lease without an end gets one, so that the worker's acknowledgement is not waited for for ever."""
+    clears_error: bool = False
+    """The error of an earlier attempt is no longer the job's; elsewhere the event's error, if any, becomes it."""
+    finishes: bool = False
+    """Progress becomes 100."""
+    recorded_as: str | None = None
+    """The word of the history, where it is not the name of the target."""
+
+
+NO_EFFECTS: Final = Effects()
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One row of the table; see the module's docstring for how it reads."""
@@ -73,39 +109,50 @@ class Transition:
     sources: tuple[JobState, ...]
     guard: Guard | None
     target: JobState
+    effects: Effects = NO_EFFECTS
 
 
 def _table() -> tuple[Transition, ...]:
-    """Lay the rules out so that they read as the table of the design."""
+    """Lay the rules out so that they read as a table."""
     pending, dispatched, running = JobState.PENDING, JobState.DISPATCHED, JobState.RUNNING
     retrying, cancelling, cancelled = JobState.RETRYING, JobState.CANCELLING, JobState.CANCELLED
+    completed, partly, failed = JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES, JobState.FAILED
+    expired = JobState.EXPIRED
+    waiting = (pending, retrying)
     held = (dispatched, running)
     # A job is `retrying` with an unspent token only when its lease ran out, because `fail` spends the token. A worker
     # that comes back with that token before another claim took the job is therefore simply right: its call counts.
     held_or_lapsed = (dispatched, running, retrying)
+    finished = Effects(clears_error=True, finishes=True)
+    ended = Effects(clears_error=True)
+    stopped = Effects(clears_error=True, stamps_cancel=True)
+    requested = Effects(stamps_cancel=True, grants_grace=True)
+    resting = Effects(spends_token=True, due=Due.AFTER_BACKOFF)
+    returned = Effects(spends_token=True, returns_attempt=True, due=Due.NOW, recorded_as="released")
+    rescued = Effects(due=Due.NOW)
+    none = NO_EFFECTS
     event = JobEvent
-    partly = JobState.COMPLETED_WITH_FAILURES
-    rows: tuple[tuple[JobEvent, tuple[JobState, ...], Guard | None, JobState], ...] = (
-        # event              from                                        guard                  to
-        (event.CLAIM,         (pending, retrying),                        Guard.DUE,             dispatched),
-        (event.REPORT,        held_or_lapsed,                             None,                  running),
-        (event.REPORT,        (cancelling,),                              None,                  cancelling),
-        (event.COMPLETE,      held_or_lapsed,                             Guard.ITEM_FAILED,     partly),
-        (event.COMPLETE,      held_or_lapsed,                             None,                  JobState.COMPLETED),
-        (event.COMPLETE,      (cancelling,),                              None,                  cancelled),
-        (event.FAIL,          held_or_lapsed,                             Guard.MAY_RETRY,       retrying),
-        (event.FAIL,          held_or_lapsed,                             None,                  JobState.FAILED),
-        (event.FAIL,          (cancelling,),                              None,                  cancelled),
-        (event.RELEASE,       held,                                       None,                  pending),
-        (event.RELEASE,       (cancelling,),                              None,                  cancelled),
-        (event.LEASE_RAN_OUT, held,                                       Guard.ATTEMPTS_REMAIN, retrying),
-        (event.LEASE_RAN_OUT, held,                                       None,                  JobState.EXPIRED),
-        (event.LEASE_RAN_OUT, (cancelling,),                              None,                  cancelled),
-        (event.CANCEL,        (pending, retrying),                        None,                  cancelled),
-        (event.CANCEL,        held,                                       None,                  cancelling),
-        (event.CANCEL,        (cancelling,),                              None,                  cancelling),
-        (event.DEADLINE,      (pending, retrying, dispatched, running),   None,                  JobState.EXPIRED),
-        (event.DEADLINE,      (cancelling,),                              None,                  cancelled),
+    rows: tuple[tuple[JobEvent, tuple[JobState, ...], Guard | None, JobState, Effects], ...] = (
+        # event              from             guard                  to          effects
+        (event.CLAIM,         waiting,         Guard.DUE,             dispatched, none),
+        (event.REPORT,        held_or_lapsed,  None,                  running,    none),
+        (event.REPORT,        (cancelling,),   None,                  cancelling, none),
+        (event.COMPLETE,      held_or_lapsed,  Guard.ITEM_FAILED,     partly,     finished),
+        (event.COMPLETE,      held_or_lapsed,  None,                  completed,  finished),
+        (event.COMPLETE,      (cancelling,),   None,                  cancelled,  ended),
+        (event.FAIL,          held_or_lapsed,  Guard.MAY_RETRY,       retrying,   resting),
+        (event.FAIL,          held_or_lapsed,  None,                  failed,     none),
+        (event.FAIL,          (cancelling,),   None,                  cancelled,  ended),
+        (event.RELEASE,       held,            None,                  pending,    returned),
+        (event.RELEASE,       (cancelling,),   None,                  cancelled,  ended),
+        (event.LEASE_RAN_OUT, held,            Guard.ATTEMPTS_REMAIN, retrying,   rescued),
+        (event.LEASE_RAN_OUT, held,            None,                  expired,    none),
+        (event.LEASE_RAN_OUT, (cancelling,),   None,                  cancelled,  ended),
+        (event.CANCEL,        waiting,         None,                  cancelled,  stopped),
+        (event.CANCEL,        held,            None,                  cancelling, requested),
+        (event.CANCEL,        (cancelling,),   None,                  cancelling, none),
+        (event.DEADLINE,      waiting + held,  None,                  expired,    none),
+        (event.DEADLINE,      (cancelling,),   None,                  cancelled,  ended),
     )  # fmt: skip
     return tuple(Transition(*row) for row in rows)
 

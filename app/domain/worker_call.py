@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain.item import ItemUpdate
-from app.domain.job import Idempotency, Job, Json, Lease
+from app.domain.job import Idempotency, Job, JobRef, Json, Lease
 from app.domain.states import JobState
 
 
@@ -24,6 +24,11 @@ class WorkerCall:
     job_id: UUID
     token: UUID
     idempotency: Idempotency | None = None
+
+    @property
+    def job_ref(self) -> JobRef:
+        """The job and its project."""
+        return JobRef(self.project_id, self.job_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

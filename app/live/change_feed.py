@@ -7,7 +7,7 @@ then the sweep finds the change a second later.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from app.db.connection import Statement
 from app.db.engine import Database, asyncpg_dsn, connect_options
-from app.domain.job import Job, JobKey
+from app.db.parameters import Values
+from app.db.statement import Statement
+from app.domain.job import Job, JobRef
 from app.live.claimers import Offer
 from app.live.service import Loop
 
@@ -31,14 +32,21 @@ MAX_PAYLOAD_BYTES = 7_900
 PROBE_SECONDS = 10.0
 PROBE_TIMEOUT_SECONDS = 2.0
 
-NOTIFY = Statement("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+
+@dataclass(frozen=True, slots=True)
+class _Payloads:
+    channel: str
+    payloads: Sequence[str]
+
+
+NOTIFY = Statement("SELECT pg_notify(:channel, payload) FROM unnest(:payloads) AS payload", Values(_Payloads))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A job that changed, and the work it offers if it can be claimed now."""
 
-    key: JobKey
+    key: JobRef
     offer: Offer | None = None
     told: tuple[str, ...] = ()
     """What happened to it, for those who count."""
@@ -50,7 +58,7 @@ class Change:
 class _News:
     """What waits to be announced. Keyed, so that a job that changed ten times is one entry."""
 
-    jobs: dict[JobKey, None] = field(default_factory=dict)
+    jobs: dict[JobRef, None] = field(default_factory=dict)
     offers: list[Offer] = field(default_factory=list)
     keys: bool = False
 
@@ -62,7 +70,7 @@ class _News:
 class Listeners:
     """Whom the feed tells. Each is called on the event loop and must not wait."""
 
-    changed: Callable[[Mapping[JobKey, Job | None]], None]
+    changed: Callable[[Mapping[JobRef, Job | None]], None]
     offered: Callable[[Iterable[Offer]], None]
     keys_changed: Callable[[], None]
     reconnected: Callable[[], None]
@@ -88,7 +96,7 @@ class Announcer(Loop):
 
     def announce(self, changes: Iterable[Change]) -> None:
         """Tell everybody that these jobs changed; to be called after the commit."""
-        jobs: dict[JobKey, Job | None] = {}
+        jobs: dict[JobRef, Job | None] = {}
         offers: list[Offer] = []
         for change in changes:
             jobs[change.key] = change.job
@@ -125,9 +133,7 @@ class Announcer(Loop):
 
     async def _send(self, news: _News) -> None:
         payloads = list(_payloads(self._origin, news))
-        await self._database.read(
-            lambda connection: connection.execute(NOTIFY, {"channel": CHANNEL, "payloads": payloads})
-        )
+        await self._database.read(lambda connection: connection.execute(NOTIFY, _Payloads(CHANNEL, payloads)))
 
 
 def _payloads(origin: str, news: _News) -> Iterator[str]:
@@ -206,7 +212,7 @@ class ChangeFeed(Loop):
         if message.get("from") == self._origin:
             return
         if jobs := message.get("jobs"):
-            self._listeners.changed({(UUID(entry[:32]), UUID(entry[32:])): None for entry in jobs})
+            self._listeners.changed({JobRef(UUID(entry[:32]), UUID(entry[32:])): None for entry in jobs})
         if offer := message.get("offer"):
             project, queue, job_type, count = offer
             self._listeners.offered([Offer(UUID(project), queue, job_type)] * count)

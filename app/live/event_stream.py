@@ -13,7 +13,7 @@ from uuid import UUID
 from app.db import event_feed
 from app.db.engine import Database
 from app.domain.history import JobEventRecord, Position
-from app.domain.job import JobKey
+from app.domain.job import JobRef
 from app.live.service import Loop
 
 SWEEP_SECONDS: Final = 1.0
@@ -72,7 +72,7 @@ class EventStream(Loop):
     def __len__(self) -> int:
         return sum(map(len, self._followers.values()))
 
-    def changed(self, keys: Iterable[JobKey]) -> None:
+    def changed(self, keys: Iterable[JobRef]) -> None:
         """Look at once: jobs of these projects changed."""
         if self._followers and any(project_id in self._followers for project_id, _ in keys):
             self._woken.set()

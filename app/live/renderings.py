@@ -14,7 +14,7 @@ from typing import Final
 
 from app.db import jobs
 from app.db.engine import Database
-from app.domain.job import Job, JobKey, Known
+from app.domain.job import Job, JobRef, Known
 from app.live.read_batcher import ReadBatcher
 from app.live.service import Loop
 
@@ -38,7 +38,7 @@ class Rendering:
 
     __slots__ = ("body", "good_until", "known", "looks", "terminal")
 
-    def __init__(self, key: JobKey, version: int, body: bytes, *, terminal: bool) -> None:
+    def __init__(self, key: JobRef, version: int, body: bytes, *, terminal: bool) -> None:
         self.known = Known(key, version)
         self.body = body
         self.terminal = terminal
@@ -58,7 +58,7 @@ class Renderings:
 
     def __init__(
         self,
-        jobs: ReadBatcher[JobKey, Job],
+        jobs: ReadBatcher[JobRef, Job],
         changes: ReadBatcher[Known, int | None],
         render: Callable[[Job], bytes],
         *,
@@ -68,12 +68,12 @@ class Renderings:
         self._changes = changes
         self._render = render
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[JobKey, Rendering] = OrderedDict()
+        self._kept: OrderedDict[JobRef, Rendering] = OrderedDict()
         self._bytes = 0
         self._doubts = 0
         """How often there was news: what was asked for before the last may be older than that."""
 
-    async def get(self, key: JobKey) -> Rendering | None:
+    async def get(self, key: JobRef) -> Rendering | None:
         """Give a job's body as it is now; None if there is no such job."""
         entry = self._kept.get(key)
         asked_at = asyncio.get_running_loop().time()
@@ -88,7 +88,7 @@ class Renderings:
         job = (await self._jobs.get_many((key,))).get(key)
         return None if job is None else self.of(job, asked_at if doubts == self._doubts else 0.0)
 
-    async def version(self, key: JobKey) -> int | None:
+    async def version(self, key: JobRef) -> int | None:
         """Say which version a job has now, without reading more of it; None if there is no such job."""
         entry = self._kept.get(key)
         asked_at = asyncio.get_running_loop().time()
@@ -103,10 +103,10 @@ class Renderings:
             self._unchanged(entry, changed, asked_at)
         return known.version
 
-    async def get_many(self, keys: Collection[JobKey]) -> dict[JobKey, Rendering]:
+    async def get_many(self, keys: Collection[JobRef]) -> dict[JobRef, Rendering]:
         """Give the bodies of jobs as they are now; unknown jobs are left out."""
         asked_at = asyncio.get_running_loop().time()
-        found: dict[JobKey, Rendering] = {}
+        found: dict[JobRef, Rendering] = {}
         doubted: list[Rendering] = []
         for key in keys:
             entry = self._kept.get(key)
@@ -131,7 +131,7 @@ class Renderings:
         """Give the body of a job that was just read; rendered only if nobody did. Of one that has ended nobody looks
         again for a second from `asked_at` on, when it was asked for; 0 where there was news since.
         """
-        key = (job.project_id, job.id)
+        key = job.ref
         entry = self._kept.get(key)
         if entry is None or entry.version != job.version:
             new = Rendering(key, job.version, self._render(job), terminal=job.terminal)
@@ -144,7 +144,7 @@ class Renderings:
             entry.good_until = asked_at + GOOD_SECONDS
         return entry
 
-    def doubt(self, keys: Iterable[JobKey]) -> None:
+    def doubt(self, keys: Iterable[JobRef]) -> None:
         """Forget the bodies of jobs that have changed."""
         self._doubts += 1
         for key in keys:
@@ -175,7 +175,7 @@ class Renderings:
             entry.good_until = asked_at + GOOD_SECONDS
         return True
 
-    def _keep(self, key: JobKey, entry: Rendering) -> None:
+    def _keep(self, key: JobRef, entry: Rendering) -> None:
         self._drop(key)
         if len(entry.body) > MAX_BODY_BYTES:
             return
@@ -185,7 +185,7 @@ class Renderings:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= len(oldest.body) + _ENTRY_BYTES
 
-    def _drop(self, key: JobKey) -> None:
+    def _drop(self, key: JobRef) -> None:
         entry = self._kept.pop(key, None)
         if entry is not None:
             self._bytes -= len(entry.body) + _ENTRY_BYTES

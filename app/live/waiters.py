@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from app.domain.errors import TooManyWaitsError
-from app.domain.job import NO_VERSION, Job, JobKey, Known
+from app.domain.job import NO_VERSION, Job, JobRef, Known
 
 MAX_OPEN: Final = 20_000
 WOKEN_AT_ONCE: Final = 200
@@ -28,7 +28,7 @@ class Watch:
 
     __slots__ = ("_changed", "_news", "_registry", "_stale", "_woken", "cause", "seen")
 
-    def __init__(self, registry: "Waiters", keys: Collection[JobKey]) -> None:
+    def __init__(self, registry: "Waiters", keys: Collection[JobRef]) -> None:
         self._registry = registry
         self._woken = False
         self._stale = False
@@ -36,7 +36,7 @@ class Watch:
         self._changed: asyncio.Future[None] | None = None
         self.cause: Cause | None = None
         """What woke it last."""
-        self.seen: dict[JobKey, int] = dict.fromkeys(keys, 0)
+        self.seen: dict[JobRef, int] = dict.fromkeys(keys, 0)
         """The version of each job that the caller has last read; the sweep wakes it when the database has another."""
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class Watch:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._registry.remove(self)
 
-    def drop(self, key: JobKey) -> None:
+    def drop(self, key: JobRef) -> None:
         """Stop watching one job, because it has ended and cannot change."""
         if key in self.seen:
             self._registry.forget(self, key)
@@ -101,7 +101,7 @@ class _Watched:
 
     __slots__ = ("is_waking", "known", "watches")
 
-    def __init__(self, key: JobKey) -> None:
+    def __init__(self, key: JobRef) -> None:
         self.known = Known(key)
         self.watches: set[Watch] = set()
         self.is_waking = False
@@ -113,14 +113,14 @@ class Waiters:
 
     def __init__(self, *, max_open: int = MAX_OPEN) -> None:
         self._max_open = max_open
-        self._by_job: dict[JobKey, _Watched] = {}
+        self._by_job: dict[JobRef, _Watched] = {}
         self._watches: set[Watch] = set()
         self.draining = False
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def watch(self, keys: Collection[JobKey]) -> Watch:
+    def watch(self, keys: Collection[JobRef]) -> Watch:
         """Make a watch over some jobs; it is registered while it is entered. Raises TooManyWaitsError."""
         if len(self._watches) >= self._max_open:
             raise TooManyWaitsError(f"This process holds {self._max_open} waits open, which is the most it may.")
@@ -141,7 +141,7 @@ class Waiters:
         for key in watch.seen:
             self.forget(watch, key)
 
-    def forget(self, watch: Watch, key: JobKey) -> None:
+    def forget(self, watch: Watch, key: JobRef) -> None:
         """Forget one job of a watch."""
         watched = self._by_job.get(key)
         if watched is not None:
@@ -149,11 +149,11 @@ class Waiters:
             if not watched.watches:
                 del self._by_job[key]
 
-    def watched(self) -> list[JobKey]:
+    def watched(self) -> list[JobRef]:
         """List the jobs that anybody waits for."""
         return list(self._by_job)
 
-    def wake(self, changes: Mapping[JobKey, Job | None]) -> None:
+    def wake(self, changes: Mapping[JobRef, Job | None]) -> None:
         """Wake whoever waits for these jobs; a job that is known as it is now spares them reading it."""
         cause = Cause("notify", monotonic())
         for key, job in changes.items():
@@ -181,7 +181,7 @@ class Waiters:
             known.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
             yield known
 
-    def wake_outdated(self, versions: Mapping[JobKey, int | None]) -> int:
+    def wake_outdated(self, versions: Mapping[JobRef, int | None]) -> int:
         """Wake the watches that have not seen these versions, None for a job that is gone; the number of them says what
         the feed had missed.
         """

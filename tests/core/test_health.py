@@ -1,13 +1,14 @@
 """Readiness says which check fails."""
 
 from app.core.health import Health
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection
 from app.db.engine import Database, make_engine
+from tests import sql
 
 
 async def run(database: Database, statement: str) -> None:
     async def work(connection: Connection) -> None:
-        await connection.execute(Statement(statement))
+        await sql.execute(connection, statement)
 
     await database.write(work)
 

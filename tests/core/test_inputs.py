@@ -8,13 +8,13 @@ import pytest
 
 from app.core.inputs import CHUNK_BYTES, Inputs
 from app.core.retention import Retention
-from app.db.connection import Statement
 from app.domain.errors import ForbiddenError, InputGoneError, TooLargeError, UnavailableError
 from app.domain.ids import new_id
 from app.domain.input import StoredInput
 from app.domain.job import NewJob
 from app.runtime import Runtime
 from app.web.deps import Services
+from tests import sql
 from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
 from tests.core.test_retention import count, finish
 
@@ -69,8 +69,8 @@ async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: S
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=used))).job
     await core.inputs.receive(PROJECT, pieces(CHUNK_BYTES, 9), content_type="a/b")
     async with runtime.database.transaction() as connection:
-        await connection.execute(
-            Statement("UPDATE input_chunks SET created_at = now() - CAST(:age AS interval)"), {"age": timedelta(days=1)}
+        await sql.execute(
+            connection, "UPDATE input_chunks SET created_at = now() - CAST(:age AS interval)", age=timedelta(days=1)
         )
     await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
     await finish(Retention(runtime.database, lambda _: None))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -10,8 +11,8 @@ import pytest_asyncio
 from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import Keys
-from app.db.connection import Statement
 from app.db.keys import REVOKE, SELECT_BY_DIGEST
+from app.db.statement import Statement
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
 from app.domain.principal import Principal, Scope
 from app.runtime import Runtime
@@ -120,7 +121,7 @@ async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin
     keys: Keys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
-    looked: list[Statement] = []
+    looked: list[Statement[Any, Any]] = []
     runtime.database.on_statement = looked.append
     found = await asyncio.gather(*(keys.authenticate(key, "a") for _ in range(64)))
     assert len({one.key_id for one in found}) == 1

@@ -7,8 +7,8 @@ import pytest
 
 from app.core import retention
 from app.core.retention import Retention
-from app.db.connection import Statement
 from app.db.engine import Database
+from app.db.statement import Statement
 from app.domain.errors import NotFoundError
 from app.domain.ids import new_id
 from app.domain.item import NewItem
@@ -16,12 +16,13 @@ from app.domain.job import Idempotency, NewJob
 from app.domain.job_filter import JobFilter
 from app.runtime import Runtime
 from app.web.deps import Services
+from tests import sql
 from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # noqa: F401 - fixtures
 
 
 async def count(database: Database, table: str) -> int:
     async def work(connection: Any) -> int:
-        return int(await connection.fetchval(Statement(f"SELECT count(*) FROM {table}")))
+        return int(await sql.fetch_value(connection, f"SELECT count(*) FROM {table}"))
 
     return await database.read(work)
 
@@ -61,10 +62,11 @@ async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
     old, young = await completed(core, queue="q"), await completed(core, queue="q")
     other, live = await completed(core, queue="kept-for-ever"), await create(core, queue="q")
     async with runtime.database.transaction() as connection:
-        await connection.execute(Statement("UPDATE queues SET retention_seconds = 600 WHERE name = 'q'"))
-        await connection.execute(
-            Statement("UPDATE jobs SET completed_at = now() - interval '1 hour' WHERE id = ANY (:ids)"),
-            {"ids": [old.id, other.id]},
+        await sql.execute(connection, "UPDATE queues SET retention_seconds = 600 WHERE name = 'q'")
+        await sql.execute(
+            connection,
+            "UPDATE jobs SET completed_at = now() - interval '1 hour' WHERE id = ANY (:ids)",
+            ids=[old.id, other.id],
         )
     await finish(Retention(runtime.database, lambda _: None))
     left = {job.id for job in (await core.lists.page(PROJECT, JobFilter())).jobs}
@@ -75,8 +77,8 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
     for key in ("old", "new"):
         await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", key, b"x"))
     async with runtime.database.transaction() as connection:
-        await connection.execute(
-            Statement("UPDATE idempotency_records SET created_at = now() - interval '25 hours' WHERE key = 'old'")
+        await sql.execute(
+            connection, "UPDATE idempotency_records SET created_at = now() - interval '25 hours' WHERE key = 'old'"
         )
     await finish(Retention(runtime.database, lambda _: None))
     assert await count(runtime.database, "idempotency_records") == 1
@@ -85,7 +87,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
 async def test_nothing_to_remove_is_one_question(runtime: Runtime) -> None:  # noqa: F811
     steps = Retention(runtime.database, lambda _: None)
     assert not await steps.step(), "the first also looks for uploads that nobody has"
-    asked: list[Statement] = []
+    asked: list[Statement[Any, Any]] = []
     runtime.database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1

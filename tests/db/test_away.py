@@ -3,11 +3,11 @@
 import asyncpg
 import pytest
 
-from app.db.connection import Statement
 from app.db.engine import Database
 from app.domain.errors import UnavailableError
+from tests import sql
 
-ONE = Statement("SELECT 1")
+ONE = "SELECT 1"
 
 
 async def test_a_database_that_was_closed_to_us_is_unavailable(
@@ -15,13 +15,13 @@ async def test_a_database_that_was_closed_to_us_is_unavailable(
 ) -> None:
     name = database_url.partition("@/")[2].partition("?")[0]
     async with database.connection() as one, database.connection() as two:
-        assert await one.fetchval(ONE) == await two.fetchval(ONE) == 1
+        assert await sql.fetch_value(one, ONE) == await sql.fetch_value(two, ONE) == 1
     await admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
     await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
     for _ in range(3):
         with pytest.raises(UnavailableError):
-            await database.read(lambda connection: connection.fetchval(ONE))
+            await database.read(lambda connection: sql.fetch_value(connection, ONE))
         with pytest.raises(UnavailableError):
-            await database.write(lambda connection: connection.fetchval(ONE))
+            await database.write(lambda connection: sql.fetch_value(connection, ONE))
     await admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
-    assert await database.read(lambda connection: connection.fetchval(ONE)) == 1
+    assert await database.read(lambda connection: sql.fetch_value(connection, ONE)) == 1

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db import claims, tables, transitions
-from app.db.claims import Place, Taken
-from app.db.connection import Connection, Statement
+from app.db.claims import Claimed, Slot
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter
 from app.domain.states import JobState
-from tests import factories
+from tests import factories, sql
 from tests.factories import HOUR
 
 
@@ -23,15 +23,15 @@ async def project_id(connection: Connection) -> UUID:
 
 async def claim(
     connection: Connection, project_id: UUID, count: int = 100, *, lease: int | None = 30, **wanted: Any
-) -> list[Taken]:
-    places = [Place(uuid4(), "w", lease) for _ in range(count)]
+) -> list[Claimed]:
+    places = [Slot(uuid4(), "w", lease) for _ in range(count)]
     fitting = ClaimFilter(project_id=project_id, **wanted)
     taken = await claims.claim(connection, fitting, places)
     assert [one.token for one in taken] == [place.token for place in places[: len(taken)]]
     return taken
 
 
-def ids(taken: Sequence[Taken]) -> list[UUID]:
+def ids(taken: Sequence[Claimed]) -> list[UUID]:
     return [one.moved.job_id for one in taken]
 
 
@@ -181,7 +181,7 @@ async def test_a_claim_passes_a_job_whose_lock_is_held(database: Database) -> No
             await transitions.lock_in_order(holder, [locked.key])
 
             # A claim that waited for the lock would fail with this, and take the best job first.
-            await claimer.execute(Statement("SET lock_timeout = '1s'"))
+            await sql.execute(claimer, "SET lock_timeout = '1s'")
             assert ids(await claim(claimer, project_id, 2)) == [free.id]
             assert ids(await claim(claimer, project_id, job_ids=(locked.id,))) == []
 

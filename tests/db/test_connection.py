@@ -1,47 +1,41 @@
 """Statements as the driver gets them, and units of work whose connection is lost or whose plan is outdated."""
 
 import contextlib
+from dataclasses import dataclass
 
 import asyncpg
 import pytest
 
-from app.db.connection import Connection, Row, Statement
+from app.db.connection import Connection
 from app.db.engine import WRITE_TRIES, Database, asyncpg_dsn, make_engine
+from app.db.parameters import Int4, Values
+from app.db.projection import Value
+from app.db.statement import Statement
+from tests import sql
 
-OWN_PID = Statement("SELECT pg_backend_pid()")
-
-
-def test_names_become_numbers_and_casts_stay() -> None:
-    statement = Statement("SELECT :b::text, :a, ':' || :b, now()::date")
-    assert statement.sql == "SELECT $1::text, $2, ':' || $1, now()::date"
-    assert statement.arguments({"a": 1, "b": 2, "c": 3}) == [2, 1]
-    with pytest.raises(KeyError):
-        statement.arguments({"a": 1})
+OWN_PID = Statement("SELECT :returned", returns=Value(int, "pg_backend_pid()"))
 
 
-async def test_rows_have_their_columns_as_attributes(connection: Connection) -> None:
-    row = await connection.fetchone(Statement("SELECT 1 AS one, 'x' AS two"))
-    assert (row.one, row.two, tuple(row)) == (1, "x", (1, "x"))
-    with pytest.raises(AttributeError):
-        _ = row.three
+@dataclass
+class Some:
+    count: Int4
 
 
 async def test_one_row_is_one_row(connection: Connection) -> None:
-    some = Statement("SELECT n FROM generate_series(1, CAST(:count AS integer)) AS n")
-    assert await connection.fetchrow(some, {"count": 0}) is None
-    assert await connection.fetchval(some, {"count": 0}) is None
-    assert await connection.fetchval(some, {"count": 1}) == 1
+    some = Statement("SELECT :returned FROM generate_series(1, :count) AS n", Values(Some), Value(int, "n"))
+    assert await connection.fetchrow(some, Some(0)) is None
+    assert await connection.fetchrow(some, Some(1)) == 1
     with pytest.raises(LookupError):
-        await connection.fetchone(some, {"count": 0})
+        await connection.fetchone(some, Some(0))
     with pytest.raises(LookupError):
-        await connection.fetchrow(some, {"count": 2})
+        await connection.fetchrow(some, Some(2))
 
 
 async def test_changes_are_counted_in_rows(connection: Connection) -> None:
-    assert await connection.execute(Statement("CREATE TEMPORARY TABLE numbers (n integer)")) == 0
-    add = Statement("INSERT INTO numbers SELECT generate_series(1, CAST(:count AS integer))")
-    assert await connection.execute(add, {"count": 3}) == 3
-    assert await connection.execute(Statement("DELETE FROM numbers WHERE n > 1")) == 2
+    assert await connection.execute(Statement("CREATE TEMPORARY TABLE numbers (n integer)"), None) == 0
+    add = Statement("INSERT INTO numbers SELECT generate_series(1, :count)", Values(Some))
+    assert await connection.execute(add, Some(3)) == 3
+    assert await connection.execute(Statement("DELETE FROM numbers WHERE n > 1"), None) == 2
 
 
 async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
@@ -50,7 +44,7 @@ async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
     """More than there are tries: the next try must not meet the next dead one."""
 
     async def pid(connection: Connection) -> int:
-        return int(await connection.fetchval(OWN_PID))
+        return await connection.fetchone(OWN_PID, None)
 
     async with contextlib.AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(database.connection()) for _ in range(WRITE_TRIES + 2)]
@@ -66,36 +60,34 @@ async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
 async def test_a_migration_while_serving_costs_no_error(database_url: str, prepared: bool) -> None:
     """A prepared statement is made for the table as it was; the unit that finds out is repeated."""
     serving = Database(make_engine(database_url, pool_size=1, prepared=prepared))
-    whole = Statement("SELECT * FROM numbers WHERE n = :n")
 
-    async def read(connection: Connection) -> Row:
-        return await connection.fetchone(whole, {"n": 1})
+    async def read(connection: Connection) -> tuple[object, ...]:
+        return await sql.fetch_one(connection, "SELECT * FROM numbers WHERE n = :n", n=1)
 
     async with serving.transaction() as connection:
-        await connection.execute(Statement("CREATE TABLE numbers (n integer)"))
-        await connection.execute(Statement("INSERT INTO numbers VALUES (1)"))
-    assert tuple(await serving.write(read)) == (1,)
+        await sql.execute(connection, "CREATE TABLE numbers (n integer)")
+        await sql.execute(connection, "INSERT INTO numbers VALUES (1)")
+    assert await serving.write(read) == (1,)
     migrating = await asyncpg.connect(asyncpg_dsn(database_url))
     await migrating.execute("ALTER TABLE numbers ADD COLUMN text text DEFAULT 'new'")
-    assert tuple(await serving.write(read)) == (1, "new")
+    assert await serving.write(read) == (1, "new")
     await migrating.execute("ALTER TABLE numbers ALTER COLUMN text TYPE varchar(9)")
-    assert tuple(await serving.read(read)) == (1, "new")
+    assert await serving.read(read) == (1, "new")
     await migrating.close()
     await serving.close()
 
 
 async def test_a_transaction_is_undone_as_a_whole(database: Database) -> None:
     async with database.transaction() as connection:
-        await connection.execute(Statement("CREATE TABLE numbers (n integer)"))
+        await sql.execute(connection, "CREATE TABLE numbers (n integer)")
 
     async def work(connection: Connection) -> None:
-        await connection.execute(Statement("INSERT INTO numbers VALUES (1)"))
+        await sql.execute(connection, "INSERT INTO numbers VALUES (1)")
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         await database.write(work)
-    count = Statement("SELECT count(*) FROM numbers")
-    assert await database.read(lambda connection: connection.fetchval(count)) == 0
+    assert await database.read(lambda connection: sql.fetch_value(connection, "SELECT count(*) FROM numbers")) == 0
 
 
 async def test_every_statement_is_counted(database_url: str) -> None:
@@ -105,8 +97,8 @@ async def test_every_statement_is_counted(database_url: str) -> None:
     )
 
     async def work(connection: Connection) -> None:
-        await connection.fetch(Statement("SELECT 1"))
-        await connection.execute(Statement("SELECT 2"))
+        await connection.fetch(Statement("SELECT 1"), None)
+        await connection.execute(Statement("SELECT 2"), None)
 
     await counting.write(work)
     await counting.close()

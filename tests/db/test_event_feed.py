@@ -47,7 +47,7 @@ async def test_events_of_a_deleted_job_are_passed_over(database: Database) -> No
         for job in (gone, kept, gone):
             await tell(connection, job, 1)
     async with database.transaction() as connection:
-        assert await deletions.delete(connection, [(project_id, gone.id)])
+        assert await deletions.delete(connection, [gone.key])
     found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: Position(0, 0)}, 100))
     assert {event.job_id for event in found} == {kept.id}
     assert extents[project_id].rows >= 3

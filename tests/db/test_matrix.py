@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import claims, reports, tables, transitions
-from app.db.claims import Place
+from app.db.claims import Slot
 from app.db.connection import Connection
+from app.db.reports import HeldToken
 from app.db.transitions import Move, Moved
 from app.domain.job import ClaimFilter
 from app.domain.states import LEASED, LIVE, TERMINAL, Guard, JobEvent, JobState, next_state, rows_for
-from app.domain.worker_call import Report
 from tests import factories
 from tests.factories import HOUR, Made
 
@@ -88,7 +88,7 @@ def move_of(made: Made, case: Case) -> Move:
 async def do(connection: Connection, event: JobEvent, asked: list[tuple[Case, Made]]) -> dict[UUID, Moved]:
     if event is JobEvent.CLAIM:
         wanted = ClaimFilter(project_id=asked[0][1].project_id)
-        places = [Place(uuid4(), "w", 30) for _ in range(2 * len(asked))]
+        places = [Slot(uuid4(), "w", 30) for _ in range(2 * len(asked))]
         taken = await claims.claim(connection, wanted, places)
         return {one.moved.job_id: one.moved for one in taken}
     await transitions.lock_in_order(connection, [made.key for _, made in asked])
@@ -150,7 +150,7 @@ async def test_a_report_is_admitted_where_the_table_says(connection: Connection)
 
     admitted = await reports.admit(
         connection,
-        [Report(project_id=project_id, job_id=made.id, token=made.held_by) for _, made in asked],
+        [HeldToken(project_id, made.id, made.held_by) for _, made in asked],
     )
 
     for case, made in asked:

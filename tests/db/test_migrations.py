@@ -10,12 +10,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from app.db import migrate
-from app.db.connection import Statement
 from app.db.engine import Database, make_engine
 from app.db.tables import Xid8, metadata
 from app.domain.states import JobState
 from app.paths import migrations_dir
-from tests import factories
+from tests import factories, sql
 
 CreateDatabase = Callable[..., Awaitable[str]]
 
@@ -93,7 +92,7 @@ async def test_upgrade_and_downgrade_with_data_in_place(create_database: CreateD
             await factories.job(connection, project_id, state=state, items=2)
     await asyncio.to_thread(migrate.upgrade, url)
     async with database.connection() as connection:
-        count = await connection.fetchval(Statement("SELECT count(*) FROM jobs"))
+        count = await sql.fetch_value(connection, "SELECT count(*) FROM jobs")
     assert count == len(JobState)
     await database.close()
 

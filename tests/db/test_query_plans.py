@@ -10,9 +10,23 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from app.db import claims, deletions, event_feed, items, job_lists, jobs, keys, queues, reports, sweeps, transitions
-from app.db.connection import Statement
+from app.db import (
+    claims,
+    deletions,
+    depths,
+    event_feed,
+    item_pages,
+    items,
+    job_lists,
+    jobs,
+    keys,
+    limits,
+    reports,
+    sweeps,
+    transitions,
+)
 from app.db.engine import asyncpg_dsn
+from app.db.statement import Statement
 from app.domain.states import JobEvent
 
 ROWS = 20_000
@@ -45,13 +59,13 @@ FILL = f"""
     ANALYZE;
 """
 
-STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
+STATEMENTS: dict[str, tuple[Statement[Any, Any], set[str]]] = {
     "list all": (job_lists.listing("all"), {"jobs_pkey"}),
     "list by state": (job_lists.listing("state"), {"jobs_state_id"}),
     "list by label": (job_lists.listing("label"), {"job_labels_value"}),
     "list reruns": (job_lists.listing("original"), {"jobs_original"}),
-    "depths": (queues.DEPTHS, {"jobs_live"}),
-    "held": (queues.COUNT_HELD, set()),
+    "depths": (depths.DEPTHS, {"jobs_live"}),
+    "held": (limits.COUNT_HELD, set()),
     "feed": (event_feed.FEED, {"events_feed", "jobs_pkey"}),
     "events of a job": (event_feed.OF_JOB, {"events_pkey", "jobs_pkey"}),
     "aged": (deletions.AGED, {"jobs_ended"}),
@@ -67,13 +81,13 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "admit": (reports.ADMIT, {"jobs_pkey", "runs_pkey"}),
     "record": (reports.RECORD, {"jobs_pkey", "runs_pkey"}),
     "apply items": (items.APPLY, {"items_key"}),
-    "page of items": (items.PAGE, {"jobs_pkey", "items_pkey"}),
-    "items by offset": (items.OFFSET_PAGE, {"jobs_pkey", "items_pkey"}),
-    "number of items": (items.COUNT, {"items_pkey"}),
-    "items by key": (items.BY_KEY, {"jobs_pkey", "items_key"}),
+    "page of items": (item_pages.PAGE, {"jobs_pkey", "items_pkey"}),
+    "items by offset": (item_pages.OFFSET_PAGE, {"jobs_pkey", "items_pkey"}),
+    "number of items": (item_pages.COUNT, {"items_pkey"}),
+    "items by key": (item_pages.BY_KEY, {"jobs_pkey", "items_key"}),
     "key": (keys.SELECT_BY_DIGEST, {"keys_digest"}),
     **{
-        event.value: (transitions._statement(event), {"jobs_pkey", "runs_pkey"})
+        event.value: (transitions.MOVES[event], {"jobs_pkey", "runs_pkey"})
         for event in JobEvent
         if event is not JobEvent.CLAIM
     },
@@ -97,7 +111,7 @@ def _scans(node: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield from _scans(child)
 
 
-async def _plan(connection: asyncpg.Connection, statement: Statement) -> dict[str, Any]:
+async def _plan(connection: asyncpg.Connection, statement: Statement[Any, Any]) -> dict[str, Any]:
     sql = statement.sql
     name = f"plan_{uuid4().hex}"
     await connection.execute("SET plan_cache_mode = force_generic_plan")

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db import jobs, sweeps, tables, transitions
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection
 from app.db.transitions import Move, Moved
 from app.domain.job import CANCEL_GRACE_SECONDS
 from app.domain.states import LIVE, TERMINAL, JobEvent, JobState
-from tests import factories
+from tests import factories, sql
 from tests.factories import HOUR, Made
 
 FENCED = (JobEvent.REPORT, JobEvent.COMPLETE, JobEvent.FAIL, JobEvent.RELEASE)
@@ -25,10 +25,8 @@ async def move(connection: Connection, event: JobEvent, made: Made, **said: Any)
 
 
 async def left_of_lease(connection: Connection, made: Made) -> float | None:
-    statement = Statement(
-        "SELECT extract(epoch FROM lease_ends_at - statement_timestamp()) FROM runs WHERE job_id = :id"
-    )
-    left = await connection.fetchval(statement, {"id": made.id})
+    statement = "SELECT extract(epoch FROM lease_ends_at - statement_timestamp()) FROM runs WHERE job_id = :id"
+    left = await sql.fetch_value(connection, statement, id=made.id)
     return None if left is None else float(left)
 
 
@@ -283,7 +281,7 @@ async def test_completing_gives_all_of_the_progress_and_forgets_error_and_checkp
 
     row = await factories.row(connection, made)
     assert (row.state, row.progress, row.error_code, row.final_call) == ("completed", 100, None, b"call")
-    left = await connection.fetchval(Statement("SELECT count(*) FROM checkpoints WHERE job_id = :id"), {"id": made.id})
+    left = await sql.fetch_value(connection, "SELECT count(*) FROM checkpoints WHERE job_id = :id", id=made.id)
     assert left == 0
 
 

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from app.db.connection import Statement
 from app.domain.errors import UnavailableError
 from app.domain.job import Job
 from app.domain.worker_call import Report, Reported
 from app.live import group_writer
 from app.runtime import Runtime
 from app.web.deps import Services
+from tests import sql
 from tests.core.test_jobs import PROJECT, claim, core, create, held, runtime  # noqa: F401 - fixtures
 
-LOCK = Statement("SELECT FROM jobs WHERE id = :id FOR UPDATE")
+LOCK = "SELECT FROM jobs WHERE id = :id FOR UPDATE"
 
 
 async def test_report_on_a_locked_job_waits_and_the_others_do_not(
@@ -24,7 +24,7 @@ async def test_report_on_a_locked_job_waits_and_the_others_do_not(
         await create(core)
     busy, *free = [await claim(core) for _ in range(3)]
     async with runtime.database.transaction() as holder:
-        await holder.execute(LOCK, {"id": busy.job.id})
+        await sql.execute(holder, LOCK, id=busy.job.id)
         late = [asyncio.create_task(core.leases.submit(Report(**held(busy), progress=n))) for n in (10, 20)]
         answers = await asyncio.gather(*(core.leases.submit(Report(**held(one), progress=50)) for one in free))
         assert all(isinstance(answer, Reported) for answer in answers)
@@ -44,7 +44,7 @@ async def test_job_that_stays_locked_is_given_up(
     await create(core)
     busy = await claim(core)
     async with runtime.database.transaction() as holder:
-        await holder.execute(LOCK, {"id": busy.job.id})
+        await sql.execute(holder, LOCK, id=busy.job.id)
         with pytest.raises(UnavailableError):
             await core.leases.submit(Report(**held(busy), progress=10))
     assert isinstance(await core.leases.submit(Report(**held(busy), progress=10)), Reported)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.db.connection import Connection, Statement
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import new_id
+from app.domain.job import JobRef
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, GroupWriter
+from tests import sql
 
 
 class Rows:
@@ -24,12 +26,11 @@ class Rows:
 
     async def apply(self, connection: Connection, numbers: Sequence[int]) -> Applied[int]:
         self.batches.append(list(numbers))
-        await connection.execute(
-            Statement("INSERT INTO numbers SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n"),
-            {"numbers": numbers},
+        await sql.execute(
+            connection, "INSERT INTO numbers SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n", numbers=numbers
         )
         outcomes: list[int | JobtrackError] = [NotFoundError("odd") if number % 2 else number for number in numbers]
-        return Applied(outcomes, [Change((new_id(), new_id())) for _ in numbers])
+        return Applied(outcomes, [Change(JobRef(new_id(), new_id())) for _ in numbers])
 
     def announce(self, changes: Iterable[Change]) -> None:
         self.announced.extend(changes)
@@ -38,7 +39,7 @@ class Rows:
 @pytest.fixture
 async def rows(database: Database) -> Rows:
     async def make(connection: Connection) -> None:
-        await connection.execute(Statement("CREATE TABLE numbers (n integer CHECK (n >= 0))"))
+        await sql.execute(connection, "CREATE TABLE numbers (n integer CHECK (n >= 0))")
 
     await database.write(make)
     return Rows()
@@ -46,7 +47,7 @@ async def rows(database: Database) -> Rows:
 
 async def stored(database: Database) -> list[int]:
     async def read(connection: Connection) -> Any:
-        return [row.n for row in await connection.fetch(Statement("SELECT n FROM numbers ORDER BY n"))]
+        return [row.n for row in await sql.fetch(connection, "SELECT n FROM numbers ORDER BY n")]
 
     return list(await database.read(read))
 

@@ -15,7 +15,7 @@ from tests.dialects.samples import sample
 
 LIVE = sample(JobState.RUNNING)
 ENDED = sample(JobState.COMPLETED)
-KEY = (LIVE.project_id, LIVE.id)
+KEY = LIVE.ref
 
 
 class Reads:

@@ -6,13 +6,13 @@ import pytest
 
 from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
-from app.domain.job import NO_VERSION, ClaimFilter
+from app.domain.job import NO_VERSION, ClaimFilter, JobRef
 from app.domain.states import JobState
 from app.live.claimers import Claimers, Offer
 from app.live.waiters import WOKEN_AT_ONCE, Waiters
 from tests.dialects.samples import sample
 
-A, B = (new_id(), new_id()), (new_id(), new_id())
+A, B = JobRef(new_id(), new_id()), JobRef(new_id(), new_id())
 
 
 async def test_a_change_between_registering_and_waiting_is_not_lost() -> None:

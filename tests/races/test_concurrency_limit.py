@@ -3,17 +3,17 @@
 import asyncio
 from typing import Any
 
-from app.db import queues
-from app.db.connection import Statement
+from app.db import limits
 from app.domain.ids import new_id
 from app.domain.job import ClaimedJob, ClaimFilter, NewJob
 from app.domain.queue import QueueRules
 from app.domain.worker_call import Complete
 from app.runtime import Runtime
+from tests import sql
 
 PROJECT = new_id()
 LIMIT, JOBS = 3, 60
-HELD = Statement("SELECT count(*) FROM jobs WHERE state IN ('dispatched', 'running', 'cancelling')")
+HELD = "SELECT count(*) FROM jobs WHERE state IN ('dispatched', 'running', 'cancelling')"
 
 
 async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> None:
@@ -28,7 +28,7 @@ async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> N
 
     async def held() -> int:
         async with runtimes[0].database.transaction() as connection:
-            return int(await connection.fetchval(HELD))
+            return int(await sql.fetch_value(connection, HELD))
 
     async def worker(runtime: Runtime) -> None:
         nonlocal most
@@ -58,20 +58,18 @@ async def test_claim_waits_for_the_claim_before_it_and_counts_what_that_took(dat
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t", queue="q") for _ in range(2)])
     wanted = ClaimFilter(project_id=PROJECT)
     async with runtime.database.transaction() as first:
-        assert await queues.lock_limited(first, wanted) == {"q": 1}
+        assert await limits.lock_limited(first, wanted) == {"q": 1}
 
         async def claim() -> list[ClaimedJob]:
             return await core.leases.claim(wanted, worker="w", max_jobs=1, lease_seconds=30, wait_seconds=0)
 
         second = asyncio.create_task(claim())
         async with asyncio.timeout(10), runtime.database.connection() as watching:
-            blocked = Statement("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            while not await watching.fetchval(blocked):
+            blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not await sql.fetch_value(watching, blocked):
                 await asyncio.sleep(0)
-        await first.execute(
-            Statement(
-                "UPDATE jobs SET state = 'running', attempt = 1 WHERE id = (SELECT min(id::text)::uuid FROM jobs)"
-            )
+        await sql.execute(
+            first, "UPDATE jobs SET state = 'running', attempt = 1 WHERE id = (SELECT min(id::text)::uuid FROM jobs)"
         )
     assert await second == []
     await runtime.stop()

@@ -10,14 +10,14 @@ import pytest_asyncio
 
 from app.core.history import Begun, Reset
 from app.db import events
-from app.db.connection import Statement
 from app.db.events import NewEvent
 from app.domain.history import JobEventRecord, Position
 from app.domain.ids import new_id
-from app.domain.job import NewJob
+from app.domain.job import JobRef, NewJob
 from app.domain.states import JobState
 from app.live.event_stream import EventStream
 from app.runtime import Runtime
+from tests import sql
 from tests.conftest import StartService
 
 PROJECT = new_id()
@@ -46,9 +46,9 @@ async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtim
                 )
                 await events.insert(connection, [told])
                 # Some hold their transaction open while later ones commit.
-                await connection.execute(Statement("SELECT pg_sleep(:s)"), {"s": random.choice((0, 0, 0.02))})
+                await sql.execute(connection, "SELECT pg_sleep(:s)", s=random.choice((0, 0, 0.02)))
             written.append(number)
-            runtime.stream.changed([(PROJECT, job.id)])
+            runtime.stream.changed([job.ref])
 
     seen: list[JobEventRecord] = []
     position: Position | None = None
@@ -110,7 +110,7 @@ async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) ->
     stream = EventStream(runtime.database)
     stream._database = type("Counted", (), {"read": staticmethod(counted)})()
     turning = asyncio.create_task(stream.turn())
-    stream.changed([(PROJECT, new_id())])
+    stream.changed([JobRef(PROJECT, new_id())])
     await asyncio.wait_for(turning, 5)
     assert reads == 0
 

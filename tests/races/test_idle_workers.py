@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.db.connection import Statement
+from app.db.statement import Statement
 from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, NewJob
 from app.runtime import Runtime
@@ -23,7 +23,7 @@ class Claims:
         self.sent = 0
         runtime.database.on_statement = self._count
 
-    def _count(self, statement: Statement) -> None:
+    def _count(self, statement: Statement[Any, Any]) -> None:
         self.sent += "claimed AS" in statement.sql
 
 

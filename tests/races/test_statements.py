@@ -3,15 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
-from app.db.connection import Statement
+from app.db.statement import Statement
 from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, Job, NewJob
 from app.domain.worker_call import Complete, Report
+from app.live.change_feed import NOTIFY
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
@@ -28,12 +30,16 @@ class Statements(Counter[str]):
         super().__init__()
         runtime.database.on_statement = self._note
 
-    def _note(self, statement: Statement) -> None:
-        self[" ".join(statement.sql.split())[:60]] += 1
+    def _note(self, statement: Statement[Any, Any]) -> None:
+        self[_beginning(statement)] += 1
 
     def asked(self) -> int:
         """How many there were, without those that tell others of it some milliseconds later."""
-        return self.total() - self["SELECT pg_notify($1, payload) FROM unnest(CAST($2 AS text[])"]
+        return self.total() - self[_beginning(NOTIFY)]
+
+
+def _beginning(statement: Statement[Any, Any]) -> str:
+    return " ".join(statement.sql.split())[:60]
 
 
 @pytest_asyncio.fixture

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.core.batches.calls import apply_worker_calls
 from app.db import claims, transitions
-from app.db.claims import Place
-from app.db.connection import Connection, Statement
+from app.db.claims import Slot
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.errors import (
@@ -25,8 +26,7 @@ from app.domain.job import ClaimFilter, Job
 from app.domain.states import TERMINAL, JobEvent, JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Replayed, Report, Reported, WorkerCall
 from app.live.group_writer import Applied, GroupWriter
-from app.live.worker_calls import apply_worker_calls
-from tests import factories
+from tests import factories, sql
 from tests.factories import HOUR, Made
 
 FULL_REPORT: dict[str, Any] = {
@@ -74,18 +74,18 @@ async def apply(database: Database, *calls: WorkerCall) -> list[Any]:
 
 async def counts(connection: Connection, made: Made) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What the run (or the ended job) says of the items, and what their rows say."""
-    said = Statement("""
+    said = """
         SELECT coalesce(r.items_count, j.items_total), coalesce(r.items_processed, j.items_processed),
                coalesce(r.items_failed, j.items_failed), coalesce(r.items_skipped, j.items_skipped)
         FROM jobs j LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id WHERE j.id = :id
-    """)
-    rows = Statement("""
+    """
+    rows = """
         SELECT count(*), count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'failed'),
                count(*) FILTER (WHERE status = 'skipped')
         FROM items WHERE job_id = :id
-    """)
-    own = await connection.fetchone(said, {"id": made.id})
-    stored = await connection.fetchone(rows, {"id": made.id})
+    """
+    own = await sql.fetch_one(connection, said, id=made.id)
+    stored = await sql.fetch_one(connection, rows, id=made.id)
     return tuple(own), tuple(stored)
 
 
@@ -152,9 +152,9 @@ async def whole_of_foreign(database: Database, made: Made) -> list[int]:
     found = []
     async with database.transaction() as connection:
         for table in ("items", "events", "job_logs", "checkpoints", "results", "runs"):
-            statement = Statement(f"SELECT count(*) FROM {table} WHERE project_id = :project_id AND job_id = :job_id")
+            statement = f"SELECT count(*) FROM {table} WHERE project_id = :project_id AND job_id = :job_id"
             of_it = {"project_id": made.project_id, "job_id": made.id}
-            found.append(await connection.fetchval(statement, of_it))
+            found.append(await sql.fetch_value(connection, statement, **of_it))
     return found
 
 
@@ -221,9 +221,7 @@ async def test_order_among_jobs_and_kinds_is_kept(database: Database, project_id
         *("retrying", "completed"),
     ]
     async with database.transaction() as connection:
-        rows = await connection.fetch(
-            Statement("SELECT to_state FROM events WHERE job_id = :id ORDER BY id"), {"id": second.id}
-        )
+        rows = await sql.fetch(connection, "SELECT to_state FROM events WHERE job_id = :id ORDER BY id", id=second.id)
         assert [row.to_state for row in rows] == ["retrying"]
 
 
@@ -264,7 +262,7 @@ async def test_superseded_worker_is_told_and_changes_nothing(database: Database,
     made = await put(database, project_id, JobState.RETRYING)
     async with database.transaction() as connection:
         wanted = ClaimFilter(project_id=project_id)
-        (taken,) = await claims.claim(connection, wanted, [Place(uuid4(), "second", 30)])
+        (taken,) = await claims.claim(connection, wanted, [Slot(uuid4(), "second", 30)])
     before = await whole(database, made)
 
     outcomes = await apply(database, report(made, **FULL_REPORT), complete(made), fail(made), release(made))
@@ -286,7 +284,7 @@ async def test_a_report_to_a_cancelled_job_is_told_and_does_not_prolong_it(
     assert first.lease.expires_in_seconds < 10
     assert (kept.state, kept.counts.processed) == (JobState.CANCELLED, 1)
     async with database.transaction() as connection:
-        stored = await connection.fetchval(Statement("SELECT result FROM results WHERE job_id = :id"), {"id": made.id})
+        stored = await sql.fetch_value(connection, "SELECT result FROM results WHERE job_id = :id", id=made.id)
         assert stored == "kept"
 
 
@@ -305,11 +303,15 @@ async def test_an_item_named_twice_in_a_report_is_one_item(database: Database, p
     )
     async with database.transaction() as connection:
         said, stored = await counts(connection, made)
-        rows = await connection.fetch(
-            Statement("SELECT key, position, name, status, error_code FROM items WHERE job_id = :id ORDER BY position"),
-            {"id": made.id},
+        rows = await sql.fetch(
+            connection,
+            "SELECT key, position, name, status, error_code FROM items WHERE job_id = :id ORDER BY position",
+            id=made.id,
         )
-        assert [tuple(row) for row in rows] == [("a", 1, "first", "completed", None), ("b", 2, None, "queued", None)]
+        assert [tuple(vars(row).values()) for row in rows] == [
+            ("a", 1, "first", "completed", None),
+            ("b", 2, None, "queued", None),
+        ]
     assert said == stored == (2, 1, 0, 0)
 
 
@@ -346,11 +348,11 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
                 one = dice.choice(held)
                 await transitions.lock_in_order(connection, [one.key])
                 await transitions.move(connection, JobEvent.CANCEL, [Move(project_id=project_id, job_id=one.id)])
-            await connection.execute(
-                Statement("UPDATE jobs SET scheduled_at = now() - interval '1 hour' WHERE state = 'retrying'")
+            await sql.execute(
+                connection, "UPDATE jobs SET scheduled_at = now() - interval '1 hour' WHERE state = 'retrying'"
             )
             wanted = ClaimFilter(project_id=project_id)
-            taken = await claims.claim(connection, wanted, [Place(uuid4(), "w", 30) for _ in held])
+            taken = await claims.claim(connection, wanted, [Slot(uuid4(), "w", 30) for _ in held])
         tokens_now = {one.moved.job_id: one.token for one in taken}
         held = [Made(project_id, made.id, tokens_now.get(made.id, made.token)) for made in held]
 

@@ -1,4 +1,4 @@
-"""What workers say, applied many at a time: reports, completions, failures and releases in one transaction.
+"""Workers' calls, applied many at a time: reports, completions, failures and releases in one transaction.
 
 All jobs of the batch are locked first, but for those that somebody else holds: their calls are deferred. Then the calls
 apply in rounds: the first call of every job, then the second of those that have one, and so on, each kind in one
@@ -12,9 +12,13 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import fields
 from uuid import UUID
 
-from app.db import jobs, reports, transitions
+from app.core.batches.changes import changes_of
+from app.core.batches.idempotency import key_of, reused_key_error, store
+from app.core.batches.reports import apply_reports
+from app.db import idempotency, jobs, reports, transitions
 from app.db.connection import Connection
 from app.db.jobs import Fence
+from app.db.reports import Result
 from app.db.transitions import Move
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -23,14 +27,11 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from app.domain.job import Job, JobKey, Lease
+from app.domain.job import Job, JobRef, Lease
 from app.domain.states import TERMINAL, JobEvent
 from app.domain.worker_call import Complete, Fail, Release, Replayed, Report, Reported, WorkerCall
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
-from app.live.moves import changes_of
-from app.live.replays import recall, remember, reused_key_error
-from app.live.reporting import apply_reports
 
 EVENT_OF: dict[type[WorkerCall], JobEvent] = {
     Complete: JobEvent.COMPLETE,
@@ -53,62 +54,51 @@ def call_digest(call: WorkerCall) -> bytes:
 
 
 def _rounds(calls: Sequence[WorkerCall]) -> Iterator[list[int]]:
-    """Give the positions of the first call of each job, then of the second, and so on.
+    """Yield the positions of the first call of each job, then of the second, and so on.
 
-    By the job's id alone, since the steps of a turn know jobs by it: another project that names the same id gets
-    a turn of its own, where the fence finds no such job.
+    Grouped by job id only, because the steps of a round are keyed by it. If another project sends the same id, its call
+    goes into a later round, where the fence rejects it.
     """
-    turns: list[list[int]] = []
-    had: dict[UUID, int] = {}
+    rounds: list[list[int]] = []
+    latest: dict[UUID, int] = {}
     for position, call in enumerate(calls):
-        turn = had[call.job_id] = had.get(call.job_id, -1) + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(position)
-    yield from turns
+        turn = latest[call.job_id] = latest.get(call.job_id, -1) + 1
+        if turn == len(rounds):
+            rounds.append([])
+        rounds[turn].append(position)
+    yield from rounds
 
 
-def rows_of(call: WorkerCall) -> int:
-    """Say how many rows a call writes, roughly."""
+def row_count(call: WorkerCall) -> int:
+    """Return how many rows a call writes, roughly."""
     return 1 + len(call.items) + len(call.logs) if isinstance(call, Report) else 1
 
 
 async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]) -> Applied[WorkerOutcome]:
     """Apply a batch; each call has its own outcome, in the order given."""
-    keys = list(dict.fromkeys((call.project_id, call.job_id) for call in calls))
-    busy = await transitions.lock_free(connection, keys)
+    busy = await transitions.lock_free(connection, list(dict.fromkeys(call.job_ref for call in calls)))
     outcomes: dict[int, Outcome[WorkerOutcome]] = {
-        position: Deferred.BUSY for position, call in enumerate(calls) if (call.project_id, call.job_id) in busy
+        position: Deferred.BUSY for position, call in enumerate(calls) if call.job_ref in busy
     }
     outcomes.update(await _replays(connection, calls, outcomes))
-    already = set(outcomes)
+    answered_before = set(outcomes)
     changes: list[Change] = []
-    for every in _rounds(calls):
-        turn = [position for position in every if position not in outcomes]
-        mine: dict[int, Report] = {}
-        for position in turn:
-            call = calls[position]
-            if isinstance(call, Report):
-                mine[position] = call
-        if mine:
-            reported, changed = await apply_reports(connection, list(mine.values()))
-            outcomes.update({p: reported[report.job_id] for p, report in mine.items() if report.job_id in reported})
+    for positions in _rounds(calls):
+        turn = {position: calls[position] for position in positions if position not in outcomes}
+        for apply in (_apply_reports, _apply_endings):
+            applied, changed = await apply(connection, turn)
+            outcomes.update(applied)
             changes.extend(changed)
-        endings = [position for position in turn if position not in mine]
-        if endings:
-            done, changed = await _apply_endings(connection, {position: calls[position] for position in endings})
-            outcomes.update(done)
-            changes.extend(changed)
-        refused = [position for position in turn if position not in outcomes]
+        refused = {position: call for position, call in turn.items() if position not in outcomes}
         if refused:
-            outcomes.update(await _explain(connection, {position: calls[position] for position in refused}))
+            outcomes.update(await _explain(connection, refused))
     # Under the lock of its job a call cannot meet its own repeat; a refused one leaves its key free.
-    made = {
-        (call.project_id, call.idempotency.route, call.idempotency.key): (call.project_id, call.idempotency, None)
+    done = {
+        key_of(call.project_id, call.idempotency): (call.project_id, call.idempotency, None)
         for position, call in enumerate(calls)
-        if call.idempotency and position not in already and isinstance(outcomes[position], Reported | Job)
+        if call.idempotency and position not in answered_before and isinstance(outcomes[position], Reported | Job)
     }
-    await remember(connection, list(made.values()))
+    await store(connection, list(done.values()))
     return Applied([outcomes[position] for position in range(len(calls))], changes)
 
 
@@ -116,18 +106,20 @@ async def _replays(
     connection: Connection, calls: Sequence[WorkerCall], busy: Container[int]
 ) -> dict[int, Outcome[WorkerOutcome]]:
     """Answer the calls that were made before under the same key."""
-    asked = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in busy}
-    notes = await recall(connection, [(calls[n].project_id, key) for n, key in asked.items()])
-    if not notes:
+    keyed = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in busy}
+    if not keyed:
         return {}
-    read = await jobs.select_by_ids(connection, list({(calls[n].project_id, calls[n].job_id) for n in asked}))
+    records = await idempotency.select(connection, [key_of(calls[n].project_id, key) for n, key in keyed.items()])
+    if not records:
+        return {}
+    current = await jobs.select_by_ids(connection, list({calls[n].job_ref for n in keyed}))
     answers: dict[int, Outcome[WorkerOutcome]] = {}
-    for n, key in asked.items():
-        call, note = calls[n], notes.get((calls[n].project_id, key.route, key.key))
-        job = read.get((call.project_id, call.job_id))
-        if note is None or job is None:
+    for n, key in keyed.items():
+        call, record = calls[n], records.get(key_of(calls[n].project_id, key))
+        job = current.get(call.job_ref)
+        if record is None or job is None:
             continue
-        if note.fingerprint != key.fingerprint:
+        if record.fingerprint != key.fingerprint:
             answers[n] = reused_key_error()
         elif isinstance(call, Report):
             seconds = None if call.lease_seconds is None else float(call.lease_seconds)
@@ -137,34 +129,45 @@ async def _replays(
     return answers
 
 
+async def _apply_reports(
+    connection: Connection, calls: dict[int, WorkerCall]
+) -> tuple[dict[int, WorkerOutcome], list[Change]]:
+    positions = {call.job_id: position for position, call in calls.items() if isinstance(call, Report)}
+    if not positions:
+        return {}, []
+    reported, changes = await apply_reports(connection, [call for call in calls.values() if isinstance(call, Report)])
+    return {positions[job_id]: outcome for job_id, outcome in reported.items()}, changes
+
+
 async def _apply_endings(
     connection: Connection, calls: dict[int, WorkerCall]
 ) -> tuple[dict[int, WorkerOutcome], list[Change]]:
     changes: list[Change] = []
     done: dict[int, WorkerOutcome] = {}
-    unread: dict[int, JobKey] = {}
+    unread: dict[int, JobRef] = {}
     for kind, event in EVENT_OF.items():
-        asked = {call.job_id: (position, call) for position, call in calls.items() if isinstance(call, kind)}
-        if not asked:
+        ending = {call.job_id: (position, call) for position, call in calls.items() if isinstance(call, kind)}
+        if not ending:
             continue
-        moved = await transitions.move(connection, event, [_move(call) for _, call in asked.values()])
-        for one in moved:
-            if one.job is not None:
-                done[asked[one.job_id][0]] = one.job
+        moves = await transitions.move(connection, event, [_move(call) for _, call in ending.values()])
+        for moved in moves:
+            position, _ = ending[moved.job_id]
+            if moved.job is not None:
+                done[position] = moved.job
             else:
-                unread[asked[one.job_id][0]] = (one.project_id, one.job_id)
-        changes.extend(changes_of(moved))
+                unread[position] = moved.ref
+        changes.extend(changes_of(moves))
         results = [
-            call
-            for one in moved
-            if isinstance(call := asked[one.job_id][1], Complete)
+            Result(call.project_id, call.job_id, call.result, call.billing)
+            for moved in moves
+            if isinstance(call := ending[moved.job_id][1], Complete)
             and (call.result is not None or call.billing is not None)
         ]
         if results:
             await reports.insert_results(connection, results)
     if unread:
-        read = await jobs.select_by_ids(connection, list(unread.values()))
-        done |= {position: read[key] for position, key in unread.items()}
+        current = await jobs.select_by_ids(connection, list(unread.values()))
+        done |= {position: current[ref] for position, ref in unread.items()}
     return done, changes
 
 
@@ -186,15 +189,16 @@ def _move(call: WorkerCall) -> Move:
 
 
 async def _explain(connection: Connection, calls: dict[int, WorkerCall]) -> dict[int, WorkerOutcome | JobtrackError]:
-    """Say why calls were refused, or give the recorded answer to one that had been made before."""
-    keys = list({(call.project_id, call.job_id) for call in calls.values()})
-    fences = await jobs.select_fences(connection, keys)
-    read = await jobs.select_by_ids(connection, keys)
+    """Return why calls were refused, or the recorded answer of one that had been made before."""
+    refs = list({call.job_ref for call in calls.values()})
+    fences = await jobs.select_fences(connection, refs)
+    current = await jobs.select_by_ids(connection, refs)
     answers: dict[int, WorkerOutcome | JobtrackError] = {}
     for position, call in calls.items():
-        key = (call.project_id, call.job_id)
-        job = read.get(key)
-        answers[position] = NotFoundError("There is no such job.") if job is None else _judge(call, fences[key], job)
+        job = current.get(call.job_ref)
+        answers[position] = (
+            NotFoundError("There is no such job.") if job is None else _judge(call, fences[call.job_ref], job)
+        )
     return answers
 
 

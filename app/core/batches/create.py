@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from app.core.batches.idempotency import reused_key_error
 from app.db import idempotency, inputs, items, jobs, new_jobs
 from app.db.connection import Connection
-from app.db.idempotency import Record
+from app.db.idempotency import CreationRecord
+from app.db.items import NewItemRow
 from app.db.new_jobs import Creation
 from app.domain.errors import InvalidError, JobtrackError
-from app.domain.job import Created, Idempotency, Job, JobKey, Lease
+from app.domain.job import Created, Idempotency, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
 from app.live.claimers import Offer
 from app.live.group_writer import Applied
-from app.live.replays import reused_key_error
 
 
-def rows_of(request: "CreateRequest") -> int:
-    """Say how many rows a new job is, roughly."""
+def row_count(request: "CreateRequest") -> int:
+    """Return how many rows a new job is, roughly."""
     return 1 + len(request.creation.job.items) + len(request.creation.job.labels)
 
 
@@ -30,17 +31,17 @@ class CreateRequest:
     idempotency: Idempotency | None = None
 
     @property
-    def key(self) -> JobKey:
+    def key(self) -> JobRef:
         """Project and job, as every statement names them."""
-        return (self.creation.project_id, self.creation.job.id)
+        return JobRef(self.creation.project_id, self.creation.job.id)
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> CreationRecord | None:
         """The record that stands for this call's key."""
         if self.idempotency is None:
             return None
         project_id, job_id = self.key
-        return Record(
+        return CreationRecord(
             project_id=project_id,
             route=self.idempotency.route,
             key=self.idempotency.key,
@@ -51,7 +52,7 @@ class CreateRequest:
 
 async def apply_creations(connection: Connection, requests: Sequence[CreateRequest]) -> Applied[Created]:
     """Make the jobs whose key is new, and answer the others with what their key made before."""
-    earlier = await claim_keys(connection, [request.record for request in requests if request.record is not None])
+    earlier = await reserve_keys(connection, [request.record for request in requests if request.record is not None])
     fresh = [request for request in requests if request.key[1] not in earlier]
     made = await insert_jobs(connection, [request.creation for request in fresh]) if fresh else {}
     replays = await _read_replays(connection, earlier)
@@ -75,36 +76,44 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
     return Applied(outcomes, changes)
 
 
-async def claim_keys(connection: Connection, records: Sequence[Record]) -> dict[UUID, Record]:
-    """Take the keys that are free; gives the earlier records of the others, by the job that was to be made."""
+async def reserve_keys(connection: Connection, records: Sequence[CreationRecord]) -> dict[UUID, CreationRecord]:
+    """Reserve the keys that are free; returns the earlier records of the others, by the job that was to be created."""
     if not records:
         return {}
-    taken = await idempotency.insert(connection, records)
+    taken = await idempotency.reserve(connection, records)
     late = [record for record in records if record.job_id not in taken]
     if not late:
         return {}
-    found = await idempotency.select(connection, late)
-    return {record.job_id: found[record.project_id, record.route, record.key] for record in late}
+    found = await idempotency.select_creations(connection, [record.record_key for record in late])
+    return {record.job_id: found[record.record_key] for record in late}
 
 
 async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> dict[UUID, Job]:
-    """Insert jobs with the items they bring; gives them as they are now, by id."""
+    """Insert jobs with the items they bring; returns them as they are now, by id."""
     made = await new_jobs.insert(connection, creations)
     placed = [
-        (creation.project_id, creation.job.id, position, item)
+        NewItemRow(
+            project_id=creation.project_id,
+            job_id=creation.job.id,
+            position=position,
+            key=item.key,
+            name=item.name,
+            uri=item.uri,
+            size_bytes=item.size_bytes,
+        )
         for creation in creations
         for position, item in enumerate(creation.job.items, start=1)
     ]
     if placed:
         await items.insert_new(connection, placed)
-    brought = [((c.project_id, c.job.id), c.job.input) for c in creations if c.job.input is not None]
+    brought = [(JobRef(c.project_id, c.job.id), c.job.input) for c in creations if c.job.input is not None]
     if brought:
         await inputs.attach(connection, brought)
     return made
 
 
-async def _read_replays(connection: Connection, earlier: dict[UUID, Record]) -> dict[JobKey, Created]:
-    keys = list({(record.project_id, record.job_id) for record in earlier.values()})
+async def _read_replays(connection: Connection, earlier: dict[UUID, CreationRecord]) -> dict[JobRef, Created]:
+    keys = list({JobRef(record.project_id, record.job_id) for record in earlier.values()})
     if not keys:
         return {}
     read = await jobs.select_with_documents(connection, keys)
@@ -125,10 +134,12 @@ def _untouched(job: Job) -> bool:
     return job.state is JobState.DISPATCHED and job.status_changed_at == job.created_at
 
 
-def _replayed(request: CreateRequest, record: Record, replays: dict[JobKey, Created]) -> Created | JobtrackError:
+def _replayed(
+    request: CreateRequest, record: CreationRecord, replays: dict[JobRef, Created]
+) -> Created | JobtrackError:
     if request.idempotency is None or record.fingerprint != request.idempotency.fingerprint:
         return reused_key_error()
-    created = replays.get((record.project_id, record.job_id))
+    created = replays.get(JobRef(record.project_id, record.job_id))
     if created is None:
         return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
     # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.

@@ -9,8 +9,8 @@ from uuid import UUID
 from app.db import events, items, reports, transitions
 from app.db.connection import Connection
 from app.db.events import NewEvent
-from app.db.items import CountChange, ItemBatch
-from app.db.reports import Admitted, RunUpdate
+from app.db.items import CountChange, ItemRow
+from app.db.reports import Admitted, Checkpoint, HeldToken, NumberedLine, RunUpdate, array_text
 from app.db.transitions import Move
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
@@ -25,7 +25,9 @@ PROGRESS_STEP = 5.0
 
 async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tuple[dict[UUID, Reported], list[Change]]:
     """Write reports of different, locked jobs; gives the answers of those that the fence let through."""
-    admitted = await reports.admit(connection, asked)
+    admitted = await reports.admit(
+        connection, [HeldToken(report.project_id, report.job_id, report.token) for report in asked]
+    )
     mine = [report for report in asked if report.job_id in admitted]
     if not mine:
         return {}, []
@@ -46,7 +48,7 @@ async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tupl
     }
     started = {move.job_id for move in starting}
     changes = [
-        Change((report.project_id, report.job_id), told=("started",) if report.job_id in started else ())
+        Change(report.job_ref, told=("started",) if report.job_id in started else ())
         for report in mine
         if not report.bare or report.job_id in started
     ]
@@ -74,17 +76,32 @@ def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
 async def _write_items(
     connection: Connection, mine: Sequence[Report], admitted: Mapping[UUID, Admitted]
 ) -> dict[UUID, CountChange]:
-    batches = [
-        ItemBatch(report.project_id, report.job_id, admitted[report.job_id].items_count, merge_updates(report.items))
+    rows = [
+        ItemRow(
+            project_id=report.project_id,
+            job_id=report.job_id,
+            base=admitted[report.job_id].items_count,
+            key=update.key,
+            status=update.status,
+            name=update.name,
+            uri=update.uri,
+            stage=update.stage,
+            message=update.message,
+            error_code=update.error_code,
+            error_message=update.error_message,
+            skip_reason=update.skip_reason,
+            size_bytes=update.size_bytes,
+            result=update.result,
+        )
         for report in mine
-        if report.items
+        for update in merge_updates(report.items)
     ]
-    return await items.apply_updates(connection, batches) if batches else {}
+    return await items.apply_updates(connection, rows) if rows else {}
 
 
 def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUpdate:
     """Work out the run after a report. The row is locked, so what was read is what is overwritten."""
-    change = change or CountChange(0, 0, 0, 0)
+    change = change or CountChange(report.job_id)
     items_count = run.items_count + change.added
     declared = run.declared_total if report.items_total is None else report.items_total
     counts = Counts(
@@ -109,7 +126,7 @@ def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUp
         items_count=items_count,
         counts=counts,
         eta=eta_of(samples),
-        samples=samples,
+        samples=array_text(samples),
         log_lines=run.log_lines + len(report.logs),
     )
 
@@ -138,13 +155,18 @@ async def _write_rest(
     if told:
         await events.insert(connection, told)
     lines = [
-        (report.project_id, report.job_id, admitted[report.job_id].log_lines + n, admitted[report.job_id].attempt, line)
+        NumberedLine(report.project_id, report.job_id, run.log_lines + n, run.attempt, line.level, line.message)
         for report in mine
+        for run in (admitted[report.job_id],)
         for n, line in enumerate(report.logs)
     ]
     if lines:
         await reports.insert_logs(connection, lines)
-    saving = [report for report in mine if report.checkpoint is not None]
+    saving = [
+        Checkpoint(report.project_id, report.job_id, report.checkpoint)
+        for report in mine
+        if report.checkpoint is not None
+    ]
     if saving:
         await reports.upsert_checkpoints(connection, saving)
 

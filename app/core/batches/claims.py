@@ -1,0 +1,70 @@
+"""Claims of the same filter, applied many at a time: one statement for all the workers that ask meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from app.core.batches.changes import changes_of
+from app.core.batches.idempotency import load, store
+from app.db import claims, limits
+from app.db.claims import Claimed, HeldClaim, Slot
+from app.db.connection import Connection
+from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Lease
+from app.live.group_writer import Applied
+
+MOST_JOBS_AT_ONCE = 200
+"""Jobs that one claim may take, and rows that it may lock in each queue it takes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """One worker's request for some of the jobs that its filter names."""
+
+    worker: str
+    max_jobs: int
+    lease_seconds: int | None
+    limited: bool
+    """Whether the project has limited queues, as far as is known."""
+    idempotency: Idempotency | None = None
+
+
+def job_count(request: ClaimRequest) -> int:
+    """Return how many jobs a claim may take."""
+    return request.max_jobs
+
+
+async def apply_claims(
+    connection: Connection, claim_filter: ClaimFilter, requests: Sequence[ClaimRequest]
+) -> Applied[list[ClaimedJob]]:
+    """Take jobs for all requests: the most urgent for the first of them, until there is nothing more."""
+    project_id = claim_filter.project_id
+    outcomes: list[list[ClaimedJob]] = []
+    slots: list[Slot] = []
+    owners: dict[UUID, int] = {}
+    for n, request in enumerate(requests):
+        record = await load(connection, project_id, request.idempotency)
+        if record is not None:
+            earlier = [HeldClaim(project_id, UUID(job_id), UUID(token)) for job_id, token in record.body.items()]
+            outcomes.append([_claimed_job(held) for held in await claims.select_still_held(connection, earlier)])
+            continue
+        outcomes.append([])
+        own_slots = [Slot(uuid4(), request.worker, request.lease_seconds) for _ in range(request.max_jobs)]
+        owners.update((slot.token, n) for slot in own_slots)
+        slots += own_slots
+    if not slots:
+        return Applied(outcomes)
+    limited = any(request.limited for request in requests)
+    free = await limits.lock_limited(connection, claim_filter) if limited else None
+    claimed = await claims.claim(connection, claim_filter, slots, free=free)
+    for job in claimed:
+        outcomes[owners[job.token]].append(_claimed_job(job))
+    for request, taken in zip(requests, outcomes, strict=True):
+        if request.idempotency is not None and taken and taken[0].lease.token in owners:
+            tokens = {str(job.job.id): str(job.lease.token) for job in taken}
+            await store(connection, [(project_id, request.idempotency, tokens)])
+    return Applied(outcomes, changes_of(job.moved for job in claimed))
+
+
+def _claimed_job(claimed: Claimed) -> ClaimedJob:
+    seconds = None if claimed.lease_seconds is None else float(claimed.lease_seconds)
+    return ClaimedJob(claimed.job, Lease(claimed.token, seconds), claimed.checkpoint)

@@ -1,0 +1,153 @@
+"""Items as they are read: a page by position, by offset, or under one key of several jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from app.db import tables
+from app.db.connection import Connection
+from app.db.parameters import Values
+from app.db.projection import Projection, Value
+from app.db.statement import Statement, literals
+from app.domain.item import UNFINISHED_ITEM, CountedItems, Item, ItemStatus
+from app.domain.job import JobRef
+from app.domain.states import TERMINAL
+
+MOST_BY_OFFSET = 100_000
+"""How many items a list by offset looks at for a status. Skipping rows costs reading them."""
+
+# Of an ended job an unfinished item reads as cancelled: nobody will work on it, and a million rows need not be
+# rewritten.
+SHOWN_STATUS = f"""
+    CASE WHEN j.state IN ({literals(TERMINAL)}) AND t.status IN ({literals(UNFINISHED_ITEM)})
+         THEN 'cancelled' ELSE t.status END
+"""
+
+ITEM: Final = Projection(Item, tables.items.alias("t"), {"status": SHOWN_STATUS})
+_OF_JOB = "jobs j JOIN items t ON t.project_id = j.project_id AND t.job_id = j.id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    project_id: UUID
+    job_id: UUID
+    after: int
+    window: int
+
+
+# The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
+# scan.
+PAGE = Statement(
+    f"""
+    SELECT w.* FROM (
+        SELECT :returned FROM {_OF_JOB}
+        WHERE j.project_id = :project_id AND j.id = :job_id AND t.position > :after
+        ORDER BY t.position LIMIT :window
+    ) w
+    ORDER BY w.position
+    """,
+    Values(_Window),
+    ITEM,
+)
+
+
+async def select_window(
+    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, window: int
+) -> list[Item]:
+    """Read up to `window` items behind a position, in their order."""
+    page = _Window(project_id=project_id, job_id=job_id, after=after, window=window)
+    return await connection.fetch(PAGE, page)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OffsetPage:
+    project_id: UUID
+    job_id: UUID
+    status: ItemStatus
+    offset: int
+    limit: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    total: int
+    item: Item | None
+
+
+# One row at least, for the total where no item is shown. A status is looked for among the first `window` items: what a
+# count beyond that would cost, nobody who pages by offset expects.
+OFFSET_PAGE = Statement(
+    f"""
+    WITH w AS MATERIALIZED (
+        SELECT t.position, {SHOWN_STATUS} AS status FROM {_OF_JOB}
+        WHERE j.project_id = :project_id AND j.id = :job_id
+        ORDER BY t.position LIMIT :window
+    ), fits AS MATERIALIZED (SELECT w.position FROM w WHERE w.status = :status),
+    shown AS (SELECT f.position FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset)
+    SELECT :returned FROM (SELECT count(*) AS total FROM fits) e LEFT JOIN LATERAL (
+        SELECT {ITEM.select_list} FROM {_OF_JOB} JOIN shown s ON s.position = t.position
+        WHERE j.project_id = :project_id AND j.id = :job_id
+    ) m ON true
+    ORDER BY m.position
+    """,
+    Values(_OffsetPage),
+    Projection(_Counted, "e", {"item": ITEM.over("m", absent_without="position")}),
+)
+
+
+async def select_by_offset(
+    connection: Connection, project_id: UUID, job_id: UUID, status: ItemStatus, *, offset: int, limit: int
+) -> CountedItems:
+    """Read the items of one status behind the first `offset`, and how many have it, among the first 100,000."""
+    page = _OffsetPage(
+        project_id=project_id, job_id=job_id, status=status, offset=offset, limit=limit, window=MOST_BY_OFFSET
+    )
+    rows = await connection.fetch(OFFSET_PAGE, page)
+    return CountedItems(tuple(row.item for row in rows if row.item is not None), rows[0].total)
+
+
+# Positions count from one without a gap, so that the highest is how many there are.
+COUNT = Statement(
+    "SELECT :returned FROM items t WHERE t.project_id = :project_id AND t.job_id = :job_id",
+    Values(JobRef),
+    Value(int, "coalesce(max(t.position), 0)"),
+)
+
+
+async def count(connection: Connection, project_id: UUID, job_id: UUID) -> int:
+    """Return how many items a job has."""
+    return await connection.fetchone(COUNT, JobRef(project_id, job_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeyOfJobs:
+    project_id: UUID
+    job_ids: Sequence[UUID]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemOfJob:
+    job_id: UUID
+    item: Item
+
+
+BY_KEY = Statement(
+    f"""
+    SELECT :returned FROM {_OF_JOB}
+    WHERE j.project_id = :project_id AND j.id = ANY (:job_ids) AND t.key = :key
+    ORDER BY j.id DESC
+    """,
+    Values(_KeyOfJobs),
+    Projection(_ItemOfJob, columns={"job_id": "j.id", "item": ITEM}),
+)
+
+
+async def select_by_key(
+    connection: Connection, project_id: UUID, job_ids: Sequence[UUID], key: str
+) -> dict[UUID, Item]:
+    """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
+    rows = await connection.fetch(BY_KEY, _KeyOfJobs(project_id=project_id, job_ids=job_ids, key=key))
+    return {row.job_id: row.item for row in rows}

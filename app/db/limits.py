@@ -1,0 +1,89 @@
+"""Concurrency limits: which queues have one, and the lock that makes it exact."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.db.connection import Connection
+from app.db.parameters import Values
+from app.db.projection import Projection, Value
+from app.db.statement import Statement, literals
+from app.domain.job import ClaimFilter
+from app.domain.states import LEASED, LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class _Projects:
+    project_ids: Sequence[UUID]
+
+
+LIMITED = Statement(
+    """
+    SELECT DISTINCT :returned FROM queues q
+    WHERE q.project_id = ANY (:project_ids) AND q.concurrency_limit IS NOT NULL
+    """,
+    Values(_Projects),
+    Value(UUID, "q.project_id"),
+)
+
+
+async def select_limited(connection: Connection, project_ids: Sequence[UUID]) -> dict[UUID, bool]:
+    """Return for each project whether it has a queue with a limit: only there does a claim pay for one."""
+    limited = set(await connection.fetch(LIMITED, _Projects(project_ids)))
+    return {project_id: project_id in limited for project_id in project_ids}
+
+
+@dataclass(frozen=True, slots=True)
+class _Queues:
+    project_id: UUID
+    queues: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    name: str
+    concurrency_limit: int
+
+
+LOCK_LIMITED = Statement(
+    """
+    SELECT :returned FROM queues q
+    WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL
+      AND (:queues IS NULL OR q.name = ANY (:queues))
+    ORDER BY q.name FOR NO KEY UPDATE
+    """,
+    Values(_Queues),
+    Projection(_Limit, "q"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    queue: str
+    held: int
+
+
+COUNT_HELD = Statement(
+    f"""
+    SELECT :returned FROM jobs j
+    WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)})
+      AND j.state IN ({literals(LIVE)}) AND j.queue = ANY (:queues)
+    GROUP BY j.queue
+    """,
+    Values(_Queues),
+    Projection(_Held, columns={"queue": "j.queue", "held": "count(*)"}),
+)
+
+
+async def lock_limited(connection: Connection, claim_filter: ClaimFilter) -> dict[str, int]:
+    """Lock the limited queues that a claim looks at; returns how many more of each may be held.
+
+    The count is a statement of its own, after the lock: it sees what the claim before has committed.
+    """
+    queues = _Queues(claim_filter.project_id, claim_filter.queues)
+    limits = {limit.name: limit.concurrency_limit for limit in await connection.fetch(LOCK_LIMITED, queues)}
+    if not limits:
+        return {}
+    counted = await connection.fetch(COUNT_HELD, _Queues(claim_filter.project_id, list(limits)))
+    held = {count.queue: count.held for count in counted}
+    return {name: max(0, limit - held.get(name, 0)) for name, limit in limits.items()}
