@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain, combinations
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,12 +15,13 @@ from app.db.claims import Slot
 from app.db.connection import Connection
 from app.db.reports import HeldToken
 from app.db.transitions import Move, Moved
-from app.domain.job import ClaimFilter
-from app.domain.states import LEASED, LIVE, TERMINAL, Guard, JobEvent, JobState, next_state, rows_for
+from app.domain.job import CANCEL_GRACE_SECONDS, ClaimFilter
+from app.domain.states import LEASED, LIVE, TERMINAL, Due, Guard, JobEvent, JobState, Transition, next_state, rows_for
 from tests import factories
 from tests.factories import HOUR, Made
 
 HOUR_AGO = factories.in_seconds(-HOUR)
+RETRY_AFTER_SECONDS = 7.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Case:
     @property
     def target(self) -> JobState | None:
         return next_state(self.event, self.state, self.holding)
+
+    @property
+    def row(self) -> Transition:
+        """The row of the table that applies."""
+        rows = rows_for(self.event)
+        return next(r for r in rows if self.state in r.sources and (r.guard is None or r.guard in self.holding))
 
     @property
     def changes(self) -> bool:
@@ -55,6 +63,8 @@ async def put(connection: Connection, project_id: UUID, case: Case, **columns: A
         "max_attempts": 2 if may_retry else 1,
         "token": uuid4(),
         "expires_at": HOUR_AGO if case.event is JobEvent.DEADLINE else None,
+        "error_code": "earlier",
+        "error_message": "of an earlier attempt",
     }
     failed = int(Guard.ITEM_FAILED in case.holding)
     run: dict[str, Any] = {"version": 5, "items_failed": failed}
@@ -62,6 +72,8 @@ async def put(connection: Connection, project_id: UUID, case: Case, **columns: A
         values |= {"attempt": 0, "max_attempts": 1}
     if case.event is JobEvent.LEASE_RAN_OUT:
         run["lease_ends_at"] = HOUR_AGO
+    if case.event is JobEvent.CANCEL:
+        run["lease_ends_at"] = None
     return await factories.job(
         connection,
         project_id,
@@ -80,6 +92,9 @@ def move_of(made: Made, case: Case) -> Move:
         job_id=made.id,
         token=made.token,
         retryable=Guard.MAY_RETRY in case.holding,
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+        error_code="boom",
+        error_message="of this attempt",
         cancelled_by="a key",
         final_call=b"call",
     )
@@ -121,6 +136,35 @@ async def test_every_event_in_every_state_under_every_guard(connection: Connecti
         assert now.version + (run.version if run else 0) > shown_before, case
         if run and case.target not in LEASED:
             assert run.lease_ends_at is None, case
+        if event is not JobEvent.CLAIM:
+            await assert_effects(connection, case, made, was=was, now=now)
+
+
+async def assert_effects(connection: Connection, case: Case, made: Made, *, was: Any, now: Any) -> None:
+    """What the table says of the row that applied is what became of the job, and nothing else did."""
+    effects, moment = case.row.effects, now.updated_at
+    assert now.token == (None if effects.spends_token else was.token), case
+    assert now.worker == (None if effects.spends_token else was.worker), case
+    assert now.attempt == was.attempt - effects.returns_attempt, case
+    due = {
+        None: was.scheduled_at,
+        Due.NOW: moment,
+        Due.AFTER_BACKOFF: moment + timedelta(seconds=RETRY_AFTER_SECONDS),
+    }
+    assert now.scheduled_at == due[effects.due], case
+    assert now.cancelled_at == (moment if effects.stamps_cancel else was.cancelled_at), case
+    assert now.cancelled_by == ("a key" if effects.stamps_cancel else was.cancelled_by), case
+    assert now.error_code == (None if effects.clears_error else "boom"), case
+    assert now.error_message == (None if effects.clears_error else "of this attempt"), case
+    assert now.progress == (100 if effects.finishes else was.progress), case
+    run = await factories.run_row(connection, made)
+    if run and case.target in LEASED and case.event is JobEvent.CANCEL:
+        grace = moment + timedelta(seconds=CANCEL_GRACE_SECONDS)
+        assert run.lease_ends_at == (grace if effects.grants_grace else None), case
+    events = tables.events
+    told = select(events.c.type).where(events.c.project_id == made.project_id, events.c.job_id == made.id)
+    expected = [] if case.event is JobEvent.REPORT else [f"job.{effects.recorded_as or case.target}"]
+    assert list((await connection.core.execute(told)).scalars()) == expected, case
 
 
 @pytest.mark.parametrize("event", [event for event in JobEvent if event is not JobEvent.CANCEL])
