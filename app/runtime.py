@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from app.api.render import render_detail, render_summary
+from app.core import retention
 from app.core.batches import calls as calls_batch
+from app.core.batches.calls import WorkerOutcome
 from app.core.batches.create import CreateRequest, apply_creations, row_count
-from app.core.bodies import Bodies
 from app.core.bulk import Bulk
+from app.core.claims import Claims
 from app.core.health import Health
 from app.core.history import History
 from app.core.inputs import Inputs
@@ -19,24 +21,22 @@ from app.core.keys import Keys
 from app.core.leases import Leases
 from app.core.metrics import Metrics
 from app.core.queues import Queues
+from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
 from app.core.retention import Retention
-from app.core.statuses import Statuses
+from app.core.waits import Waits
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
-from app.domain.job import Created, Job, JobRef, Known
-from app.domain.worker_call import Replayed, Reported, WorkerCall
+from app.domain.job import Created, Job, JobRef, SeenVersion
+from app.domain.worker_call import WorkerCall
+from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
-from app.live.claimers import Claimers
 from app.live.event_stream import EventStream
 from app.live.group_writer import GroupWriter
+from app.live.idle_claims import IdleClaims
+from app.live.loop import Periodic, Service
 from app.live.read_batcher import ReadBatcher
-from app.live.renderings import Freshness, Renderings
-from app.live.service import Service
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
-from app.maintenance.key_uses import KeyUses
-from app.maintenance.pruner import Pruner
-from app.maintenance.rescuer import Rescuer
 from app.web.deps import Services
 from app.web.telemetry import HttpMetrics
 
@@ -55,20 +55,20 @@ class Runtime:
             make_engine(database_url, pool_size=pool_size, prepared=prepared), on_statement=metrics.count_statement
         )
         self.waiters = Waiters()
-        self.claimers = Claimers()
+        self.idle_claims = IdleClaims()
         self.stream = EventStream(self.database)
         origin = uuid4().hex
         keys = Keys(self.database)
         reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
-        changes: ReadBatcher[Known, int | None] = ReadBatcher(self.database, job_rows.select_changed)
-        details = Renderings(full_reads, changes, render_detail)
-        summaries = Renderings(reads, changes, render_summary)
-        self._renderings = (details, summaries)
-        self.sweep = Sweep(self.database, self.waiters, self.claimers, metrics.observe_sweep)
+        changes: ReadBatcher[SeenVersion, int | None] = ReadBatcher(self.database, job_rows.select_changed)
+        details = BodyCache(full_reads, changes, render_detail)
+        summaries = BodyCache(reads, changes, render_summary)
+        self._caches = (details, summaries)
+        self.sweep = Sweep(self.database, self.waiters, self.idle_claims, metrics.observe_sweep)
         listeners = Listeners(
             changed=self._changed,
-            offered=self.claimers.offer,
+            offered=self.idle_claims.offer,
             keys_changed=keys.forget,
             reconnected=self.sweep.nudge,
         )
@@ -76,25 +76,26 @@ class Runtime:
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
         creations: GroupWriter[CreateRequest, Created] = GroupWriter(
-            self.database, metrics.measured("creations", apply_creations), announce, weigh=row_count
+            self.database, metrics.measured("creations", apply_creations), announce, row_count=row_count
         )
-        calls: GroupWriter[WorkerCall, Reported | Job | Replayed] = GroupWriter(
+        calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
             self.database,
             metrics.measured("calls", calls_batch.apply_worker_calls),
             announce,
-            weigh=calls_batch.row_count,
+            row_count=calls_batch.row_count,
         )
-        jobs = Jobs(self.database, reads, full_reads, creations, announce)
-        leases = Leases(self.database, calls, self.claimers, announce, metrics.count_stale)
+        jobs = Jobs(self.database, reads, full_reads, details, summaries, creations, announce)
+        leases = Leases(calls, metrics.count_stale)
+        self.claims = Claims(self.database, leases, self.idle_claims, announce)
         queues = Queues(self.database)
         lists = JobLists(self.database, jobs)
         self.services = Services(
             jobs=jobs,
-            bodies=Bodies(details, summaries),
             lists=lists,
             bulk=Bulk(self.database, jobs, lists, announce),
+            claims=self.claims,
             leases=leases,
-            statuses=Statuses(jobs, self.waiters, metrics.observe_wake),
+            waits=Waits(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
             history=History(self.database, jobs, self.waiters, self.stream),
             inputs=Inputs(self.database, jobs),
@@ -111,16 +112,21 @@ class Runtime:
             self.announcer,
             self.feed,
             self.sweep,
-            Freshness(self.database, self._renderings),
+            Periodic("revalidator", Revalidator(self.database, self._caches).check),
             self.stream,
-            Rescuer(leases),
-            KeyUses(keys),
-            Pruner(Retention(self.database, announce)),
+            Periodic(
+                "rescuer",
+                Rescue(self.database, announce).step,
+                at_least_seconds=SHORTEST_REST_SECONDS,
+                jitter_seconds=JITTER_SECONDS,
+            ),
+            Periodic("key uses", keys.write_uses),
+            Periodic("pruner", Retention(self.database, announce).prune, jitter_seconds=retention.JITTER_SECONDS),
         )
 
     def _changed(self, changes: Mapping[JobRef, Job | None]) -> None:
-        for renderings in self._renderings:
-            renderings.doubt(changes)
+        for cache in self._caches:
+            cache.invalidate(changes)
         self.waiters.wake(changes)
         self.stream.changed(changes)
 
@@ -128,7 +134,7 @@ class Runtime:
         """Let the metrics read what the machinery knows about itself."""
         metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
         metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
-        metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.claimers))
+        metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
         metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
         database = self.database
         metrics.watch("db_pool_checked_out_connections", "Connections in use.", database.connections_in_use)
@@ -143,13 +149,13 @@ class Runtime:
         """Answer every open wait now: readiness turns, waits give the current states, idle claims give nothing."""
         self.services.health.draining = True
         self.waiters.drain()
-        self.claimers.drain()
+        self.idle_claims.drain()
         self.stream.drain()
 
     async def stop(self) -> None:
         """Stop the loops, tell what is still to be told, and close the pool when the last unit of work is done."""
         self.drain()
-        await self.services.leases.settle()
+        await self.claims.wait_for_returns()
         for loop in self._loops:
             await loop.stop()
         try:

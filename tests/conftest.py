@@ -16,6 +16,8 @@ import pytest_asyncio
 from app.db import migrate
 from app.db.engine import Database, make_engine
 from app.embedded import EmbeddedPostgres
+from app.runtime import Runtime
+from app.web.deps import Services
 from tests.service_process import ServiceProcess
 
 TEMPLATE = "jobtrack_template"
@@ -153,3 +155,18 @@ async def start_service(database_url: str, room: Path, _processes: list[ServiceP
     yield start
     for one in mine:
         one.kill()
+
+
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    """One process's machinery on the test's own database."""
+    started = Runtime(database_url, pool_size=4)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+@pytest.fixture
+def core(runtime: Runtime) -> Services:
+    """The core of that process."""
+    return runtime.services

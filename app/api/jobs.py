@@ -10,7 +10,6 @@ from app.api.render import created_document, job_document, json_bytes, json_resp
 from app.api.requests import JobIn, RerunIn
 from app.api.routes import JobIdText, problems, router
 from app.api.schemas import JobCreated, JobDetail, JobSummary
-from app.core.statuses import Until
 from app.domain.job import Created, JobRef
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState
@@ -98,7 +97,7 @@ async def get_job(
     ] = None,
 ) -> Response:
     """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
-    key = JobRef(caller.project_id, job_id_of(job_id))
+    ref = JobRef(caller.project_id, job_id_of(job_id))
     # On the raw names: most requests have neither header, and a mapping of all would be built to find that out.
     sent = {name for name, _ in request.scope["headers"]}
     asked = preferred_wait(request) if wait is None and b"prefer" in sent else wait
@@ -107,33 +106,22 @@ async def get_job(
     if asked is not None:
         headers.append((b"preference-applied", b"wait=%d" % seconds))
     conditional = b"if-none-match" in sent
-    if seconds > 0:
-        wish = _changed(request, services, key, seconds) if conditional else _ended(services, key, seconds)
-        await while_connected(request, wish)
-    if conditional:
-        version = await services.bodies.version(*key)
-        if known_version(request, version):
+
+    def is_seen(version: int) -> bool:
+        return known_version(request, version)
+
+    if seconds > 0 and conditional:
+        body = await while_connected(request, services.waits.changed(*ref, is_seen=is_seen, seconds=seconds))
+    else:
+        if seconds > 0:
+            await while_connected(request, services.waits.wait(ref.project_id, [ref.job_id], seconds=seconds))
+        elif conditional and is_seen(version := await services.jobs.version(*ref)):
             return not_modified([*headers, (b"etag", etag_of(version))])
-    found = await services.bodies.detail(*key)
-    headers.append((b"etag", etag_of(found.version)))
-    if conditional and known_version(request, found.version):
+        body = await services.jobs.detail(*ref)
+    headers.append((b"etag", etag_of(body.version)))
+    if conditional and is_seen(body.version):
         return not_modified(headers)
-    return json_bytes(found.body, headers)
-
-
-async def _ended(services: CoreServices, key: JobRef, seconds: int) -> None:
-    """Wait until the job has ended or the time is over."""
-    project_id, job_id = key
-    await services.statuses.wait(project_id, [job_id], seconds=seconds)
-
-
-async def _changed(request: Request, services: CoreServices, key: JobRef, seconds: int) -> None:
-    """Wait until the job is another version than the client knows, or the time is over."""
-    project_id, job_id = key
-    job = await services.jobs.get(project_id, job_id)
-    if known_version(request, job.version) and not job.terminal:
-        versions = {job_id: job.version}
-        await services.statuses.wait(project_id, [job_id], seconds=seconds, until=Until.CHANGE, versions=versions)
+    return json_bytes(body.body, headers)
 
 
 @jobs.post(

@@ -11,7 +11,7 @@ from app.api.render import job_document
 from app.api.requests import WaitIn
 from app.api.routes import problems, router
 from app.api.schemas import Waited
-from app.core.statuses import Until
+from app.core.waits import Until
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
@@ -53,10 +53,10 @@ async def wait_for_jobs(
         return _body(texts, ids, shown)
 
     if asked.wait == 0 and not include:
-        read = await services.bodies.summaries(caller.project_id, list(ids.values()))
+        read = await services.jobs.summaries(caller.project_id, list(ids.values()))
         shown = {id_: rendering.body for id_, rendering in read.items()}
         return Response(_body(texts, ids, shown), media_type="application/json")
-    wait = services.statuses.wait(
+    wait = services.waits.wait(
         caller.project_id,
         list(ids.values()),
         seconds=asked.wait,
@@ -69,7 +69,7 @@ async def wait_for_jobs(
 
 def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
     """Write one job; one without its large parts is written once for all who wait for it."""
-    return to_json(job_document(job, include)) if include else services.bodies.summary_of(job)
+    return to_json(job_document(job, include)) if include else services.jobs.summary_of(job)
 
 
 def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes]) -> bytes:

@@ -71,7 +71,7 @@ async def claim(
             return json_response({"jobs": []})
     taken = await while_connected(
         request,
-        services.leases.claim(
+        services.claims.claim(
             ClaimFilter(
                 project_id=caller.project_id,
                 queues=None if queues is None else tuple(queues),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.core.waiting import waiting
+from app.core.wait_clock import waiting
 from app.db import event_feed
 from app.db.connection import Connection
 from app.db.engine import Database

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from app.core.jobs import Jobs, check_queue, no_such_job
+from app.core.access import check_queue, no_such_job
+from app.core.jobs import Jobs
 from app.db import inputs, jobs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database

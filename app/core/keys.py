@@ -30,6 +30,8 @@ RENEWED_SECONDS = 1.0
 MAX_REMEMBERED = 10_000
 
 WRONG_KEYS_ALLOWED = 20
+WRITE_USES_SECONDS = 60.0
+"""`last_used_at` is for finding keys that nobody uses any more; nobody needs it finer."""
 WRONG_KEYS_SECONDS = 10.0
 MAX_ADDRESSES = 10_000
 
@@ -149,13 +151,14 @@ class Keys:
         self._remembered.clear()
         self._looking.clear()
 
-    async def write_uses(self) -> None:
-        """Write down which keys were used since the last call. Once a minute and for all at once: a write per request
-        would make the key's row the hottest of all.
+    async def write_uses(self) -> float:
+        """Write down which keys were used since the last call; returns the seconds until the next. For all at once: a
+        write per request would make the key's row the hottest of all.
         """
         used, self._used = self._used, set()
         if used:
-            await self._database.write(lambda connection: keys.mark_used(connection, used))
+            await self._database.write(keys.mark_used, used)
+        return WRITE_USES_SECONDS
 
     def _throttle(self, address: str, now: float) -> None:
         count, since = self._wrong.get(address, (0, now))

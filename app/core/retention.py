@@ -15,6 +15,12 @@ from app.live.change_feed import Change
 
 log = structlog.get_logger(__name__)
 
+LOOK_SECONDS: Final = 5.0
+"""Nobody sees what is left of a deleted job, so that looking seldom costs nothing but some room."""
+STEP_PAUSE_SECONDS: Final = 0.05
+"""Between two steps: a million rows take a minute, and leave the database to its users."""
+JITTER_SECONDS: Final = 1.0
+"""So that many processes do not look at the same moment."""
 ROWS_A_STEP: Final = 5_000
 """A step is a transaction of some ten milliseconds: nobody who waits for a lock or a checkpoint notices it."""
 JOBS_A_STEP: Final = 200
@@ -32,6 +38,10 @@ class Retention:
         self._database = database
         self._announce = announce
         self._orphans_at = 0.0
+
+    async def prune(self) -> float:
+        """Do one step; returns the seconds until it is worth another."""
+        return STEP_PAUSE_SECONDS if await self.step() else LOOK_SECONDS
 
     async def step(self) -> bool:
         """Do one step of everything that there is to do; says whether there may be more to do at once."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -69,6 +69,7 @@ OUTDATED = (asyncpg.InvalidCachedStatementError,)
 """A migration has changed what a prepared statement was made for; it is prepared anew by the next try."""
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 
@@ -129,13 +130,21 @@ class Database:
         """Say how many there may be."""
         return cast("QueuePool", self.engine.pool).size()
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(
+        self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run statements that change nothing; each sees what is committed when it starts."""
-        return await self._shielded(self._repeat(work, self._read_once))
+        return await self._shielded(
+            self._repeat(lambda connection: function(connection, *args, **kwargs), self._read_once)
+        )
 
-    async def write(self, work: Work[T]) -> T:
-        """Run statements in one transaction. `work` may run again if the first try certainly left no trace."""
-        return await self._shielded(self._repeat(work, self._write_once))
+    async def write(
+        self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run statements in one transaction. `function` may run again if the first try certainly left no trace."""
+        return await self._shielded(
+            self._repeat(lambda connection: function(connection, *args, **kwargs), self._write_once)
+        )
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

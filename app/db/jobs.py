@@ -14,7 +14,7 @@ from app.db.parameters import Batch, Values
 from app.db.projection import LEFT_OUT, Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.item import Counts
-from app.domain.job import Documents, Eta, Job, JobFailure, JobRef, Known
+from app.domain.job import Documents, Eta, Job, JobFailure, JobRef, SeenVersion
 from app.domain.states import LIVE, JobState
 
 _RUN: Final = tables.runs.alias("r")
@@ -78,7 +78,7 @@ async def select_with_documents(connection: Connection, keys: Sequence[JobRef]) 
 
 
 SLICE = 500
-"""Jobs that are written down before others may have the event loop: a fifth of a millisecond."""
+"""Jobs whose texts are joined before others may have the event loop: a fifth of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +114,19 @@ SELECT_CHANGED = Statement(
 )
 
 
-async def select_changed(connection: Connection, known: Sequence[Known]) -> dict[Known, int | None]:
+async def select_changed(connection: Connection, seen: Sequence[SeenVersion]) -> dict[SeenVersion, int | None]:
     """Return the jobs whose version is not the one last seen, with the version they have; None for one that is gone."""
     project_ids, job_ids, versions = [], [], []
-    for start in range(0, len(known), SLICE):
+    for start in range(0, len(seen), SLICE):
         if start:
             await asyncio.sleep(0)
-        part = known[start : start + SLICE]
-        project_ids.append(",".join([seen.project_hex for seen in part]))
-        job_ids.append(",".join([seen.job_hex for seen in part]))
-        versions.append(",".join([str(seen.version) for seen in part]))
+        part = seen[start : start + SLICE]
+        project_ids.append(",".join([version.project_hex for version in part]))
+        job_ids.append(",".join([version.job_hex for version in part]))
+        versions.append(",".join([str(version.version) for version in part]))
     seen_versions = _SeenVersions(",".join(project_ids), ",".join(job_ids), ",".join(versions))
     changed = await connection.fetch(SELECT_CHANGED, seen_versions)
-    return {known[change.n - 1]: change.version for change in changed}
+    return {seen[change.n - 1]: change.version for change in changed}
 
 
 @dataclass(frozen=True, slots=True)

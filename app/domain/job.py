@@ -21,19 +21,19 @@ class JobRef(NamedTuple):
 
 
 NO_VERSION = -1
-"""What is known of a job of which nothing is known."""
+"""Version of a job that was not read yet."""
 
 
-class Known:
-    """A job and the version in which somebody knows it. Two of them are never equal: each is asked about by itself."""
+class SeenVersion:
+    """A job with the version the caller last saw. Compared by identity, so that each one is looked up separately."""
 
-    __slots__ = ("job_hex", "key", "project_hex", "version")
+    __slots__ = ("job_hex", "project_hex", "ref", "version")
 
-    def __init__(self, key: JobRef, version: int = NO_VERSION) -> None:
-        self.key = key
+    def __init__(self, ref: JobRef, version: int = NO_VERSION) -> None:
+        self.ref = ref
         self.version = version
-        # Asked about once a second for as long as somebody waits, so that they are written down once.
-        self.project_hex, self.job_hex = key[0].hex, key[1].hex
+        # Sent once a second for as long as somebody waits, so the texts are made once.
+        self.project_hex, self.job_hex = ref.project_id.hex, ref.job_id.hex
 
 
 DEFAULT_QUEUE = "default"

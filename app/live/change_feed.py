@@ -19,8 +19,8 @@ from app.db.engine import Database, asyncpg_dsn, connect_options
 from app.db.parameters import Values
 from app.db.statement import Statement
 from app.domain.job import Job, JobRef
-from app.live.claimers import Offer
-from app.live.service import Loop
+from app.live.idle_claims import Offer
+from app.live.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +117,7 @@ class Announcer(Loop):
         self._news.keys = True
         self._some.set()
 
-    async def turn(self) -> None:
+    async def run_once(self) -> None:
         """Gather for a few milliseconds, then send it all in one statement."""
         await self._some.wait()
         await asyncio.sleep(GATHER_SECONDS)
@@ -168,7 +168,7 @@ class ChangeFeed(Loop):
         self.up = False
         """Whether a message to ourselves came back lately."""
 
-    async def turn(self) -> None:
+    async def run_once(self) -> None:
         """Hold one listening connection until it is lost."""
         connection = await asyncpg.connect(self._dsn, **connect_options())
         try:

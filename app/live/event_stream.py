@@ -14,7 +14,7 @@ from app.db import event_feed
 from app.db.engine import Database
 from app.domain.history import JobEventRecord, Position
 from app.domain.job import JobRef
-from app.live.service import Loop
+from app.live.loop import Loop
 
 SWEEP_SECONDS: Final = 1.0
 PAGE: Final = 500
@@ -97,7 +97,7 @@ class EventStream(Loop):
                 del self._followers[project_id]
                 del self._reached[project_id]
 
-    async def turn(self) -> None:
+    async def run_once(self) -> None:
         """Wait for news or the next second, then read on."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)

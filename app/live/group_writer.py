@@ -22,7 +22,7 @@ from app.live.change_feed import Change
 log = structlog.get_logger(__name__)
 
 MAX_BATCH: Final = 1_000
-MAX_WEIGHT: Final = 10_000
+MAX_ROWS: Final = 10_000
 """Rows that one batch may write: a thousand reports of a thousand items each must not be one transaction."""
 LONGEST_DEFERRAL_SECONDS: Final = 2.0
 DEFERRED_PAUSE_SECONDS: Final = 0.01
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class Deferred(Enum):
-    """What becomes of a request whose row somebody else holds at the moment."""
+    """Outcome of a request whose row is locked by another transaction; it is retried with the next batch."""
 
     BUSY = "busy"
 
@@ -42,7 +42,7 @@ Outcome: TypeAlias = Result | JobtrackError | Deferred
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[Result]):
-    """What a batch came to: an outcome per request, in order, and the changes to announce after the commit."""
+    """The outcomes of a batch, one per request and in order, and the changes to announce after the commit."""
 
     outcomes: Sequence[Outcome[Result]]
     changes: Sequence[Change] = field(default=())
@@ -61,7 +61,7 @@ class _Entry(Generic[Request, Result]):
 class GroupWriter(Generic[Request, Result]):
     """Collects requests and applies them in one transaction after the other.
 
-    `weigh` says how many rows a request writes, for the bound on a batch.
+    `row_count` returns how many rows a request writes, for the bound on a batch.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class GroupWriter(Generic[Request, Result]):
         announce: Callable[[Iterable[Change]], None],
         *,
         max_batch: int = MAX_BATCH,
-        weigh: Callable[[Request], int] = lambda _: 1,
-        max_weight: int = MAX_WEIGHT,
+        row_count: Callable[[Request], int] = lambda _: 1,
+        max_rows: int = MAX_ROWS,
     ) -> None:
         self._database = database
         self._apply = apply
         self._announce = announce
         self._max_batch = max_batch
-        self._weigh = weigh
-        self._max_weight = max_weight
+        self._row_count = row_count
+        self._max_rows = max_rows
         self._waiting: deque[_Entry[Request, Result]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
@@ -89,14 +89,14 @@ class GroupWriter(Generic[Request, Result]):
         return self._writing is None and not self._waiting
 
     async def submit(self, request: Request) -> Result:
-        """Write one request; gives its result after the commit, or raises its own error."""
+        """Write one request; returns its result after the commit, or raises its own error."""
         (outcome,) = await self._queue((request,))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def submit_many(self, requests: Iterable[Request]) -> list[Result | JobtrackError]:
-        """Write requests; gives their outcomes in the same order. The writing goes on if the caller leaves.
+        """Write requests; returns their outcomes in the same order. The writing goes on if the caller leaves.
 
         What goes wrong unexpectedly with one of them is its outcome alone, as an internal error.
         """
@@ -122,7 +122,9 @@ class GroupWriter(Generic[Request, Result]):
             while self._waiting:
                 batch = self._next_batch()
                 outcomes = await self._commit([entry.request for entry in batch])
-                deferred = [entry for entry, outcome in zip(batch, outcomes, strict=True) if not _told(entry, outcome)]
+                deferred = [
+                    entry for entry, outcome in zip(batch, outcomes, strict=True) if not _answer(entry, outcome)
+                ]
                 # In front of all that came since: the calls for one job keep their order.
                 self._waiting.extendleft(reversed(deferred))
                 if deferred and len(deferred) == len(self._waiting):
@@ -132,17 +134,17 @@ class GroupWriter(Generic[Request, Result]):
 
     def _next_batch(self) -> list[_Entry[Request, Result]]:
         batch = [self._waiting.popleft()]
-        weight = self._weigh(batch[0].request)
+        rows = self._row_count(batch[0].request)
         while self._waiting and len(batch) < self._max_batch:
-            weight += self._weigh(self._waiting[0].request)
-            if weight > self._max_weight:
+            rows += self._row_count(self._waiting[0].request)
+            if rows > self._max_rows:
                 break
             batch.append(self._waiting.popleft())
         return batch
 
     async def _commit(self, requests: Sequence[Request]) -> Sequence[Result | Exception | Deferred]:
         try:
-            applied = await self._database.write(lambda connection: self._apply(connection, requests))
+            applied = await self._database.write(self._apply, requests)
         except UnavailableError as error:
             return [error] * len(requests)
         except Exception as error:  # noqa: BLE001 - the caller at fault gets it, and only that one
@@ -154,8 +156,8 @@ class GroupWriter(Generic[Request, Result]):
         return applied.outcomes
 
 
-def _told(entry: _Entry[Request, Result], outcome: Result | Exception | Deferred) -> bool:
-    """Give an entry its outcome; False if it has to wait for another batch."""
+def _answer(entry: _Entry[Request, Result], outcome: Result | Exception | Deferred) -> bool:
+    """Answer an entry's caller; False if the entry has to wait for another batch."""
     if isinstance(outcome, Deferred):
         now = asyncio.get_running_loop().time()
         entry.deferred_at = entry.deferred_at or now

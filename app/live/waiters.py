@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from app.domain.errors import TooManyWaitsError
-from app.domain.job import NO_VERSION, Job, JobRef, Known
+from app.domain.job import NO_VERSION, Job, JobRef, SeenVersion
 
 MAX_OPEN: Final = 20_000
 WOKEN_AT_ONCE: Final = 200
@@ -99,10 +99,10 @@ class Watch:
 class _Watched:
     """A job that somebody waits for."""
 
-    __slots__ = ("is_waking", "known", "watches")
+    __slots__ = ("is_waking", "seen", "watches")
 
     def __init__(self, key: JobRef) -> None:
-        self.known = Known(key)
+        self.seen = SeenVersion(key)
         self.watches: set[Watch] = set()
         self.is_waking = False
         """Whether some of them are still to be woken: the sweep leaves those to it."""
@@ -170,16 +170,16 @@ class Waiters:
         if rest:
             asyncio.get_running_loop().call_soon(self._wake_all, watched, rest, cause, job)
 
-    def known(self) -> Iterator[Known]:
+    def seen_versions(self) -> Iterator[SeenVersion]:
         """Give the jobs that anybody waits for, each in the version that all have seen who wait for it."""
         for watched in tuple(self._by_job.values()):
             if watched.is_waking:
                 continue
-            known = watched.known
-            seen = [watch.seen.get(known.key, 0) for watch in watched.watches]
+            version = watched.seen
+            seen = [watch.seen.get(version.ref, 0) for watch in watched.watches]
             # Where they disagree, any answer is news to some of them, so that it has to be given.
-            known.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
-            yield known
+            version.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
+            yield version
 
     def wake_outdated(self, versions: Mapping[JobRef, int | None]) -> int:
         """Wake the watches that have not seen these versions, None for a job that is gone; the number of them says what

@@ -9,8 +9,8 @@ from app.domain.principal import Principal
 
 if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
-    from app.core.bodies import Bodies
     from app.core.bulk import Bulk
+    from app.core.claims import Claims
     from app.core.health import Health
     from app.core.history import History
     from app.core.inputs import Inputs
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.core.leases import Leases
     from app.core.metrics import Metrics
     from app.core.queues import Queues
-    from app.core.statuses import Statuses
+    from app.core.waits import Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Services:
     """The core as the edges see it; the runtime builds one and `create_app` keeps it in `app.state.services`."""
 
     jobs: "Jobs"
-    bodies: "Bodies"
     lists: "JobLists"
     bulk: "Bulk"
+    claims: "Claims"
     leases: "Leases"
-    statuses: "Statuses"
+    waits: "Waits"
     items: "Items"
     history: "History"
     inputs: "Inputs"

@@ -22,7 +22,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.waiting import time_waits
+from app.core.wait_clock import time_waits
 from app.domain.ids import UUID_TEXT_LENGTH
 from app.web.binding import QUERY, Handler, queries_of
 from app.web.deps import Services

@@ -1,15 +1,12 @@
 """Creating, rerunning and cancelling through the whole core of one process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
 from app.core.keys import Keys, digest_of, make_key
-from app.core.statuses import Until
+from app.core.waits import Until
 from app.domain.errors import (
     AlreadyTerminalError,
     ForbiddenError,
@@ -21,48 +18,12 @@ from app.domain.errors import (
 )
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
-from app.domain.job import Claim, ClaimedJob, ClaimFilter, Idempotency, Job, NewJob
+from app.domain.job import Claim, ClaimFilter, Idempotency, Job, NewJob
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, Release, Report, Reported
 from app.runtime import Runtime
 from app.web.deps import Services
-
-PROJECT = new_id()
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    one = Runtime(database_url, pool_size=4)
-    await one.start()
-    yield one
-    await one.stop()
-
-
-@pytest.fixture
-def core(runtime: Runtime) -> Services:
-    return runtime.services
-
-
-async def create(core: Services, **fields: object) -> Job:
-    return (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", **fields))).job  # type: ignore[arg-type]
-
-
-async def claim(core: Services, *, lease_seconds: int = 30, wait_seconds: float = 5) -> ClaimedJob:
-    (claimed,) = await core.leases.claim(
-        ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=lease_seconds, wait_seconds=wait_seconds
-    )
-    return claimed
-
-
-def held(claimed: ClaimedJob) -> dict[str, Any]:
-    return {"project_id": PROJECT, "job_id": claimed.job.id, "token": claimed.lease.token}
-
-
-async def completed(core: Services, **fields: object) -> Job:
-    await create(core, **fields)
-    job = await core.leases.submit(Complete(**held(await claim(core))))
-    assert isinstance(job, Job)
-    return job
+from tests.calls import PROJECT, claim, completed, create, held
 
 
 async def test_the_same_key_and_request_make_one_job(core: Services) -> None:
@@ -93,7 +54,7 @@ async def test_another_project_sees_nothing_of_a_job(core: Services) -> None:
         await core.jobs.get(stranger, job.id)
     with pytest.raises(NotFoundError):
         await core.jobs.cancel(stranger, job.id, by=None)
-    assert await core.statuses.wait(stranger, [job.id], seconds=5) == {}
+    assert await core.waits.wait(stranger, [job.id], seconds=5) == {}
     assert (await core.jobs.get(PROJECT, job.id)).state is JobState.PENDING
 
 
@@ -201,9 +162,7 @@ async def test_waits_end_on_all_any_and_change(core: Services) -> None:
     ids = [one.id, two.id]
     waits = {
         until: asyncio.create_task(
-            core.statuses.wait(
-                PROJECT, ids, seconds=20, until=until, versions={one.id: one.version, two.id: two.version}
-            )
+            core.waits.wait(PROJECT, ids, seconds=20, until=until, versions={one.id: one.version, two.id: two.version})
         )
         for until in Until
     }
@@ -218,7 +177,7 @@ async def test_waits_end_on_all_any_and_change(core: Services) -> None:
 
 async def test_a_drain_answers_waits_with_the_current_states(core: Services, runtime: Runtime) -> None:
     job = await create(core)
-    waiting = asyncio.create_task(core.statuses.wait(PROJECT, [job.id], seconds=-1))
+    waiting = asyncio.create_task(core.waits.wait(PROJECT, [job.id], seconds=-1))
     while not len(runtime.waiters):
         await asyncio.sleep(0)
     runtime.drain()
@@ -228,7 +187,7 @@ async def test_a_drain_answers_waits_with_the_current_states(core: Services, run
 async def test_a_claimer_that_leaves_during_its_claim_gives_the_job_back(core: Services, runtime: Runtime) -> None:
     job = await create(core)
     leaving = asyncio.create_task(claim(core))
-    while not len(runtime.claimers):
+    while not len(runtime.idle_claims):
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     leaving.cancel()
@@ -272,8 +231,8 @@ async def test_a_replayed_create_never_hands_out_a_later_holders_token(core: Ser
 async def test_a_claim_by_id_is_woken_when_the_job_can_be_taken(core: Services) -> None:
     job = await create(core, engine="celery")
     wanted = ClaimFilter(project_id=PROJECT, job_ids=(job.id,))
-    (held_now,) = await core.leases.claim(wanted, worker="a", max_jobs=1, lease_seconds=30, wait_seconds=0)
-    waiting = asyncio.create_task(core.leases.claim(wanted, worker="b", max_jobs=1, lease_seconds=30, wait_seconds=20))
+    (held_now,) = await core.claims.claim(wanted, worker="a", max_jobs=1, lease_seconds=30, wait_seconds=0)
+    waiting = asyncio.create_task(core.claims.claim(wanted, worker="b", max_jobs=1, lease_seconds=30, wait_seconds=20))
     await core.leases.submit(Release(**held(held_now)))
     async with asyncio.timeout(10):
         (claimed,) = await waiting
@@ -289,7 +248,5 @@ async def test_a_rerun_stays_within_the_queues_of_the_key(core: Services) -> Non
 async def test_a_wait_for_change_ends_at_once_where_nothing_can_change(core: Services) -> None:
     job = await completed(core)
     async with asyncio.timeout(10):
-        found = await core.statuses.wait(
-            PROJECT, [job.id], seconds=-1, until=Until.CHANGE, versions={job.id: job.version}
-        )
+        found = await core.waits.wait(PROJECT, [job.id], seconds=-1, until=Until.CHANGE, versions={job.id: job.version})
     assert found[job.id].version == job.version

@@ -7,7 +7,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.metrics import MAX_QUEUES, Depths, Metrics
-from app.core.waiting import time_waits, waiting
+from app.core.wait_clock import time_waits, waiting
 from app.domain.errors import UnavailableError
 from app.domain.ids import new_id
 from app.domain.job import NewJob
@@ -39,8 +39,8 @@ async def test_wake_that_only_the_sweep_could_give_is_late_and_told_apart(pair: 
     here, there = pair
     await there.feed.stop()
     job = (await here.services.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
-    waiting_there = asyncio.create_task(there.services.statuses.wait(PROJECT, [job.id], seconds=20))
-    while not list(there.waiters.known()):
+    waiting_there = asyncio.create_task(there.services.waits.wait(PROJECT, [job.id], seconds=20))
+    while not list(there.waiters.seen_versions()):
         await asyncio.sleep(0)
     await there.services.jobs.get(PROJECT, job.id)
     await here.services.jobs.cancel(PROJECT, job.id, by=None)

@@ -7,7 +7,6 @@ import pytest
 
 from app.core import retention
 from app.core.retention import Retention
-from app.db.engine import Database
 from app.db.statement import Statement
 from app.domain.errors import NotFoundError
 from app.domain.ids import new_id
@@ -17,26 +16,12 @@ from app.domain.job_filter import JobFilter
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests import sql
-from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # noqa: F401 - fixtures
-
-
-async def count(database: Database, table: str) -> int:
-    async def work(connection: Any) -> int:
-        return int(await sql.fetch_value(connection, f"SELECT count(*) FROM {table}"))
-
-    return await database.read(work)
-
-
-async def finish(steps: Retention) -> int:
-    done = 1
-    while await steps.step():
-        done += 1
-    return done
+from tests.calls import PROJECT, completed, count, create, finish
 
 
 async def test_deletion_removes_every_row_in_bounded_steps(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_A_STEP", 10)
@@ -56,8 +41,8 @@ async def test_deletion_removes_every_row_in_bounded_steps(
 
 
 async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
 ) -> None:
     old, young = await completed(core, queue="q"), await completed(core, queue="q")
     other, live = await completed(core, queue="kept-for-ever"), await create(core, queue="q")
@@ -73,7 +58,7 @@ async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
     assert left == {young.id, live.id, other.id}
 
 
-async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:
     for key in ("old", "new"):
         await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", key, b"x"))
     async with runtime.database.transaction() as connection:
@@ -84,7 +69,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
     assert await count(runtime.database, "idempotency_records") == 1
 
 
-async def test_nothing_to_remove_is_one_question(runtime: Runtime) -> None:  # noqa: F811
+async def test_nothing_to_remove_is_one_question(runtime: Runtime) -> None:
     steps = Retention(runtime.database, lambda _: None)
     assert not await steps.step(), "the first also looks for uploads that nobody has"
     asked: list[Statement[Any, Any]] = []

@@ -92,7 +92,7 @@ async def test_requests_beyond_a_batch_keep_their_order(database: Database, rows
 
 
 async def test_batch_is_bounded_by_what_its_requests_write(database: Database, rows: Rows) -> None:
-    writer = GroupWriter(database, rows.apply, rows.announce, weigh=lambda number: number, max_weight=20)
+    writer = GroupWriter(database, rows.apply, rows.announce, row_count=lambda number: number, max_rows=20)
     await asyncio.gather(*(writer.submit(n) for n in (8, 8, 8, 50, 2, 2)))
     assert rows.batches == [[8, 8], [8], [50], [2, 2]]
 

@@ -8,7 +8,7 @@ from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
 from app.domain.job import NO_VERSION, ClaimFilter, JobRef
 from app.domain.states import JobState
-from app.live.claimers import Claimers, Offer
+from app.live.idle_claims import IdleClaims, Offer
 from app.live.waiters import WOKEN_AT_ONCE, Waiters
 from tests.dialects.samples import sample
 
@@ -45,10 +45,10 @@ async def test_nothing_stays_of_a_watch_that_was_left() -> None:
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    assert [known.key for known in waiters.known()] == [A]
+    assert [seen.ref for seen in waiters.seen_versions()] == [A]
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert list(waiters.known()) == []
+    assert list(waiters.seen_versions()) == []
     assert len(waiters) == 0
 
 
@@ -65,9 +65,9 @@ async def test_the_sweep_is_asked_about_what_all_have_seen_or_about_anything() -
     waiters = Waiters()
     with waiters.watch([A]) as old, waiters.watch([A]) as current, waiters.watch([B]) as other:
         old.seen[A], current.seen[A], other.seen[B] = 1, 2, 7
-        assert {known.key: known.version for known in waiters.known()} == {A: NO_VERSION, B: 7}
+        assert {seen.ref: seen.version for seen in waiters.seen_versions()} == {A: NO_VERSION, B: 7}
         old.seen[A] = 2
-        assert {known.key: known.version for known in waiters.known()} == {A: 2, B: 7}
+        assert {seen.ref: seen.version for seen in waiters.seen_versions()} == {A: 2, B: 7}
 
 
 async def test_a_job_that_is_gone_is_news_to_whom_it_was_there_for() -> None:
@@ -110,11 +110,11 @@ async def test_the_sweep_leaves_a_crowd_to_those_who_are_waking_it() -> None:
         watch.__enter__()
         watch.seen[A] = 1
     waiters.wake({A: sample(JobState.COMPLETED)})
-    assert list(waiters.known()) == []
+    assert list(waiters.seen_versions()) == []
     assert waiters.wake_outdated({A: 2}) == 0
     await asyncio.sleep(0)
     assert all(watch.news() for watch in watches)
-    assert [known.key for known in waiters.known()] == [A]
+    assert [seen.ref for seen in waiters.seen_versions()] == [A]
 
 
 async def test_a_drain_ends_waits_that_are_open_and_that_come() -> None:
@@ -133,24 +133,24 @@ def claimer_filter(**wanted: object) -> ClaimFilter:
 
 
 def test_one_job_wakes_one_claimer_the_oldest_that_fits() -> None:
-    claimers = Claimers()
+    claimers = IdleClaims()
     elsewhere = claimers.join(claimer_filter(queues=("other",)))
     first, second = claimers.join(claimer_filter()), claimers.join(claimer_filter(types=("t",)))
     claimers.offer([Offer(A[0], "default", "t")])
-    assert [one.wakened.is_set() for one in (elsewhere, first, second)] == [False, True, False]
+    assert [one.woken.is_set() for one in (elsewhere, first, second)] == [False, True, False]
     claimers.offer([Offer(A[0], "default", "t")])
-    assert second.wakened.is_set()
+    assert second.woken.is_set()
 
 
 def test_a_job_of_another_project_wakes_nobody() -> None:
-    claimers = Claimers()
+    claimers = IdleClaims()
     mine = claimers.join(claimer_filter())
     claimers.offer([Offer(B[0], "default", "t")])
-    assert not mine.wakened.is_set()
+    assert not mine.woken.is_set()
 
 
 def test_two_hundred_idle_claimers_ask_the_sweep_one_question() -> None:
-    claimers = Claimers()
+    claimers = IdleClaims()
     for _ in range(200):
         claimers.join(claimer_filter(queues=("default",)))
     assert claimers.filters() == [claimer_filter(queues=("default",))]

@@ -183,7 +183,7 @@ async def test_vanished_clients_leave_no_waiter_and_no_task(
             one.vanish()
         await eventually(lambda: len(waiters) == 0, VANISH_SECONDS, "forgetting the waits")
         await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 5, VANISH_SECONDS, "ending the tasks")
-    assert list(waiters.known()) == []
+    assert list(waiters.seen_versions()) == []
 
 
 async def test_a_drain_answers_every_open_wait_with_the_states_as_they_are(inside: Inside) -> None:

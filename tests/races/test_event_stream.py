@@ -109,7 +109,7 @@ async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) ->
 
     stream = EventStream(runtime.database)
     stream._database = type("Counted", (), {"read": staticmethod(counted)})()
-    turning = asyncio.create_task(stream.turn())
+    turning = asyncio.create_task(stream.run_once())
     stream.changed([JobRef(PROJECT, new_id())])
     await asyncio.wait_for(turning, 5)
     assert reads == 0

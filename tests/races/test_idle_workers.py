@@ -8,7 +8,7 @@ from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, NewJob
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+from tests.calls import PROJECT
 
 WORKERS = 200
 MOST_CLAIMS = 5
@@ -19,7 +19,7 @@ MOST_FIRST_LOOKS = 20
 class Claims:
     """Counts the claims that reach the database."""
 
-    def __init__(self, runtime: Runtime) -> None:  # noqa: F811
+    def __init__(self, runtime: Runtime) -> None:
         self.sent = 0
         runtime.database.on_statement = self._count
 
@@ -27,17 +27,17 @@ class Claims:
         self.sent += "claimed AS" in statement.sql
 
 
-async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:
     claims = Claims(runtime)
     wanted = ClaimFilter(project_id=PROJECT)
 
     def idle(n: int) -> Any:
-        return core.leases.claim(wanted, worker=f"w-{n}", max_jobs=1, lease_seconds=30, wait_seconds=30)
+        return core.claims.claim(wanted, worker=f"w-{n}", max_jobs=1, lease_seconds=30, wait_seconds=30)
 
     workers = [asyncio.create_task(idle(n)) for n in range(WORKERS)]
     async with asyncio.timeout(20):
         # All have looked, many of them by one claim, and now they wait.
-        while not claims.sent or len(runtime.claimers) < WORKERS or core.leases._claims:
+        while not claims.sent or len(runtime.idle_claims) < WORKERS or core.claims._writers:
             await asyncio.sleep(0.01)
     assert 0 < claims.sent <= MOST_FIRST_LOOKS
     claims.sent = 0

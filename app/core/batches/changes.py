@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from app.db.transitions import Moved
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.claimers import Offer
+from app.live.idle_claims import Offer
 
 EVENT_TYPES = {JobState.PENDING: "released", JobState.DISPATCHED: "claimed", JobState.RUNNING: "started"}
 """What brought a job into a state, where the state itself is not the word for it."""

@@ -14,8 +14,8 @@ from app.domain.errors import InvalidError, JobtrackError
 from app.domain.job import Created, Idempotency, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.claimers import Offer
 from app.live.group_writer import Applied
+from app.live.idle_claims import Offer
 
 
 def row_count(request: "CreateRequest") -> int:

@@ -102,7 +102,7 @@ async def post_statuses(
     A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are left out, and not waited for.
     """
     job_ids = [job_id for text in dict.fromkeys(asked.job_ids) if (job_id := parse_id(text)) is not None]
-    wait = services.statuses.wait(
+    wait = services.waits.wait(
         caller.project_id,
         job_ids,
         seconds=asked.wait,

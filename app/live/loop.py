@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -24,23 +25,23 @@ class Service(Protocol):
 
 
 class Loop:
-    """A service that calls `turn` for ever. An error is logged and the next turn comes after a growing pause."""
+    """A service that calls `run_once` for ever. An error is logged, and the next call comes after a growing pause."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._task: asyncio.Task[None] | None = None
 
-    async def turn(self) -> None:
+    async def run_once(self) -> None:
         """Do one round of the work, waiting for whatever it waits for."""
         raise NotImplementedError
 
     async def start(self) -> None:
-        """Begin turning in a task of its own."""
+        """Begin, in a task of its own."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
-        """Cancel the turn under way (database work in it is shielded) and wait for the task to end."""
+        """Cancel the round under way (database work in it is shielded) and wait for the task to end."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -52,12 +53,40 @@ class Loop:
         while True:
             began = loop.time()
             try:
-                await self.turn()
+                await self.run_once()
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - a loop that dies silently is worse than any error it meets
                 if loop.time() - began > LONGEST_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS  # It worked for a while: this is a new trouble.
-                log.warning("background turn failed", loop=self.name, error=repr(error))
+                log.warning("background round failed", loop=self.name, error=repr(error))
                 # Jittered, so that many processes do not come back at once after an outage.
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+class Periodic(Loop):
+    """Calls `step`, which returns how many seconds to rest before the next call; 0 for none.
+
+    A rest is at least `at_least_seconds`, so that what falls due one after the other is gathered, and up to
+    `jitter_seconds` longer, so that many processes do not come at the same moment.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float]],
+        *,
+        at_least_seconds: float = 0.0,
+        jitter_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(name)
+        self._step = step
+        self._at_least_seconds = at_least_seconds
+        self._jitter_seconds = jitter_seconds
+
+    async def run_once(self) -> None:
+        """Do a step, and rest."""
+        rest = await self._step()
+        if rest:
+            jitter = random.uniform(0, self._jitter_seconds)  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(max(rest, self._at_least_seconds) + jitter)

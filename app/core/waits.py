@@ -7,10 +7,11 @@ from time import monotonic
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.core.waiting import waiting
+from app.core.wait_clock import waiting
 from app.domain.job import Job, JobRef
+from app.live.body_cache import CachedBody
 from app.live.sweep import SWEEP_SECONDS
-from app.live.waiters import Waiters, Watch
+from app.live.waiters import Cause, Waiters, Watch
 
 
 class Until(StrEnum):
@@ -24,7 +25,7 @@ class Until(StrEnum):
 NO_END = -1
 
 
-class Statuses:
+class Waits:
     """Reads the states of jobs, once they are what the caller waits for."""
 
     def __init__(
@@ -45,7 +46,7 @@ class Statuses:
         poll_seconds: float = SWEEP_SECONDS,  # noqa: ARG002 - see the docstring
         documents: bool = False,
     ) -> dict[UUID, Job]:
-        """Wait until all or any of the jobs have ended, or one differs from `versions`; gives the states as they are.
+        """Wait until all or any of the jobs have ended, or one differs from `versions`; returns the states as they are.
 
         `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
         `poll_seconds`, from 1, bounds the time between two reads. The process's sweep looks every second at all that is
@@ -77,9 +78,36 @@ class Statuses:
                     break
         if documents:
             found = await self._jobs.get_many(project_id, job_ids, documents=True)
+        self._observe(cause)
+        return found
+
+    async def changed(
+        self, project_id: UUID, job_id: UUID, *, is_seen: Callable[[int], bool], seconds: float
+    ) -> CachedBody:
+        """Wait until a job has a version that the caller has not seen, or has ended; returns its body as it is then.
+
+        A job that has ended is not waited for. Raises NotFoundError, also where the job is deleted meanwhile.
+        """
+        ends_at = asyncio.get_running_loop().time() + seconds
+        ref = JobRef(project_id, job_id)
+        cause = None
+        # Registered before the first read: what changes in between wakes it.
+        with self._waiters.watch([ref]) as watch:
+            body = await self._jobs.detail(project_id, job_id)
+            while is_seen(body.version) and not body.terminal:
+                watch.seen[ref] = body.version
+                with waiting():
+                    woken = await watch.changed(ends_at - asyncio.get_running_loop().time())
+                cause = watch.cause if woken else None
+                body = await self._jobs.detail(project_id, job_id)
+                if not woken:
+                    break
+        self._observe(cause)
+        return body
+
+    def _observe(self, cause: Cause | None) -> None:
         if cause is not None:
             self._observe_wake(cause.source, monotonic() - cause.at)
-        return found
 
 
 def _is_newer(job: Job, found: Mapping[UUID, Job]) -> bool:

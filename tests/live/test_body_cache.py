@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.domain.job import Job, Known
+from app.domain.job import Job, SeenVersion
 from app.domain.states import JobState
-from app.live import renderings as module
-from app.live.renderings import Renderings
+from app.live import body_cache as module
+from app.live.body_cache import BodyCache
 from tests.dialects.samples import sample
 
 LIVE = sample(JobState.RUNNING)
@@ -37,7 +37,7 @@ class Reads:
 class Changes(Reads):
     """The same for what has changed of jobs."""
 
-    def _answer(self, keys: Collection[Known]) -> Mapping[Known, int | None]:
+    def _answer(self, keys: Collection[SeenVersion]) -> Mapping[SeenVersion, int | None]:
         return {known: self.value for known in keys if known.version != self.value}
 
 
@@ -48,7 +48,7 @@ class Table:
         self.jobs, self.changes = Reads(None), Changes(None)
         self.rendered = 0
         self.put(job)
-        self.bodies = Renderings(self.jobs, self.changes, self._render)  # type: ignore[arg-type]
+        self.bodies = BodyCache(self.jobs, self.changes, self._render)  # type: ignore[arg-type]
 
     def put(self, job: Job | None) -> None:
         self.jobs.value = job
@@ -80,7 +80,7 @@ async def test_ended_job_is_asked_for_no_more_within_the_second() -> None:
 
 
 async def test_deleted_job_is_gone_after_the_second_without_any_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GOOD_SECONDS", 0.02)
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.02)
     table = Table(ENDED)
     assert await table.body() == b"completed 1"
     table.put(None)
@@ -93,22 +93,22 @@ async def test_news_of_a_change_is_believed_at_once() -> None:
     table = Table(ENDED)
     await table.body()
     table.put(None)
-    table.bodies.doubt([KEY])
+    table.bodies.invalidate([KEY])
     assert await table.body() is None
 
 
 async def test_what_is_read_often_is_kept_good_and_what_is_gone_is_dropped() -> None:
     table = Table(ENDED)
     await table.body()
-    assert table.bodies.due() == []
+    assert table.bodies.expiring() == []
     await table.body()
-    due = table.bodies.due()
-    assert [entry.known.key for entry in due] == [KEY]
+    due = table.bodies.expiring()
+    assert [entry.seen.ref for entry in due] == [KEY]
     now = asyncio.get_running_loop().time()
-    table.bodies.confirm(due, {}, now + 50)
+    table.bodies.revalidated(due, {}, now + 50)
     assert await table.body() == b"completed 1"
     assert (table.jobs.asked, table.changes.asked) == (1, 0)
-    table.bodies.confirm(due, {due[0].known: None}, now)
+    table.bodies.revalidated(due, {due[0].seen: None}, now)
     table.put(None)
     assert await table.body() is None
 
@@ -117,7 +117,9 @@ async def test_what_is_read_no_more_is_looked_at_no_more() -> None:
     table = Table(ENDED)
     await table.body()
     await table.body()
-    assert [bool(table.bodies.due()) for _ in range(module.LOOKS_A_USE + 1)] == [True] * module.LOOKS_A_USE + [False]
+    assert [bool(table.bodies.expiring()) for _ in range(module.CHECKS_A_USE + 1)] == [True] * module.CHECKS_A_USE + [
+        False
+    ]
 
 
 async def test_version_is_told_without_reading_the_job() -> None:
@@ -138,7 +140,7 @@ async def test_change_while_the_version_is_being_asked_for_is_not_missed() -> No
     await asyncio.sleep(0)
     # The old version is on its way, and news of a newer one comes before it.
     table.put(replace(LIVE, version=2))
-    table.bodies.doubt([KEY])
+    table.bodies.invalidate([KEY])
     assert await reading == b"running 2"
 
 
@@ -146,7 +148,7 @@ async def test_job_that_is_deleted_while_it_is_read_is_not_good_afterwards() -> 
     table = Table(ENDED)
     reading = asyncio.create_task(table.body())
     await asyncio.sleep(0)
-    table.bodies.doubt([KEY])
+    table.bodies.invalidate([KEY])
     await reading
     table.put(None)
     assert await table.body() is None
@@ -161,8 +163,8 @@ async def test_body_read_before_a_change_does_not_replace_the_newer_one() -> Non
 
 
 async def test_memory_is_bounded() -> None:
-    bodies = Renderings(Reads(None), Reads(None), lambda _: bytes(1_000), max_bytes=18_000)  # type: ignore[arg-type]
+    bodies = BodyCache(Reads(None), Reads(None), lambda _: bytes(1_000), max_bytes=18_000)  # type: ignore[arg-type]
     for n in range(100):
         bodies.of(replace(LIVE, priority=n, id=type(LIVE.id)(int=n)))
-    assert len(bodies._kept) == 10
+    assert len(bodies._entries) == 10
     assert bodies._bytes == 18_000

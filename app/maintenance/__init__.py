@@ -1,1 +1,0 @@
-"""Background work that is safe to run in every process at once."""
