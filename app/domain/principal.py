@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Scope(StrEnum):
-    """What a key may do; see section 3 of the design."""
+    """What a key may do. The README lists which calls need which scope."""
 
     READ = "read"
     SUBMIT = "submit"

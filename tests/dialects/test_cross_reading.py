@@ -36,7 +36,7 @@ WORDS = {
     JobState.CANCELLED: ("canceled", "cancelled", "cancelled", "cancelled", "cancelled"),
     JobState.EXPIRED: ("canceled", "failed", "failed", "expired", "failed"),
 }
-"""The binding table of `contracts/README.md`, copied by hand: what the code says is held against it."""
+"""The vendors' words for each state, copied by hand from their contracts: the code is held against it."""
 
 FINAL = {
     "docent": {"completed", "canceled"},

@@ -28,7 +28,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "failed",
 }
-"""The vendor's word for each state; binding, from `contracts/README.md`."""
+"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
 
 _SYNONYMS: Final[dict[wire.FilterStatus, wire.Status]] = {
     "processing": "running",

@@ -24,7 +24,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "canceled",
     JobState.EXPIRED: "canceled",
 }
-"""The vendor's word for each state; binding, from `contracts/README.md`."""
+"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
 
 UPLOAD_TYPE: Final[wire.JobType] = "agent_run_ingest_job"
 """The type of what is uploaded, and the nearest word for a type that the vendor does not know."""

@@ -27,7 +27,7 @@ STATES: Final[dict[JobState, wire.State]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "expired",
 }
-"""The vendor's word for each state; binding, from `contracts/README.md`."""
+"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
 
 # A date-time is promised for keys that never end too. Not the year 9999: adding a time zone to it overflows in clients.
 NEVER: Final = datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)

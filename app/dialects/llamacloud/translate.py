@@ -27,7 +27,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "failed",
 }
-"""The vendor's word for each state; binding, from `contracts/README.md`."""
+"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
 
 ITEM_STATUSES: Final[dict[ItemStatus, wire.ItemStatus]] = {
     ItemStatus.QUEUED: "pending",
