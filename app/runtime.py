@@ -7,7 +7,7 @@ from app.api.render import render_detail, render_summary
 from app.core import retention
 from app.core.batches import calls as calls_batch
 from app.core.batches.calls import WorkerOutcome
-from app.core.batches.create import CreateRequest, apply_creations, row_count
+from app.core.batches.create import apply_creations, row_count
 from app.core.bulk import Bulk
 from app.core.claims import Claims
 from app.core.health import Health
@@ -17,7 +17,7 @@ from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.core.key_admin import KeyAdmin, Projects
-from app.core.keys import Keys
+from app.core.keys import ApiKeys
 from app.core.leases import Leases
 from app.core.metrics import Metrics
 from app.core.queues import Queues
@@ -26,7 +26,7 @@ from app.core.retention import Retention
 from app.core.waits import Waits
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
-from app.domain.job import Created, Job, JobRef, SeenVersion
+from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.worker_call import WorkerCall
 from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
@@ -58,7 +58,7 @@ class Runtime:
         self.idle_claims = IdleClaims()
         self.stream = EventStream(self.database)
         origin = uuid4().hex
-        keys = Keys(self.database)
+        keys = ApiKeys(self.database)
         reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         changes: ReadBatcher[SeenVersion, int | None] = ReadBatcher(self.database, job_rows.select_changed)
@@ -68,7 +68,7 @@ class Runtime:
         self.sweep = Sweep(self.database, self.waiters, self.idle_claims, metrics.observe_sweep)
         listeners = Listeners(
             changed=self._changed,
-            offered=self.idle_claims.offer,
+            claimable=self.idle_claims.wake_for,
             keys_changed=keys.forget,
             reconnected=self.sweep.nudge,
         )
@@ -168,6 +168,6 @@ async def prepare(database_url: str, bootstrap_key: str | None) -> str | None:
     """Install the first key in an empty database and give it; None where there are keys already."""
     database = Database(make_engine(database_url, pool_size=1))
     try:
-        return await Keys(database).install_first(bootstrap_key)
+        return await ApiKeys(database).install_first(bootstrap_key)
     finally:
         await database.close()

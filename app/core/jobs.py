@@ -9,12 +9,10 @@ from uuid import UUID, uuid4
 
 from app.core.access import check_queue, no_such_job
 from app.core.batches.changes import changes_of
-from app.core.batches.create import CreateRequest
 from app.core.batches.rerun import RerunRequest, apply_rerun
 from app.db import deletions, jobs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.db.new_jobs import Creation
 from app.db.transitions import Move
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -22,7 +20,7 @@ from app.domain.errors import (
     JobtrackError,
 )
 from app.domain.ids import new_id
-from app.domain.job import Created, Idempotency, Job, JobRef, NewJob
+from app.domain.job import Created, CreateRequest, Idempotency, Job, JobRef, NewJob
 from app.domain.states import JobEvent, JobState
 from app.live.body_cache import BodyCache, CachedBody
 from app.live.change_feed import Change
@@ -56,7 +54,7 @@ class Jobs:
     async def create(self, project_id: UUID, job: NewJob, *, idempotency: Idempotency | None = None) -> Created:
         """Store a job and return it with its documents; with `job.claim` also the lease it is created under."""
         token = uuid4() if job.claim is not None else None
-        return await self._creations.submit(CreateRequest(Creation(project_id, job, token=token), idempotency))
+        return await self._creations.submit(CreateRequest(project_id, job, idempotency, token=token))
 
     async def create_many(
         self, project_id: UUID, jobs: Iterable[NewJob], *, idempotency: Idempotency | None = None
@@ -64,8 +62,10 @@ class Jobs:
         """Store jobs, each accepted or refused alone; returns the outcome of each, in the same order."""
         requests = [
             CreateRequest(
-                Creation(project_id, job, token=uuid4() if job.claim is not None else None),
+                project_id,
+                job,
                 None if idempotency is None else idempotency.of_row(n),
+                token=uuid4() if job.claim is not None else None,
             )
             for n, job in enumerate(jobs)
         ]
@@ -154,7 +154,7 @@ class Jobs:
         """Delete a job that has ended: gone for every reader at once, its rows are pruned in steps."""
         ref = JobRef(project_id, job_id)
         await self._database.write(_delete, ref, queues)
-        self._announce([Change(ref, told=("deleted",))])
+        self._announce([Change(ref, event_types=("deleted",))])
 
 
 async def _cancel(

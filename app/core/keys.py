@@ -64,7 +64,7 @@ class _Remembered:
     since: float
 
 
-class Keys:
+class ApiKeys:
     """Checks keys, and makes the first one."""
 
     def __init__(self, database: Database) -> None:

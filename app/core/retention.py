@@ -74,7 +74,7 @@ class Retention:
             return await deletions.delete(connection, aged)
 
         gone = await self._database.write(work)
-        self._announce(Change(key, told=("pruned",)) for key in gone)
+        self._announce(Change(key, event_types=("pruned",)) for key in gone)
         log.info("deleted what its queue keeps no longer", jobs=len(gone))
         return True
 

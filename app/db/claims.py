@@ -204,7 +204,7 @@ class _Filters:
     filters: Any
 
 
-OFFERS = Statement(
+CLAIMABLE_FILTERS = Statement(
     f"""
     SELECT :returned FROM json_to_recordset(CAST(:filters AS json))
          AS w (n integer, project_id uuid, queues json, types json, job_ids json)
@@ -228,7 +228,7 @@ OFFERS = Statement(
 )
 
 
-async def select_offers(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
+async def select_claimable(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
     """Return the filters that some waiting job fits: one statement for all idle claimers of a process."""
     described = [
         {
@@ -240,4 +240,4 @@ async def select_offers(connection: Connection, filters: Sequence[ClaimFilter]) 
         }
         for n, claim_filter in enumerate(filters)
     ]
-    return [filters[n] for n in await connection.fetch(OFFERS, _Filters(described))]
+    return [filters[n] for n in await connection.fetch(CLAIMABLE_FILTERS, _Filters(described))]

@@ -171,6 +171,36 @@ class NewJob:
     """Create the job already claimed: for engines that run it themselves."""
 
 
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
+
+    route: str
+    key: str
+    fingerprint: bytes
+
+    def of_row(self, n: int) -> "Idempotency":
+        """Return the key of one row of a batch: rows are judged alone, and so are their repeats."""
+        return Idempotency(self.route, f"{self.key} #{n}", self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """A job to create, for whom and as a rerun of what, once per idempotency key."""
+
+    project_id: UUID
+    job: NewJob
+    idempotency: Idempotency | None = None
+    original_job_id: UUID | None = None
+    token: UUID | None = None
+    """The lease token of a job that is created already claimed."""
+
+    @property
+    def ref(self) -> JobRef:
+        """The new job and its project."""
+        return JobRef(self.project_id, self.job.id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFilter:
     """What a worker is willing to take. None takes all."""
@@ -206,16 +236,3 @@ class Created:
     lease: Lease | None = None
     """For a job created already claimed."""
     replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """What makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
-
-    route: str
-    key: str
-    fingerprint: bytes
-
-    def of_row(self, n: int) -> "Idempotency":
-        """Give one row of a batch a key of its own: rows are judged alone, and so are their repeats."""
-        return Idempotency(self.route, f"{self.key} #{n}", self.fingerprint)

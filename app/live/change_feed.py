@@ -19,7 +19,7 @@ from app.db.engine import Database, asyncpg_dsn, connect_options
 from app.db.parameters import Values
 from app.db.statement import Statement
 from app.domain.job import Job, JobRef
-from app.live.idle_claims import Offer
+from app.live.idle_claims import ClaimableJob
 from app.live.loop import Loop
 
 log = structlog.get_logger(__name__)
@@ -47,8 +47,8 @@ class Change:
     """A job that changed, and the work it offers if it can be claimed now."""
 
     key: JobRef
-    offer: Offer | None = None
-    told: tuple[str, ...] = ()
+    claimable: ClaimableJob | None = None
+    event_types: tuple[str, ...] = ()
     """What happened to it, for those who count."""
     job: Job | None = None
     """The job as the change has left it, where the change knows: nobody in this process has to read it."""
@@ -59,11 +59,11 @@ class _News:
     """What waits to be announced. Keyed, so that a job that changed ten times is one entry."""
 
     jobs: dict[JobRef, None] = field(default_factory=dict)
-    offers: list[Offer] = field(default_factory=list)
+    claimable: list[ClaimableJob] = field(default_factory=list)
     keys: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.offers or self.keys)
+        return bool(self.jobs or self.claimable or self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Listeners:
     """Whom the feed tells. Each is called on the event loop and must not wait."""
 
     changed: Callable[[Mapping[JobRef, Job | None]], None]
-    offered: Callable[[Iterable[Offer]], None]
+    claimable: Callable[[Iterable[ClaimableJob]], None]
     keys_changed: Callable[[], None]
     reconnected: Callable[[], None]
 
@@ -97,18 +97,18 @@ class Announcer(Loop):
     def announce(self, changes: Iterable[Change]) -> None:
         """Tell everybody that these jobs changed; to be called after the commit."""
         jobs: dict[JobRef, Job | None] = {}
-        offers: list[Offer] = []
+        claimable: list[ClaimableJob] = []
         for change in changes:
             jobs[change.key] = change.job
-            if change.offer is not None:
-                offers.append(change.offer)
-            if change.told:
-                self._count(change.told)
+            if change.claimable is not None:
+                claimable.append(change.claimable)
+            if change.event_types:
+                self._count(change.event_types)
         if jobs:
             self._listeners.changed(jobs)
-            self._listeners.offered(offers)
+            self._listeners.claimable(claimable)
             self._news.jobs.update(dict.fromkeys(jobs))
-            self._news.offers.extend(offers)
+            self._news.claimable.extend(claimable)
             self._some.set()
 
     def announce_keys(self) -> None:
@@ -140,12 +140,12 @@ def _payloads(origin: str, news: _News) -> Iterator[str]:
     jobs = [f"{project_id.hex}{job_id.hex}" for project_id, job_id in news.jobs]
     for start in range(0, len(jobs), MAX_ENTRIES_A_PAYLOAD):
         yield json.dumps({"from": origin, "jobs": jobs[start : start + MAX_ENTRIES_A_PAYLOAD]})
-    counted: dict[Offer, int] = {}
-    for offer in news.offers:
-        counted[offer] = counted.get(offer, 0) + 1
-    for offer, count in counted.items():
+    counted: dict[ClaimableJob, int] = {}
+    for job in news.claimable:
+        counted[job] = counted.get(job, 0) + 1
+    for job, count in counted.items():
         payload = json.dumps(
-            {"from": origin, "offer": [offer.project_id.hex, offer.queue, offer.type, count]}, ensure_ascii=False
+            {"from": origin, "offer": [job.project_id.hex, job.queue, job.type, count]}, ensure_ascii=False
         )
         if len(payload.encode()) <= MAX_PAYLOAD_BYTES:
             yield payload
@@ -215,6 +215,6 @@ class ChangeFeed(Loop):
             self._listeners.changed({JobRef(UUID(entry[:32]), UUID(entry[32:])): None for entry in jobs})
         if offer := message.get("offer"):
             project, queue, job_type, count = offer
-            self._listeners.offered([Offer(UUID(project), queue, job_type)] * count)
+            self._listeners.claimable([ClaimableJob(UUID(project), queue, job_type)] * count)
         if message.get("keys"):
             self._listeners.keys_changed()

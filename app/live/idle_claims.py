@@ -9,7 +9,7 @@ from app.domain.job import ClaimFilter
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ClaimableJob:
     """A job that has become claimable."""
 
     project_id: UUID
@@ -24,14 +24,13 @@ class IdleClaim:
     filter: ClaimFilter
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def fits(self, offer: Offer) -> bool:
+    def fits(self, job: ClaimableJob) -> bool:
         """Whether this claim would take the job."""
-        wanted = self.filter
         return (
-            wanted.project_id == offer.project_id
-            and wanted.job_ids is None
-            and (wanted.queues is None or offer.queue in wanted.queues)
-            and (wanted.types is None or offer.type in wanted.types)
+            self.filter.project_id == job.project_id
+            and self.filter.job_ids is None
+            and (self.filter.queues is None or job.queue in self.filter.queues)
+            and (self.filter.types is None or job.type in self.filter.types)
         )
 
 
@@ -59,11 +58,11 @@ class IdleClaims:
         """Return the filters that are waited with, each once: what the sweep asks the database about."""
         return list(dict.fromkeys(claim.filter for claim in self._idle))
 
-    def offer(self, offers: Iterable[Offer]) -> None:
+    def wake_for(self, jobs: Iterable[ClaimableJob]) -> None:
         """Wake one claim per job: the one that has waited longest and has not been woken yet."""
-        for offer in offers:
+        for job in jobs:
             for claim in self._idle:
-                if not claim.woken.is_set() and claim.fits(offer):
+                if not claim.woken.is_set() and claim.fits(job):
                     claim.woken.set()
                     break
 

@@ -57,7 +57,7 @@ class Sweep(Loop):
             late = self._waiters.wake_outdated({version.ref: current for version, current in changed.items()})
             self.late_wakeups += late
         if filters := self._claims.filters():
-            self._claims.wake_filters(await self._database.read(claims.select_offers, filters))
+            self._claims.wake_filters(await self._database.read(claims.select_claimable, filters))
         self._observe(monotonic() - began, late)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
     from app.core.key_admin import KeyAdmin, Projects
-    from app.core.keys import Keys
+    from app.core.keys import ApiKeys
     from app.core.leases import Leases
     from app.core.metrics import Metrics
     from app.core.queues import Queues
@@ -39,7 +39,7 @@ class Services:
     history: "History"
     inputs: "Inputs"
     queues: "Queues"
-    keys: "Keys"
+    keys: "ApiKeys"
     key_admin: "KeyAdmin"
     projects: "Projects"
     health: "Health"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.core.keys import Keys, digest_of, make_key
+from app.core.keys import ApiKeys, digest_of, make_key
 from app.core.waits import Until
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -197,7 +197,7 @@ async def test_a_claimer_that_leaves_during_its_claim_gives_the_job_back(core: S
 
 
 async def test_keys_are_found_by_digest_and_guessing_is_throttled(runtime: Runtime) -> None:
-    keys: Keys = runtime.services.keys
+    keys: ApiKeys = runtime.services.keys
     first = await keys.install_first(None)
     assert first is not None
     assert await keys.install_first(None) is None

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
-from app.core.keys import Keys
+from app.core.keys import ApiKeys
 from app.db.keys import REVOKE, SELECT_BY_DIGEST
 from app.db.statement import Statement
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
@@ -87,7 +87,7 @@ async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAd
 async def test_use_of_a_key_is_written_once_for_many_requests(
     runtime: Runtime, key_admin: KeyAdmin, first: Principal
 ) -> None:
-    keys: Keys = runtime.services.keys
+    keys: ApiKeys = runtime.services.keys
     made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
     for _ in range(3):
@@ -105,7 +105,7 @@ async def test_use_of_a_key_is_written_once_for_many_requests(
 async def test_key_read_while_another_was_revoked_is_not_remembered(
     runtime: Runtime, key_admin: KeyAdmin, first: Principal
 ) -> None:
-    keys: Keys = runtime.services.keys
+    keys: ApiKeys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
     reading = asyncio.create_task(keys.authenticate(key, "a"))
@@ -118,7 +118,7 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
 
 
 async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin: KeyAdmin, first: Principal) -> None:
-    keys: Keys = runtime.services.keys
+    keys: ApiKeys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
     looked: list[Statement[Any, Any]] = []
@@ -131,7 +131,7 @@ async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin
 async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
     runtime: Runtime, key_admin: KeyAdmin, first: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys: Keys = runtime.services.keys
+    keys: ApiKeys = runtime.services.keys
     made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
     await keys.authenticate(key, "a")

@@ -72,7 +72,7 @@ STATEMENTS: dict[str, tuple[Statement[Any, Any], set[str]]] = {
     "claim by queue": (claims.CLAIM_BY_QUEUE, {"jobs_waiting", "jobs_pkey"}),
     "claim by id": (claims.CLAIM_BY_ID, {"jobs_pkey"}),
     # Either index of waiting jobs will do: the test below it is that there is one.
-    "offers": (claims.OFFERS, set()),
+    "offers": (claims.CLAIMABLE_FILTERS, set()),
     "select by ids": (jobs.SELECT, {"jobs_pkey", "runs_pkey"}),
     "select with documents": (jobs.SELECT_WITH_DOCUMENTS, {"jobs_pkey", "runs_pkey"}),
     "select changed": (jobs.SELECT_CHANGED, {"jobs_pkey", "runs_pkey"}),

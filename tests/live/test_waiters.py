@@ -8,7 +8,7 @@ from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
 from app.domain.job import NO_VERSION, ClaimFilter, JobRef
 from app.domain.states import JobState
-from app.live.idle_claims import IdleClaims, Offer
+from app.live.idle_claims import ClaimableJob, IdleClaims
 from app.live.waiters import WOKEN_AT_ONCE, Waiters
 from tests.dialects.samples import sample
 
@@ -136,16 +136,16 @@ def test_one_job_wakes_one_claimer_the_oldest_that_fits() -> None:
     claimers = IdleClaims()
     elsewhere = claimers.join(claimer_filter(queues=("other",)))
     first, second = claimers.join(claimer_filter()), claimers.join(claimer_filter(types=("t",)))
-    claimers.offer([Offer(A[0], "default", "t")])
+    claimers.wake_for([ClaimableJob(A[0], "default", "t")])
     assert [one.woken.is_set() for one in (elsewhere, first, second)] == [False, True, False]
-    claimers.offer([Offer(A[0], "default", "t")])
+    claimers.wake_for([ClaimableJob(A[0], "default", "t")])
     assert second.woken.is_set()
 
 
 def test_a_job_of_another_project_wakes_nobody() -> None:
     claimers = IdleClaims()
     mine = claimers.join(claimer_filter())
-    claimers.offer([Offer(B[0], "default", "t")])
+    claimers.wake_for([ClaimableJob(B[0], "default", "t")])
     assert not mine.woken.is_set()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from app.db.transitions import Moved
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.idle_claims import Offer
+from app.live.idle_claims import ClaimableJob
 
 EVENT_TYPES = {JobState.PENDING: "released", JobState.DISPATCHED: "claimed", JobState.RUNNING: "started"}
 """What brought a job into a state, where the state itself is not the word for it."""
@@ -16,7 +16,7 @@ def changes_of(moves: Iterable[Moved]) -> list[Change]:
     return [
         Change(
             moved.ref,
-            Offer(moved.project_id, moved.queue, moved.type)
+            ClaimableJob(moved.project_id, moved.queue, moved.type)
             if moved.claimable_now and moved.scheduled_at <= moved.now
             else None,
             (EVENT_TYPES.get(moved.target, moved.target),),

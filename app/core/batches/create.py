@@ -1,135 +1,126 @@
 """New jobs, inserted many at a time with their items, history and idempotency records, in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from app.core.batches.idempotency import reused_key_error
-from app.db import idempotency, inputs, items, jobs, new_jobs
+from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
-from app.db.new_jobs import Creation
 from app.domain.errors import InvalidError, JobtrackError
-from app.domain.job import Created, Idempotency, Job, JobRef, Lease
+from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
 from app.live.group_writer import Applied
-from app.live.idle_claims import Offer
+from app.live.idle_claims import ClaimableJob
 
 
-def row_count(request: "CreateRequest") -> int:
+def row_count(request: CreateRequest) -> int:
     """Return how many rows a new job is, roughly."""
-    return 1 + len(request.creation.job.items) + len(request.creation.job.labels)
-
-
-@dataclass(frozen=True, slots=True)
-class CreateRequest:
-    """A job to make, once per idempotency key."""
-
-    creation: Creation
-    idempotency: Idempotency | None = None
-
-    @property
-    def key(self) -> JobRef:
-        """Project and job, as every statement names them."""
-        return JobRef(self.creation.project_id, self.creation.job.id)
-
-    @property
-    def record(self) -> CreationRecord | None:
-        """The record that stands for this call's key."""
-        if self.idempotency is None:
-            return None
-        project_id, job_id = self.key
-        return CreationRecord(
-            project_id=project_id,
-            route=self.idempotency.route,
-            key=self.idempotency.key,
-            fingerprint=self.idempotency.fingerprint,
-            job_id=job_id,
-        )
+    return 1 + len(request.job.items) + len(request.job.labels)
 
 
 async def apply_creations(connection: Connection, requests: Sequence[CreateRequest]) -> Applied[Created]:
-    """Make the jobs whose key is new, and answer the others with what their key made before."""
-    earlier = await reserve_keys(connection, [request.record for request in requests if request.record is not None])
-    fresh = [request for request in requests if request.key[1] not in earlier]
-    made = await insert_jobs(connection, [request.creation for request in fresh]) if fresh else {}
+    """Create the jobs whose key is new, and answer the others with what their key created before."""
+    earlier = await reserve_keys(connection, [request for request in requests if request.idempotency is not None])
+    fresh = [request for request in requests if request.job.id not in earlier]
+    inserted = await insert_jobs(connection, fresh) if fresh else {}
     replays = await _read_replays(connection, earlier)
     outcomes: list[Created | JobtrackError] = []
     changes: list[Change] = []
     for request in requests:
-        creation = request.creation
-        job = made.get(request.key[1])
-        if job is not None:
-            lease = None
-            if creation.token is not None and creation.job.claim is not None:
-                seconds = creation.job.claim.lease_seconds
-                lease = Lease(creation.token, None if seconds is None else float(seconds))
-            outcomes.append(Created(job, lease))
-            offer = None
-            if job.state is JobState.PENDING and job.engine is None and job.scheduled_at <= job.created_at:
-                offer = Offer(job.project_id, job.queue, job.type)
-            changes.append(Change(request.key, offer, ("created",) if lease is None else ("created", "claimed")))
-        else:
-            outcomes.append(_replayed(request, earlier[request.key[1]], replays))
+        job = inserted.get(request.job.id)
+        if job is None:
+            outcomes.append(_replayed(request, earlier[request.job.id], replays))
+            continue
+        outcomes.append(Created(job, _lease(request)))
+        changes.append(_change(job))
     return Applied(outcomes, changes)
 
 
-async def reserve_keys(connection: Connection, records: Sequence[CreationRecord]) -> dict[UUID, CreationRecord]:
+def _lease(request: CreateRequest) -> Lease | None:
+    if request.token is None or request.job.claim is None:
+        return None
+    seconds = request.job.claim.lease_seconds
+    return Lease(request.token, None if seconds is None else float(seconds))
+
+
+def _change(job: Job) -> Change:
+    if job.state is not JobState.PENDING:
+        return Change(job.ref, None, ("created", "claimed"))
+    due = job.engine is None and job.scheduled_at <= job.created_at
+    return Change(job.ref, ClaimableJob(job.project_id, job.queue, job.type) if due else None, ("created",))
+
+
+async def reserve_keys(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, CreationRecord]:
     """Reserve the keys that are free; returns the earlier records of the others, by the job that was to be created."""
+    records = [_record(request) for request in requests]
     if not records:
         return {}
-    taken = await idempotency.reserve(connection, records)
-    late = [record for record in records if record.job_id not in taken]
+    reserved = await idempotency.reserve(connection, records)
+    late = [record for record in records if record.job_id not in reserved]
     if not late:
         return {}
-    found = await idempotency.select_creations(connection, [record.record_key for record in late])
-    return {record.job_id: found[record.record_key] for record in late}
+    earlier = await idempotency.select_creations(connection, [record.record_key for record in late])
+    return {record.job_id: earlier[record.record_key] for record in late}
 
 
-async def insert_jobs(connection: Connection, creations: Sequence[Creation]) -> dict[UUID, Job]:
+def _record(request: CreateRequest) -> CreationRecord:
+    if request.idempotency is None:
+        raise ValueError("only a request with an Idempotency-Key has a record")
+    return CreationRecord(
+        project_id=request.project_id,
+        route=request.idempotency.route,
+        key=request.idempotency.key,
+        fingerprint=request.idempotency.fingerprint,
+        job_id=request.job.id,
+    )
+
+
+async def insert_jobs(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
     """Insert jobs with the items they bring; returns them as they are now, by id."""
-    made = await new_jobs.insert(connection, creations)
-    placed = [
+    inserted = await create.insert(connection, requests)
+    item_rows = [
         NewItemRow(
-            project_id=creation.project_id,
-            job_id=creation.job.id,
+            project_id=request.project_id,
+            job_id=request.job.id,
             position=position,
             key=item.key,
             name=item.name,
             uri=item.uri,
             size_bytes=item.size_bytes,
         )
-        for creation in creations
-        for position, item in enumerate(creation.job.items, start=1)
+        for request in requests
+        for position, item in enumerate(request.job.items, start=1)
     ]
-    if placed:
-        await items.insert_new(connection, placed)
-    brought = [(JobRef(c.project_id, c.job.id), c.job.input) for c in creations if c.job.input is not None]
-    if brought:
-        await inputs.attach(connection, brought)
-    return made
+    if item_rows:
+        await items.insert_new(connection, item_rows)
+    job_inputs = [(request.ref, request.job.input) for request in requests if request.job.input is not None]
+    if job_inputs:
+        await inputs.attach(connection, job_inputs)
+    return inserted
 
 
 async def _read_replays(connection: Connection, earlier: dict[UUID, CreationRecord]) -> dict[JobRef, Created]:
-    keys = list({JobRef(record.project_id, record.job_id) for record in earlier.values()})
-    if not keys:
+    refs = list({JobRef(record.project_id, record.job_id) for record in earlier.values()})
+    if not refs:
         return {}
-    read = await jobs.select_with_documents(connection, keys)
-    fences = await jobs.select_fences(connection, keys)
+    current = await jobs.select_with_documents(connection, refs)
+    fences = await jobs.select_fences(connection, refs)
     # A job created already claimed must hand its token to the caller whose first answer was lost.
     return {
-        key: Created(
+        ref: Created(
             job,
-            Lease(token, None) if _untouched(job) and (token := fences[key].token) else None,
+            Lease(token, None) if _is_untouched(job) and (token := fences[ref].token) else None,
             replayed=True,
         )
-        for key, job in read.items()
+        for ref, job in current.items()
     }
 
 
-def _untouched(job: Job) -> bool:
+def _is_untouched(job: Job) -> bool:
     """Whether a job is still as its creator claimed it: any later holder's token is none of the creator's business."""
     return job.state is JobState.DISPATCHED and job.status_changed_at == job.created_at
 
@@ -143,7 +134,7 @@ def _replayed(
     if created is None:
         return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
     # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.
-    claim = request.creation.job.claim
+    claim = request.job.claim
     if claim is None or created.lease is None:
         return replace(created, lease=None)
     # The same request asked for the same length; at most that much of it is left.

@@ -48,7 +48,7 @@ async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tupl
     }
     started = {move.job_id for move in starting}
     changes = [
-        Change(report.job_ref, told=("started",) if report.job_id in started else ())
+        Change(report.job_ref, event_types=("started",) if report.job_id in started else ())
         for report in mine
         if not report.bare or report.job_id in started
     ]

@@ -6,17 +6,16 @@ from typing import Final
 from uuid import UUID
 
 from app.core.access import check_queue, no_such_job
-from app.core.batches.create import CreateRequest, insert_jobs, reserve_keys
+from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import reused_key_error
-from app.db import inputs, items, jobs, new_jobs, transitions
+from app.db import create, inputs, items, jobs, transitions
 from app.db.connection import Connection
-from app.db.new_jobs import Creation
 from app.domain.errors import InputGoneError, InvalidError, InvalidTransitionError
 from app.domain.input import StoredInput
-from app.domain.job import Created, Idempotency, Job, JobRef, NewJob
+from app.domain.job import Created, CreateRequest, Idempotency, Job, JobRef, NewJob
 from app.domain.states import RERUNNABLE
 from app.live.change_feed import Change
-from app.live.idle_claims import Offer
+from app.live.idle_claims import ClaimableJob
 
 MAX_LABELS: Final = 50
 
@@ -50,8 +49,8 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
             "The job's input held credentials, and was dropped when it ended; create it anew.", original
         )
     copy = _copied(original, request, None if held is None else held.stored)
-    creation = Creation(ref.project_id, copy, original_job_id=original.id)
-    existing = await _created_before(connection, ref, creation, request.idempotency)
+    creation = CreateRequest(ref.project_id, copy, request.idempotency, original_job_id=original.id)
+    existing = await _created_before(connection, ref, creation)
     if existing is not None:
         job = (await jobs.select_with_documents(connection, [existing]))[existing]
         return Created(job, replayed=True), []
@@ -63,27 +62,22 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
     if request.only_failed_items and not copied:
         raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
     if copied:
-        await new_jobs.set_items_total(connection, JobRef(ref.project_id, new_job_id), copied)
+        await create.set_items_total(connection, JobRef(ref.project_id, new_job_id), copied)
     new_ref = JobRef(ref.project_id, new_job_id)
     job = (await jobs.select_with_documents(connection, [new_ref]))[new_ref]
-    offer = Offer(job.project_id, job.queue, job.type) if job.engine is None else None
-    return Created(job), [Change(new_ref, offer, ("rerun",))]
+    claimable = ClaimableJob(job.project_id, job.queue, job.type) if job.engine is None else None
+    return Created(job), [Change(new_ref, claimable, ("rerun",))]
 
 
-async def _created_before(
-    connection: Connection, original: JobRef, creation: Creation, idempotency: Idempotency | None
-) -> JobRef | None:
+async def _created_before(connection: Connection, original: JobRef, request: CreateRequest) -> JobRef | None:
     """Return the job that an earlier call has created: under the same key or, without one, a rerun still live."""
-    if idempotency is None:
+    if request.idempotency is None:
         live = await jobs.select_live_rerun(connection, original)
         return None if live is None else JobRef(original.project_id, live)
-    record = CreateRequest(creation, idempotency).record
-    if record is None:
-        return None
-    earlier = (await reserve_keys(connection, [record])).get(record.job_id)
+    earlier = (await reserve_keys(connection, [request])).get(request.job.id)
     if earlier is None:
         return None
-    if earlier.fingerprint != idempotency.fingerprint:
+    if earlier.fingerprint != request.idempotency.fingerprint:
         raise reused_key_error()
     return JobRef(earlier.project_id, earlier.job_id)
 

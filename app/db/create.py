@@ -1,4 +1,4 @@
-"""New jobs: one statement for all that a job has from the beginning, many jobs at a time."""
+"""Creating jobs: one statement for all that a job has from the beginning, many jobs at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,18 +12,8 @@ from app.db.parameters import Batch, Int2, Int4, Values
 from app.db.projection import Projection
 from app.db.statement import Statement
 from app.domain.item import Counts
-from app.domain.job import Documents, Job, JobRef, NewJob, Retry
+from app.domain.job import CreateRequest, Documents, Job, JobRef, Retry
 from app.domain.states import JobState
-
-
-@dataclass(frozen=True, slots=True)
-class Creation:
-    """A job to insert, for whom, and what it is a rerun of. `token` is set for a job created already claimed."""
-
-    project_id: UUID
-    job: NewJob
-    original_job_id: UUID | None = None
-    token: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +41,10 @@ class _NewJobRow:
     payload: Any
 
 
-def _row(creation: Creation) -> _NewJobRow:
-    job, claim = creation.job, creation.job.claim
+def _row(request: CreateRequest) -> _NewJobRow:
+    job, claim = request.job, request.job.claim
     return _NewJobRow(
-        project_id=creation.project_id,
+        project_id=request.project_id,
         id=job.id,
         type=job.type,
         queue=job.queue,
@@ -63,10 +53,10 @@ def _row(creation: Creation) -> _NewJobRow:
         priority=job.priority,
         max_attempts=job.max_attempts,
         retry=job.retry,
-        original_job_id=creation.original_job_id,
+        original_job_id=request.original_job_id,
         labels=job.labels,
         items_total=len(job.items),
-        token=creation.token,
+        token=request.token,
         worker=claim.worker if claim else None,
         scheduled_at=job.scheduled_at,
         expires_at=job.expires_at,
@@ -168,11 +158,11 @@ _AS_GIVEN: Final = tuple(
 """Fields of a new job that are as they were sent."""
 
 
-async def insert(connection: Connection, creations: Sequence[Creation]) -> dict[UUID, Job]:
+async def insert(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
     """Insert jobs with payloads, labels, leases, unknown queues and the beginning of their history; returns them as
     they are now, by id. Their items are inserted by `items.insert_new`.
     """
-    rows = [_row(creation) for creation in creations]
+    rows = [_row(request) for request in requests]
     by_id = {row.id: row for row in rows}
     return {inserted.id: _created(by_id[inserted.id], inserted) for inserted in await connection.fetch(INSERT, rows)}
 
