@@ -19,6 +19,7 @@ from app.domain.states import LIVE
 from app.web.auth import requires
 from app.web.cursors import read_name_cursor, write_name_cursor
 from app.web.deps import CoreServices
+from app.web.params import check_queue
 
 queues = router("Queues")
 
@@ -142,6 +143,7 @@ async def put_queue(
     """Set all of a queue's rules; makes the queue if it is new. A limit holds for claims from the next second on: jobs
     that are held already go on.
     """
+    check_queue(caller, queue)
     return json_response(queue_document(await services.queues.put(caller.project_id, queue, rules.to_domain())))
 
 
@@ -154,6 +156,7 @@ async def put_queue(
 )
 async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
     """Hand out nothing more by queue or type. What is held goes on, jobs can still be made and claimed by id."""
+    check_queue(caller, queue)
     view = await services.queues.set_paused(caller.project_id, queue, paused=True)
     return json_response(queue_document(view))
 
@@ -167,5 +170,6 @@ async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Resp
 )
 async def resume(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
     """Hand out jobs again. Idle workers hear of it within a second."""
+    check_queue(caller, queue)
     view = await services.queues.set_paused(caller.project_id, queue, paused=False)
     return json_response(queue_document(view))
