@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from app.core import audit
 from app.db import keys
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
 from app.domain.principal import Principal, Scope
@@ -184,8 +186,11 @@ class Keys:
             await keys.lock_keys(connection)
             if await keys.any_key(connection):
                 return False
-            await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
-            await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
+            project = await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
+            await audit.record(connection, audit.project_made(None, project))
+            first = await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
+            if first is not None:
+                await audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, first))
             return True
 
         return key if await self._database.write(work) else None

@@ -15,7 +15,9 @@ _COLUMNS = """q.name, q.paused, q.concurrency_limit, q.retry_delay_seconds, q.re
 SELECT_PAGE = Statement(f"""
     SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name > :after ORDER BY q.name LIMIT :limit
 """)
-SELECT_ONE = Statement(f"SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name = :name")
+_ONE = f"SELECT {_COLUMNS} FROM queues q WHERE q.project_id = :project_id AND q.name = :name"
+SELECT_ONE = Statement(_ONE)
+LOCK_ONE = Statement(f"{_ONE} FOR NO KEY UPDATE")
 
 
 def _queue(row: Row) -> Queue:
@@ -40,6 +42,12 @@ async def select_page(connection: Connection, project_id: UUID, *, after: str, l
 async def select_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:
     """Read one queue."""
     row = await connection.fetchrow(SELECT_ONE, {"project_id": project_id, "name": name})
+    return None if row is None else _queue(row)
+
+
+async def lock_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:
+    """Read one queue as it stays until this transaction changes it."""
+    row = await connection.fetchrow(LOCK_ONE, {"project_id": project_id, "name": name})
     return None if row is None else _queue(row)
 
 

@@ -1,0 +1,99 @@
+"""What a running service logs of changes, read from its standard error."""
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api import native
+from app.domain.audit import Action
+from tests.conftest import StartService
+from tests.service_process import API_KEY, ServiceProcess
+
+RECORDED_TAGS = {"Keys", "Queues", "Projects"}
+RECORDED_BESIDES = {"jobs_cancel_many", "jobs_rerun_many"}
+
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    """The lines that are JSON; what is said to people stands between them."""
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+async def line_of(log: Path, request_id: str) -> dict[str, Any]:
+    """The line about a request."""
+    async with asyncio.timeout(10):
+        while True:
+            found = [line for line in lines_of(log) if line.get("request_id") == request_id]
+            if found:
+                [line] = found
+                return line
+            await asyncio.sleep(0.02)
+
+
+def unsafe_operations() -> set[str]:
+    return {
+        operation["operationId"]
+        for operations in native.openapi()["paths"].values()
+        for method, operation in operations.items()
+        if method != "get"
+        and (RECORDED_TAGS.intersection(operation["tags"]) or operation["operationId"] in RECORDED_BESIDES)
+    }
+
+
+def test_every_unsafe_operation_on_keys_queues_and_projects_is_an_action_of_the_record() -> None:
+    assert {action.value for action in Action} == unsafe_operations()
+
+
+@pytest.mark.parametrize("action", list(Action))
+async def test_every_change_is_a_line(
+    service: ServiceProcess, api: httpx.AsyncClient, queue: str, action: Action
+) -> None:
+    assert (await api.post("/v1/jobs", json={"type": "t", "queue": queue})).status_code == 201
+    if action is Action.JOBS_RERUN_MANY:
+        assert (await api.post("/v1/jobs/cancel", json={"queue": [queue]})).status_code == 200
+    made = (await api.post("/v1/keys", json={"name": "changed by a test", "scopes": ["read"]})).json()
+    body, target = {
+        Action.KEYS_CREATE: ({"name": queue, "scopes": ["read"], "queues": ["q"]}, None),
+        Action.KEYS_SET_EXPIRY: ({"expires_at": "2999-01-01T00:00:00Z"}, made["id"]),
+        Action.KEYS_REVOKE: (None, made["id"]),
+        Action.PROJECTS_CREATE: ({"name": queue}, None),
+        Action.QUEUES_PUT: ({"retention": {"seconds": 60}}, queue),
+        Action.QUEUES_PAUSE: (None, queue),
+        Action.QUEUES_RESUME: (None, queue),
+        Action.JOBS_CANCEL_MANY: ({"queue": [queue]}, {"queues": [queue]}),
+        Action.JOBS_RERUN_MANY: ({"queue": [queue]}, {"queues": [queue]}),
+    }[action]
+    [(method, path)] = [
+        (method, path)
+        for path, operations in native.openapi()["paths"].items()
+        for method, operation in operations.items()
+        if operation["operationId"] == action
+    ]
+    path = path.replace("{key_id}", made["id"]).replace("{queue}", queue)
+    request_id = f"change-{uuid.uuid4()}"
+    answer = await api.request(method, path, json=body, headers={"X-Request-ID": request_id})
+    assert answer.is_success, answer.text
+    line = await line_of(service.log, request_id)
+    assert (line["message"], line["level"], line["action"]) == ("changed", "info", action)
+    assert (line["by_key_name"], line["address"]) == ("first key", "127.0.0.1")
+    assert line["by_key_id"].isalnum()
+    assert line["by_project_id"] == made["project_id"]
+    assert line["target"] == (answer.json()["id"] if target is None else target)
+    if action is not Action.QUEUES_RESUME:
+        assert line["changes"], "a resumed queue was not paused before"
+    whole = service.log.read_text()
+    assert made["key"] not in whole
+    assert action is not Action.KEYS_CREATE or answer.json()["key"] not in whole
+
+
+async def test_first_start_says_what_it_made_and_not_the_key(start_service: StartService) -> None:
+    first = await start_service()
+    again = await start_service()
+    actions = [line["action"] for line in lines_of(first.log) if line.get("message") == "changed"]
+    assert actions == ["projects_create", "keys_create"]
+    assert [line for line in lines_of(again.log) if line.get("message") == "changed"] == []
+    assert API_KEY not in first.log.read_text()
