@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.core import audit
+from app.core.refusals import Refusals
 from app.db import keys
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -24,6 +25,9 @@ ID_LENGTH = 12
 SECRET_LENGTH = 43
 """Of 62 letters each: 256 bits."""
 CHECKSUM_LENGTH = 6
+
+MAX_KEY_LENGTH = 255
+"""As long as a bootstrap key may be; anything longer is refused before it is hashed."""
 
 REMEMBERED_SECONDS = 2.0
 """A revoked key is refused everywhere within this time, feed or no feed."""
@@ -74,6 +78,7 @@ class Keys:
         more than everything else about it.
         """
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self.refusals = Refusals()
         self._used: set[tuple[UUID, str]] = set()
         self._looking: dict[str, asyncio.Task[Principal | None]] = {}
         """Look-ups under way: a hundred requests of a new key are one query."""
@@ -91,7 +96,22 @@ class Keys:
         return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
-        """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
+        """Return whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses.
+
+        The one place where a key is refused, so that every refusal is counted for the log.
+        """
+        try:
+            return await self._authenticate(key, address)
+        except ThrottledError:
+            self.refusals.note(address, throttled=True)
+            raise
+        except UnauthorizedError:
+            self.refusals.note(address)
+            raise
+
+    async def _authenticate(self, key: str, address: str) -> Principal:
+        if len(key) > MAX_KEY_LENGTH:
+            raise UnauthorizedError("This API key is not valid.")
         found = self.remembered(key)
         if found is not None:
             return found

@@ -1,4 +1,4 @@
-"""Writes down, once a minute and for all of them at once, which keys this process has seen in use."""
+"""Writes down, once a minute and for all of them at once, which keys this process has seen in use or has refused."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ WRITE_SECONDS = 60.0
 
 
 class KeyUses(Loop):
-    """Keeps `last_used_at`."""
+    """Keeps `last_used_at`, and writes how many keys were refused since an address's last line."""
 
     def __init__(self, keys: Keys) -> None:
         super().__init__("key uses")
@@ -19,4 +19,10 @@ class KeyUses(Loop):
     async def turn(self) -> None:
         """Wait a minute, then write."""
         await asyncio.sleep(WRITE_SECONDS)
+        self._keys.refusals.flush()
         await self._keys.write_uses()
+
+    async def stop(self) -> None:
+        """End, and write what refusals are not written yet."""
+        await super().stop()
+        self._keys.refusals.flush(whole=True)

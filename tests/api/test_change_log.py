@@ -1,4 +1,4 @@
-"""What a running service logs of changes, read from its standard error."""
+"""What a running service logs of changes and of refused keys, read from its standard error."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.api import native
+from app.core.keys import MAX_KEY_LENGTH, WRONG_KEYS_ALLOWED
 from app.domain.audit import Action
 from tests.conftest import StartService
 from tests.service_process import API_KEY, ServiceProcess
@@ -97,3 +98,36 @@ async def test_first_start_says_what_it_made_and_not_the_key(start_service: Star
     assert actions == ["projects_create", "keys_create"]
     assert [line for line in lines_of(again.log) if line.get("message") == "changed"] == []
     assert API_KEY not in first.log.read_text()
+
+
+async def test_refused_keys_are_counted_whatever_is_wrong_with_them(start_service: StartService) -> None:
+    service = await start_service()
+    async with service.client() as operator:
+        keys = ["wrong", "jt_AAAAAAAAAAAA_wrong", "x" * (MAX_KEY_LENGTH + 1)]
+        for end in ("revoked", "expired"):
+            made = (await operator.post("/v1/keys", json={"name": end, "scopes": ["read"]})).json()
+            keys.append(made["key"])
+            path, long_ago = f"/v1/keys/{made['id']}", {"expires_at": "2001-01-01T00:00:00Z"}
+            gone = await (operator.delete(path) if end == "revoked" else operator.put(path, json=long_ago))
+            assert gone.is_success
+        for key in keys:
+            headers = {"Authorization": f"Bearer {key}"}
+            assert (await operator.get("/v1/jobs", headers=headers)).status_code == 401
+        log_in = await operator.post("/bim/apikey/authenticate", json={"apikey": "wrong"})
+        assert log_in.status_code == 401
+        # Without a key nothing is refused that somebody guessed: a vendor's client begins so.
+        assert (await operator.get("/v1/jobs", headers={"Authorization": ""})).status_code == 401
+        statuses = []
+        for _ in range(WRONG_KEYS_ALLOWED + 5):
+            headers = {"Authorization": f"Bearer {uuid.uuid4()}"}
+            statuses.append((await operator.get("/v1/jobs", headers=headers)).status_code)
+    wrong, throttled = statuses.count(401), statuses.count(429)
+    assert wrong > 0
+    assert throttled > 0
+    assert len([line for line in lines_of(service.log) if line.get("message") == "keys refused"]) == 1
+    assert service.stop() == 0
+    lines = [line for line in lines_of(service.log) if line.get("message") == "keys refused"]
+    assert [(line["level"], line["address"]) for line in lines] == [("warning", "127.0.0.1")] * 2
+    assert [(line["wrong"], line["throttled"]) for line in lines] == [(1, 0), (len(keys) + wrong, throttled)]
+    said = service.log.read_text()
+    assert not any(key in said for key in keys[1:])
