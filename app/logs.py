@@ -30,6 +30,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN_FIELDS = frozenset({*_NAMES, "authorization"})
+_OF_LINES = frozenset({"event", "exception", "stack"})
 # Lines about every start, stop and request of libraries that speak for themselves elsewhere.
 _QUIET = dict.fromkeys(("alembic.runtime.plugins", "httpx", "uvicorn.access", "uvicorn.error"), logging.WARNING)
 
@@ -45,10 +46,14 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _without_named(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask before colours come between a name and its value."""
+    """Mask before colours come between a name and its value, and escape what would move a terminal's cursor."""
     del logger, method
     for key, value in event.items():
-        event[key] = MASK if key.lower() in _HIDDEN_FIELDS else scrub(value) if isinstance(value, str) else value
+        if key.lower() in _HIDDEN_FIELDS:
+            event[key] = MASK
+        elif isinstance(value, str):
+            text = scrub(value)
+            event[key] = text if key in _OF_LINES or text.isprintable() else repr(text)
     return event
 
 

@@ -158,6 +158,7 @@ class Runtime:
         await self.claims.wait_for_returns()
         for loop in self._loops:
             await loop.stop()
+        self.services.keys.refusals.flush(whole=True)
         try:
             await self.announcer.flush()
         finally:

@@ -16,7 +16,7 @@ from app.domain.input import StoredInput
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices
-from app.web.params import job_id_of
+from app.web.params import check_queue, job_id_of
 from app.web.uploads import limited_stream
 
 inputs = router("Jobs")
@@ -75,8 +75,8 @@ async def put_input(
     if not _CONTENT_TYPE.fullmatch(content_type):
         sentence = "The Content-Type is no media type of up to 400 characters."
         raise InvalidError(sentence, (FieldError("header:Content-Type", "content_type", sentence),))
-    # Looked up first: a hundred MiB for a job that is not there should not travel.
-    await services.jobs.get(caller.project_id, parsed)
+    # Looked up first: a hundred MiB for a job that is not there, or not the key's business, should not travel.
+    check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
     stored = await services.inputs.receive(
         caller.project_id, limited_stream(request, MAX_INPUT_BYTES), content_type=content_type
     )

@@ -17,14 +17,12 @@ from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
-from app.web.deps import CoreServices
+from app.web.deps import Acting, CoreServices
 
 lists = router("Jobs")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-
-Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
 
 _LINK = {"Link": {"description": '`rel="next"`: the next page.', "schema": {"type": "string"}}}
 
@@ -108,21 +106,20 @@ _AFTER: dict[int | str, dict[str, Any]] = {
     summary="Cancel all jobs that a filter matches",
     response_model=BulkResult,
     responses={**_AFTER, **problems(body=True)},
+    dependencies=[requires(Scope.SUBMIT)],
 )
 async def cancel_many(
-    caller: Submitter,
+    actor: Acting,
     services: CoreServices,
     how: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
 ) -> Response:
     """Cancel live jobs that match, the newest first, up to `limit` a call. Those that have ended do not match."""
     outcome = await services.bulk.cancel(
-        caller.project_id,
+        actor,
         how.to_domain(),
-        by=caller.name,
         before=how.before(),
         limit=how.limit,
         dry_run=how.dry_run,
-        queues=caller.queues,
     )
     return _answer(outcome, how)
 
@@ -133,21 +130,21 @@ async def cancel_many(
     summary="Rerun all jobs that a filter matches",
     response_model=BulkResult,
     responses={**_AFTER, **problems(body=True)},
+    dependencies=[requires(Scope.SUBMIT)],
 )
 async def rerun_many(
-    caller: Submitter,
+    actor: Acting,
     services: CoreServices,
     how: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
 ) -> Response:
     """Rerun ended jobs that match, the newest first, up to `limit` a call. One with a live rerun is not rerun again."""
     outcome = await services.bulk.rerun(
-        caller.project_id,
+        actor,
         how.to_domain(),
         only_failed_items=how.only_failed_items,
         before=how.before(),
         limit=how.limit,
         dry_run=how.dry_run,
-        queues=caller.queues,
     )
     return _answer(outcome, how)
 

@@ -21,7 +21,8 @@ class KeyIn(Body):
         default=None,
         min_length=1,
         max_length=100,
-        description="The only queues it may create in, rerun in and claim from; null: all. Reads see the project.",
+        description="The only queues that it may set up and pause, and whose jobs it may create, change and claim; "
+        "null: all. Reads see the project.",
     )
     expires_at: Time | None = Field(default=None, description="When it ends; null: never.")
     project_id: Id | None = Field(

@@ -15,7 +15,7 @@ from app.domain.ids import parse_id
 from app.domain.principal import Principal, Scope, StoredKey
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
-from app.web.deps import CoreServices
+from app.web.deps import Acting, CoreServices
 from app.web.idempotency import idempotency_of
 
 keys = router("Keys")
@@ -90,13 +90,14 @@ def _project(text: str | None) -> Any:
         },
         **problems(body=True),
     },
+    dependencies=[requires(Scope.ADMIN)],
 )
 async def create(
-    request: Request, caller: Admin, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
+    request: Request, actor: Acting, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
 ) -> Response:
     """Make a key that may no more than the one that asks. Only a digest of it is stored: who loses it makes another."""
     made, key = await services.key_admin.create(
-        caller,
+        actor,
         NewKey(
             name=wanted.name,
             scopes=frozenset(wanted.scopes),
@@ -152,9 +153,10 @@ async def get_key(caller: Admin, services: CoreServices, key_id: KeyId, project:
     summary="Set when a key ends",
     response_model=KeyOut,
     responses={200: {"description": "The key as it is now."}, **problems(404, 409, body=True)},
+    dependencies=[requires(Scope.ADMIN)],
 )
 async def set_expiry(
-    caller: Admin,
+    actor: Acting,
     services: CoreServices,
     key_id: KeyId,
     wanted: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
@@ -163,7 +165,7 @@ async def set_expiry(
     """Set the end of a key, the only thing of it that can change. A time that has passed ends it now, within 2 seconds
     everywhere; null lets it live on. The last operator key that lasts cannot be given an end.
     """
-    key = await services.key_admin.set_expiry(caller, _id(key_id), wanted.expires_at, project_id=_project(project))
+    key = await services.key_admin.set_expiry(actor, _id(key_id), wanted.expires_at, project_id=_project(project))
     return json_response(key_document(key))
 
 
@@ -173,10 +175,11 @@ async def set_expiry(
     summary="Revoke a key",
     status_code=204,
     responses={204: {"description": "It is revoked, now or before."}, **problems(404, 409)},
+    dependencies=[requires(Scope.ADMIN)],
 )
-async def revoke(caller: Admin, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
+async def revoke(actor: Acting, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
     """End a key for good; every process refuses it within 2 seconds. The last operator key cannot be revoked."""
-    await services.key_admin.revoke(caller, _id(key_id), project_id=_project(project))
+    await services.key_admin.revoke(actor, _id(key_id), project_id=_project(project))
     return Response(None, 204)
 
 

@@ -13,7 +13,7 @@ from app.domain.errors import NotFoundError
 from app.domain.ids import parse_id
 from app.domain.principal import Principal, Project, Scope
 from app.web.auth import requires
-from app.web.deps import CoreServices
+from app.web.deps import Acting, CoreServices
 from app.web.idempotency import idempotency_of
 
 projects = router("Projects")
@@ -38,10 +38,11 @@ def _document(project: Project) -> dict[str, Any]:
         },
         **problems(body=True),
     },
+    dependencies=[requires(Scope.OPERATOR)],
 )
 async def create(
     request: Request,
-    caller: Operator,
+    actor: Acting,
     services: CoreServices,
     wanted: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
 ) -> Response:
@@ -49,7 +50,7 @@ async def create(
     cannot be deleted in this version.
     """
     key = await idempotency_of(request)
-    made, replayed = await services.projects.create(wanted.name, caller=caller, idempotency=key)
+    made, replayed = await services.projects.create(actor, wanted.name, idempotency=key)
     headers = {"Location": f"/v1/projects/{made.id}", **(REPLAYED if replayed else {})}
     return json_response(_document(made), 201, headers)
 

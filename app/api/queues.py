@@ -18,7 +18,8 @@ from app.domain.queue import QueueRules
 from app.domain.states import LIVE
 from app.web.auth import requires
 from app.web.cursors import read_name_cursor, write_name_cursor
-from app.web.deps import CoreServices
+from app.web.deps import Acting, CoreServices
+from app.web.params import check_queue
 
 queues = router("Queues")
 
@@ -36,7 +37,6 @@ QueueName = Annotated[
     ),
 ]
 Reader = Annotated[Principal, requires(Scope.READ)]
-Admin = Annotated[Principal, requires(Scope.ADMIN)]
 
 
 class RetentionIn(Body):
@@ -132,9 +132,10 @@ async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) ->
     summary="Set up a queue",
     response_model=QueueOut,
     responses={200: {"description": "The queue as it is now."}, **problems(body=True)},
+    dependencies=[requires(Scope.ADMIN)],
 )
 async def put_queue(
-    caller: Admin,
+    actor: Acting,
     services: CoreServices,
     queue: QueueName,
     rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
@@ -142,7 +143,8 @@ async def put_queue(
     """Set all of a queue's rules; makes the queue if it is new. A limit holds for claims from the next second on: jobs
     that are held already go on.
     """
-    return json_response(queue_document(await services.queues.put(caller.project_id, queue, rules.to_domain())))
+    check_queue(actor.principal, queue)
+    return json_response(queue_document(await services.queues.put(actor, queue, rules.to_domain())))
 
 
 @queues.post(
@@ -151,10 +153,12 @@ async def put_queue(
     summary="Pause a queue",
     response_model=QueueOut,
     responses={200: {"description": "The queue, paused."}, **problems(404)},
+    dependencies=[requires(Scope.ADMIN)],
 )
-async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
+async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
     """Hand out nothing more by queue or type. What is held goes on, jobs can still be made and claimed by id."""
-    view = await services.queues.set_paused(caller.project_id, queue, paused=True)
+    check_queue(actor.principal, queue)
+    view = await services.queues.set_paused(actor, queue, paused=True)
     return json_response(queue_document(view))
 
 
@@ -164,8 +168,10 @@ async def pause(caller: Admin, services: CoreServices, queue: QueueName) -> Resp
     summary="Resume a queue",
     response_model=QueueOut,
     responses={200: {"description": "The queue, going on."}, **problems(404)},
+    dependencies=[requires(Scope.ADMIN)],
 )
-async def resume(caller: Admin, services: CoreServices, queue: QueueName) -> Response:
+async def resume(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
     """Hand out jobs again. Idle workers hear of it within a second."""
-    view = await services.queues.set_paused(caller.project_id, queue, paused=False)
+    check_queue(actor.principal, queue)
+    view = await services.queues.set_paused(actor, queue, paused=False)
     return json_response(queue_document(view))

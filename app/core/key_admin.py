@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.core import audit
 from app.core.batches.idempotency import load, store
 from app.core.keys import digest_of, make_key
 from app.db import keys
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.domain.audit import Action, Actor
 from app.domain.errors import (
     FieldError,
     ForbiddenError,
@@ -42,12 +44,13 @@ class KeyAdmin:
         self._announce_keys = announce_keys
 
     async def create(
-        self, caller: Principal, wanted: NewKey, *, idempotency: Idempotency | None = None
+        self, actor: Actor, wanted: NewKey, *, idempotency: Idempotency | None = None
     ) -> tuple[StoredKey, str | None]:
         """Make a key; gives it as it is stored, and the key itself, which is known to nobody but the reader.
 
         A repeat gets no key: nothing that is stored could show it again.
         """
+        caller = actor.principal
         project_id = _project_of(caller, wanted.project_id)
         if not caller.covers(wanted.scopes, wanted.queues):
             raise ForbiddenError("A key cannot make one that may more than itself: a scope or queue is missing here.")
@@ -65,6 +68,7 @@ class KeyAdmin:
                 raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
             if idempotency is not None:
                 await store(connection, [(caller.project_id, idempotency, key_id)])
+            await audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, made))
             return made, key
 
         return await self._database.write(work)
@@ -89,22 +93,26 @@ class KeyAdmin:
         moment = next_moment([key.created_at for key in found], limit)
         return [key for key in found if moment is None or key.created_at >= moment], moment
 
-    async def revoke(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> None:
+    async def revoke(self, actor: Actor, key_id: str, *, project_id: UUID | None = None) -> None:
         """End a key for good and at once; harmless when it was revoked before."""
+        caller = actor.principal
         place = _project_of(caller, project_id)
 
         async def work(connection: Connection) -> None:
             key = await _managed(connection, caller, place, key_id)
             await _keep_an_operator(connection, key)
-            await keys.revoke(connection, place, key_id)
+            revoked = await keys.revoke(connection, place, key_id)
+            if revoked is not None:
+                await audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
 
         await self._database.write(work)
         self._announce_keys()
 
     async def set_expiry(
-        self, caller: Principal, key_id: str, expires_at: datetime | None, *, project_id: UUID | None = None
+        self, actor: Actor, key_id: str, expires_at: datetime | None, *, project_id: UUID | None = None
     ) -> StoredKey:
         """Set when a key ends: None is never, a moment that has passed is now."""
+        caller = actor.principal
         place = _project_of(caller, project_id)
 
         async def work(connection: Connection) -> StoredKey:
@@ -114,6 +122,7 @@ class KeyAdmin:
             changed = await keys.set_expiry(connection, place, key_id, expires_at)
             if changed is None:
                 raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
+            await audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
             return changed
 
         changed = await self._database.write(work)
@@ -127,13 +136,11 @@ class Projects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(
-        self, name: str, *, caller: Principal, idempotency: Idempotency | None = None
-    ) -> tuple[Project, bool]:
+    async def create(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> tuple[Project, bool]:
         """Make a project; gives it, and whether an earlier call had made it. Names need not differ: the id is what
         tells two apart.
         """
-        project_id = new_id()
+        project_id, caller = new_id(), actor.principal
 
         async def work(connection: Connection) -> tuple[Project, bool]:
             note = await load(connection, caller.project_id, idempotency)
@@ -143,7 +150,9 @@ class Projects:
                     return made, True
             if idempotency is not None:
                 await store(connection, [(caller.project_id, idempotency, str(project_id))])
-            return await keys.insert_project(connection, project_id, name), False
+            made = await keys.insert_project(connection, project_id, name)
+            await audit.record(connection, audit.project_made(actor, made))
+            return made, False
 
         return await self._database.write(work)
 

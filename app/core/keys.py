@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from app.core import audit
+from app.core.refusals import Refusals
 from app.db import keys
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
 from app.domain.principal import Principal, Scope
@@ -22,6 +25,9 @@ ID_LENGTH = 12
 SECRET_LENGTH = 43
 """Of 62 letters each: 256 bits."""
 CHECKSUM_LENGTH = 6
+
+MAX_KEY_LENGTH = 255
+"""As long as a bootstrap key may be; anything longer is refused before it is hashed."""
 
 REMEMBERED_SECONDS = 2.0
 """A revoked key is refused everywhere within this time, feed or no feed."""
@@ -74,6 +80,7 @@ class ApiKeys:
         more than everything else about it.
         """
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self.refusals = Refusals()
         self._used: set[tuple[UUID, str]] = set()
         self._looking: dict[str, asyncio.Task[Principal | None]] = {}
         """Look-ups under way: a hundred requests of a new key are one query."""
@@ -91,7 +98,22 @@ class ApiKeys:
         return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
-        """Say whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses."""
+        """Return whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses.
+
+        The one place where a key is refused, so that every refusal is counted for the log.
+        """
+        try:
+            return await self._authenticate(key, address)
+        except ThrottledError:
+            self.refusals.note(address, throttled=True)
+            raise
+        except UnauthorizedError:
+            self.refusals.note(address)
+            raise
+
+    async def _authenticate(self, key: str, address: str) -> Principal:
+        if len(key) > MAX_KEY_LENGTH:
+            raise UnauthorizedError("This API key is not valid.")
         found = self.remembered(key)
         if found is not None:
             return found
@@ -152,9 +174,10 @@ class ApiKeys:
         self._looking.clear()
 
     async def write_uses(self) -> float:
-        """Write down which keys were used since the last call; returns the seconds until the next. For all at once: a
-        write per request would make the key's row the hottest of all.
+        """Write down which keys were used since the last call, and log which were refused; returns the seconds until
+        the next. For all keys at once: a write per request would make the key's row the hottest of all.
         """
+        self.refusals.flush()
         used, self._used = self._used, set()
         if used:
             await self._database.write(keys.mark_used, used)
@@ -187,8 +210,11 @@ class ApiKeys:
             await keys.lock_keys(connection)
             if await keys.any_key(connection):
                 return False
-            await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
-            await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
+            project = await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
+            await audit.record(connection, audit.project_made(None, project))
+            first = await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
+            if first is not None:
+                await audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, first))
             return True
 
         return key if await self._database.write(work) else None

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.core import audit
 from app.db import depths, queues
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.domain.audit import Action, Actor
 from app.domain.errors import NotFoundError
 from app.domain.ids import id_ago
 from app.domain.queue import Depth, Queue, QueueRules, Rates
@@ -55,19 +57,29 @@ class Queues:
 
         return await self._view(project_id, await self._database.read(work))
 
-    async def put(self, project_id: UUID, name: str, rules: QueueRules) -> QueueView:
+    async def put(self, actor: Actor, name: str, rules: QueueRules) -> QueueView:
         """Set a queue's rules; makes the queue if it is new. They hold for jobs made, and claims begun, from now on."""
+        project_id = actor.principal.project_id
 
         async def work(connection: Connection) -> Queue:
-            return await queues.put(connection, project_id, name, rules)
+            before = await queues.lock_one(connection, project_id, name)
+            after = await queues.put(connection, project_id, name, rules)
+            await audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
+            return after
 
         return await self._view(project_id, await self._database.write(work))
 
-    async def set_paused(self, project_id: UUID, name: str, *, paused: bool) -> QueueView:
+    async def set_paused(self, actor: Actor, name: str, *, paused: bool) -> QueueView:
         """Pause a queue or let it go on. Idle workers hear of the latter within a second, by the sweep."""
+        project_id = actor.principal.project_id
+        action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
 
         async def work(connection: Connection) -> Queue | None:
-            return await queues.set_paused(connection, project_id, name, paused=paused)
+            before = await queues.lock_one(connection, project_id, name)
+            after = await queues.set_paused(connection, project_id, name, paused=paused)
+            if after is not None:
+                await audit.record(connection, audit.queue_changed(action, actor, before, after))
+            return after
 
         return await self._view(project_id, await self._database.write(work))
 

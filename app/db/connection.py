@@ -20,12 +20,14 @@ Output = TypeVar("Output")
 class Connection:
     """One connection of the pool, lent for a unit of work."""
 
-    __slots__ = ("_driver", "_on_statement", "core")
+    __slots__ = ("_driver", "_on_statement", "committed", "core")
 
     def __init__(self, core: AsyncConnection, on_statement: Callable[[Statement[Any, Any]], None]) -> None:
         self.core = core
         """The same connection as SQLAlchemy sees it."""
         self._on_statement = on_statement
+        self.committed: list[Callable[[], None]] = []
+        """What is called when the transaction has committed."""
         held = core.sync_connection
         if held is None:
             raise LookupError("the connection was given back")
@@ -35,6 +37,13 @@ class Connection:
     def driver(self) -> "asyncpg.Connection[asyncpg.Record]":
         """The driver's own connection: its transactions, and whether it is still open."""
         return self._driver
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call something once the transaction of this unit of work has committed, and not at all if it does not.
+
+        The unit goes on when its caller leaves, and so does this.
+        """
+        self.committed.append(callback)
 
     async def fetch(self, statement: Statement[Input, Output], parameters: Input) -> list[Output]:
         """Run a statement; returns its rows."""

@@ -186,6 +186,8 @@ class Database:
                     raise
                 committing = True
                 await transaction.commit()
+                for callback in connection.committed:
+                    callback()
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             if committing:
                 # The answer to COMMIT was lost: it may have happened. Only the caller knows whether to ask again.

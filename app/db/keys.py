@@ -112,9 +112,10 @@ async def select_keys(
     return [_stored(row) for row in rows]
 
 
-REVOKE = Legacy("""
-    UPDATE keys SET revoked_at = statement_timestamp()
-    WHERE project_id = :project_id AND id = :id AND revoked_at IS NULL
+REVOKE = Legacy(f"""
+    UPDATE keys k SET revoked_at = statement_timestamp()
+    WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
+    RETURNING {_COLUMNS}
 """)
 
 SET_EXPIRY = Legacy(f"""
@@ -123,9 +124,10 @@ SET_EXPIRY = Legacy(f"""
 """)
 
 
-async def revoke(connection: Connection, project_id: UUID, key_id: str) -> None:
-    """End a key for good; one that was revoked keeps its moment."""
-    await connection.execute(REVOKE, {"project_id": project_id, "id": key_id})
+async def revoke(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
+    """End a key for good; None for one that was revoked before, which keeps its moment."""
+    row = await connection.fetchrow(REVOKE, {"project_id": project_id, "id": key_id})
+    return None if row is None else _stored(row)
 
 
 async def set_expiry(

@@ -47,11 +47,9 @@ SELECT_PAGE = CoreStatement(
     Values(_NamesAfter),
     QUEUE,
 )
-SELECT_ONE = CoreStatement(
-    select(*QUEUE.elements()).where(_Q.c.project_id == bindparam("project_id"), _Q.c.name == bindparam("name")),
-    Values(_Name),
-    QUEUE,
-)
+_ONE = select(*QUEUE.elements()).where(_Q.c.project_id == bindparam("project_id"), _Q.c.name == bindparam("name"))
+SELECT_ONE = CoreStatement(_ONE, Values(_Name), QUEUE)
+LOCK_ONE = CoreStatement(_ONE.with_for_update(key_share=True), Values(_Name), QUEUE)
 
 
 async def select_page(connection: Connection, project_id: UUID, *, after: str, limit: int) -> list[Queue]:
@@ -62,6 +60,11 @@ async def select_page(connection: Connection, project_id: UUID, *, after: str, l
 async def select_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:
     """Read one queue."""
     return await connection.fetchrow(SELECT_ONE, _Name(project_id, name))
+
+
+async def lock_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:
+    """Read one queue as it stays until this transaction changes it."""
+    return await connection.fetchrow(LOCK_ONE, _Name(project_id, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,10 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
     queues: frozenset[str] | None = None
-    """The only queues this key may create in, rerun in and claim from; None means all.
+    """The only queues that this key may change, and whose jobs it may create, change and claim; None means all.
 
     Reports need no such check: the token that fences them was handed out by a claim or a create that was checked.
+    Reading is not limited.
     """
     expires_at: datetime | None = None
 

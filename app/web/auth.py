@@ -11,10 +11,7 @@ from fastapi.security.base import SecurityBase
 
 from app.domain.errors import ForbiddenError, UnauthorizedError
 from app.domain.principal import Principal, Scope
-from app.web.deps import principal, services
-
-MAX_KEY_LENGTH = 255
-"""As long as a bootstrap key may be; anything longer is refused before it is hashed."""
+from app.web.deps import client_address, principal, services
 
 Credentials: TypeAlias = Callable[[Request], str | None]
 """Finds the key in a request, or None. A dialect brings its own where the vendor does not send a bearer."""
@@ -80,12 +77,12 @@ def scopes_of(dependant: Dependant) -> frozenset[Scope]:
 async def authenticate(request: Request, credentials: Credentials) -> Principal:
     """Check the request's key and remember whom it stands for."""
     key = credentials(request)
-    if key is None or len(key) > MAX_KEY_LENGTH:
+    if key is None:
         raise UnauthorizedError("This needs a key, sent as `Authorization: Bearer <key>`.")
     keys = services(request).keys
     found = keys.remembered(key)
     if found is None:
-        found = await keys.authenticate(key, request.client.host if request.client else "")
+        found = await keys.authenticate(key, client_address(request))
     # Where `request.state` looks, without making that.
     request.scope["state"]["principal"] = found
     return found

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.domain.audit import Actor
 from app.domain.principal import Principal
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ def principal(request: Request) -> Principal:
     return cast("Principal", request.scope["state"]["principal"])
 
 
+def client_address(request: Request) -> str:
+    """Return the address that a request comes from."""
+    return request.client.host if request.client else ""
+
+
+def actor(request: Request) -> Actor:
+    """Return who asks for a change, and from where, for the record of changes."""
+    return Actor(principal(request), client_address(request), request.scope["state"]["request_id"])
+
+
 # `Depends` on plain functions would send each request through a thread pool, twice.
 async def _services(request: Request) -> Services:
     return services(request)
@@ -65,8 +76,15 @@ async def _principal(request: Request) -> Principal:
     return principal(request)
 
 
+async def _actor(request: Request) -> Actor:
+    return actor(request)
+
+
 CoreServices = Annotated[Services, Depends(_services)]
 """A route's parameter for the core services."""
 
 Caller = Annotated[Principal, Depends(_principal)]
 """A route's parameter for who is calling."""
+
+Acting = Annotated[Actor, Depends(_actor)]
+"""A route's parameter for who makes a change, and from where."""

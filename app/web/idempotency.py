@@ -9,12 +9,13 @@ from fastapi import Request
 
 from app.domain.errors import MalformedError
 from app.domain.job import Idempotency
+from app.web.deps import principal
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 async def idempotency_of(request: Request) -> Idempotency | None:
-    """Read Idempotency-Key, bare or quoted, and take the fingerprint of what it is for: body and path."""
+    """Read Idempotency-Key, bare or quoted, and take the fingerprint of what it is for: body, path and queues."""
     key = _key_of(request)
     if key is None:
         return None
@@ -42,6 +43,8 @@ def _key_of(request: Request) -> str | None:
 
 
 def _asked(request: Request, key: str, body: Any) -> Idempotency:
-    path = request.url.path
-    canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":")).encode()
+    path, queues = request.url.path, principal(request).queues
+    # A key limited to queues asks for something else: what another one claimed or created may be of other queues.
+    limits = [] if queues is None else [sorted(queues)]
+    canonical = json.dumps([path, body, *limits], sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(f"{request.method} {path}", key, hashlib.sha256(canonical).digest())

@@ -115,3 +115,20 @@ def test_no_secret_reaches_the_log_by_any_way(capsys: pytest.CaptureFixture[str]
     assert "a-bootstrap-key" not in said
     if as_json:
         assert all(json.loads(line)["message"] for line in said.splitlines())
+
+
+def test_name_that_somebody_chose_begins_no_line_of_a_terminal_and_moves_no_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure(as_json=False)
+        logging.getLogger("test").warning("changed", extra={"target": "a\x1b[2J", "other": "a\nb", "plain": "a é"})
+    finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "\x1b[2J" not in said
+    assert "a é" in said

@@ -13,6 +13,7 @@ from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import ApiKeys
 from app.db.keys import REVOKE, SELECT_BY_DIGEST
 from app.db.statement import Statement
+from app.domain.audit import Actor
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
 from app.domain.principal import Principal, Scope
 from app.runtime import Runtime
@@ -34,76 +35,78 @@ def key_admin(runtime: Runtime) -> KeyAdmin:
 
 
 @pytest_asyncio.fixture
-async def first(runtime: Runtime) -> Principal:
+async def first(runtime: Runtime) -> Actor:
     key = await runtime.services.keys.install_first(None)
     assert key is not None
-    return await runtime.services.keys.authenticate(key, "a")
+    return Actor(await runtime.services.keys.authenticate(key, "a"))
 
 
 def operator(expires_at: datetime | None = None) -> NewKey:
     return NewKey(name="another", scopes=frozenset({Scope.OPERATOR}), expires_at=expires_at)
 
 
-async def test_last_operator_key_can_neither_be_revoked_nor_given_an_end(key_admin: KeyAdmin, first: Principal) -> None:
-    before = await key_admin.get(first, first.key_id)
+async def test_last_operator_key_can_neither_be_revoked_nor_given_an_end(key_admin: KeyAdmin, first: Actor) -> None:
+    before = await key_admin.get(first.principal, first.principal.key_id)
     with pytest.raises(LastOperatorKeyError):
-        await key_admin.revoke(first, first.key_id)
+        await key_admin.revoke(first, first.principal.key_id)
     for end in (PAST, FAR):
         with pytest.raises(LastOperatorKeyError):
-            await key_admin.set_expiry(first, first.key_id, end)
-    assert await key_admin.get(first, first.key_id) == before
+            await key_admin.set_expiry(first, first.principal.key_id, end)
+    assert await key_admin.get(first.principal, first.principal.key_id) == before
     another, _ = await key_admin.create(first, operator())
-    await key_admin.revoke(first, first.key_id)
+    await key_admin.revoke(first, first.principal.key_id)
     with pytest.raises(LastOperatorKeyError):
         await key_admin.revoke(first, another.id)
 
 
-async def test_operator_key_that_ends_does_not_succeed_one_that_lasts(key_admin: KeyAdmin, first: Principal) -> None:
+async def test_operator_key_that_ends_does_not_succeed_one_that_lasts(key_admin: KeyAdmin, first: Actor) -> None:
     ending, _ = await key_admin.create(first, operator(FAR))
     with pytest.raises(LastOperatorKeyError):
-        await key_admin.revoke(first, first.key_id)
+        await key_admin.revoke(first, first.principal.key_id)
     await key_admin.set_expiry(first, ending.id, PAST)
     await key_admin.set_expiry(first, ending.id, FAR + timedelta(days=1))
     await key_admin.revoke(first, ending.id)
 
 
-async def test_two_operators_cannot_end_each_others_keys_at_once(key_admin: KeyAdmin, first: Principal) -> None:
+async def test_two_operators_cannot_end_each_others_keys_at_once(key_admin: KeyAdmin, first: Actor) -> None:
     for _ in range(5):
         another, _ = await key_admin.create(first, operator())
         ends = await asyncio.gather(
-            key_admin.revoke(first, first.key_id), key_admin.revoke(first, another.id), return_exceptions=True
+            key_admin.revoke(first, first.principal.key_id), key_admin.revoke(first, another.id), return_exceptions=True
         )
         assert sum(isinstance(end, LastOperatorKeyError) for end in ends) == 1
         if ends[0] is None:
-            first = Principal(first.project_id, another.id, "another", frozenset(Scope))
+            first = Actor(Principal(first.principal.project_id, another.id, "another", frozenset(Scope)))
 
 
-async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAdmin, first: Principal) -> None:
+async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAdmin, first: Actor) -> None:
     made, _ = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.ADMIN})))
     await key_admin.revoke(first, made.id)
-    assert (await key_admin.get(first, made.id)).revoked_at is not None
+    assert (await key_admin.get(first.principal, made.id)).revoked_at is not None
 
 
 async def test_use_of_a_key_is_written_once_for_many_requests(
-    runtime: Runtime, key_admin: KeyAdmin, first: Principal
+    runtime: Runtime, key_admin: KeyAdmin, first: Actor
 ) -> None:
     keys: ApiKeys = runtime.services.keys
     made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
     for _ in range(3):
         await keys.authenticate(key, "a")
-    assert (await key_admin.get(first, made.id)).last_used_at is None
+    assert (await key_admin.get(first.principal, made.id)).last_used_at is None
     await keys.write_uses()
-    used = (await key_admin.get(first, made.id)).last_used_at
+    used = (await key_admin.get(first.principal, made.id)).last_used_at
     assert used is not None
     assert used >= made.created_at
     await keys.authenticate(key, "a")
     await keys.write_uses()
-    assert (await key_admin.get(first, made.id)).last_used_at == used, "a remembered key is not even looked up"
+    assert (await key_admin.get(first.principal, made.id)).last_used_at == used, (
+        "a remembered key is not even looked up"
+    )
 
 
 async def test_key_read_while_another_was_revoked_is_not_remembered(
-    runtime: Runtime, key_admin: KeyAdmin, first: Principal
+    runtime: Runtime, key_admin: KeyAdmin, first: Actor
 ) -> None:
     keys: ApiKeys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
@@ -117,7 +120,7 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
     assert len(keys._remembered) == 1
 
 
-async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin: KeyAdmin, first: Principal) -> None:
+async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin: KeyAdmin, first: Actor) -> None:
     keys: ApiKeys = runtime.services.keys
     _, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
     assert key is not None
@@ -129,7 +132,7 @@ async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin
 
 
 async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
-    runtime: Runtime, key_admin: KeyAdmin, first: Principal, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, key_admin: KeyAdmin, first: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: ApiKeys = runtime.services.keys
     made, key = await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ})))
@@ -138,7 +141,7 @@ async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
     monkeypatch.setattr(module, "RENEWED_SECONDS", 0.0)
     # Behind the feed's back: only a look-up can find it.
     async with runtime.database.transaction() as connection:
-        await connection.execute(REVOKE, {"project_id": first.project_id, "id": made.id})
+        await connection.execute(REVOKE, {"project_id": first.principal.project_id, "id": made.id})
     assert keys.remembered(key) is not None
     while keys._looking:
         await asyncio.sleep(0.01)

@@ -4,14 +4,17 @@ import asyncio
 from typing import Any
 
 from app.db import limits
+from app.domain.audit import Actor
 from app.domain.ids import new_id
 from app.domain.job import ClaimedJob, ClaimFilter, NewJob
+from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
 from app.domain.worker_call import Complete
 from app.runtime import Runtime
 from tests import sql
 
 PROJECT = new_id()
+ADMIN = Actor(Principal(PROJECT, "k", "admin", frozenset({Scope.ADMIN})))
 LIMIT, JOBS = 3, 60
 HELD = "SELECT count(*) FROM jobs WHERE state IN ('dispatched', 'running', 'cancelling')"
 
@@ -21,7 +24,7 @@ async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> N
     for runtime in runtimes:
         await runtime.start()
     core = runtimes[0].services
-    await core.queues.put(PROJECT, "q", QueueRules(concurrency_limit=LIMIT))
+    await core.queues.put(ADMIN, "q", QueueRules(concurrency_limit=LIMIT))
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t", queue="q") for _ in range(JOBS)])
     done: set[Any] = set()
     most = 0
@@ -54,7 +57,7 @@ async def test_claim_waits_for_the_claim_before_it_and_counts_what_that_took(dat
     """The gate is the first claim's transaction: the second must see its jobs, not the moment when it began."""
     runtime = Runtime(database_url, pool_size=4)
     core = runtime.services
-    await core.queues.put(PROJECT, "q", QueueRules(concurrency_limit=1))
+    await core.queues.put(ADMIN, "q", QueueRules(concurrency_limit=1))
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t", queue="q") for _ in range(2)])
     wanted = ClaimFilter(project_id=PROJECT)
     async with runtime.database.transaction() as first:

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.dialects.immuta import translate, wire
-from app.domain.errors import InvalidError, JobtrackError, MalformedError, UnauthorizedError
+from app.domain.errors import InvalidError, JobtrackError, MalformedError
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Scope
-from app.web.auth import MAX_KEY_LENGTH, KeyScheme, bearer_key, public, requires
+from app.web.auth import KeyScheme, bearer_key, public, requires
 from app.web.body import BodyRules, parse, read_bytes
-from app.web.deps import Caller, CoreServices
+from app.web.deps import Caller, CoreServices, client_address
 from app.web.errors import field_errors, headers_of, status_of
 from app.web.routing import guarded_route
 from app.web.streaming import held_json_response
@@ -141,9 +141,7 @@ _LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()
 async def post_authenticate(request: Request, services: CoreServices) -> Response:
     """Exchange an API key for a token, which is the key itself. A wrong key is 401."""
     key = await _api_key(request)
-    if len(key) > MAX_KEY_LENGTH:
-        raise UnauthorizedError("This API key is not valid.")
-    principal = await services.keys.authenticate(key, request.client.host if request.client else "")
+    principal = await services.keys.authenticate(key, client_address(request))
     body = translate.authenticated(principal, key).model_dump_json(by_alias=True)
     return Response(body, media_type="application/json")
 
