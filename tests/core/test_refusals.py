@@ -92,7 +92,7 @@ def test_end_of_the_process_writes_what_is_left(refusals: Refusals, lines: Lines
 
 
 def test_addresses_that_are_made_up_fill_neither_the_memory_nor_the_log(
-    refusals: Refusals, clock: Clock, lines: Lines
+    refusals: Refusals, clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_ADDRESSES", 10)
     for n in range(1_000):
