@@ -191,7 +191,7 @@ async def _rerun(connection: Connection, key: JobRef, wanted: _Rerun) -> tuple[C
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original
         )
-    held = await inputs.select(connection, key)
+    held = await inputs.select_of_job(connection, key)
     if held is not None and held.dropped:
         raise InputGoneError(
             "The job's input held credentials, and was dropped when it ended; create it anew.", original

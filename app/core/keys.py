@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from app.db import keys
+from app.db import keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import ThrottledError, UnauthorizedError
@@ -184,7 +184,7 @@ class Keys:
             await keys.lock_keys(connection)
             if await keys.any_key(connection):
                 return False
-            await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
+            await projects.insert_project(connection, project_id, DEFAULT_PROJECT)
             await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
             return True
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import Keys
-from app.db.keys import REVOKE, SELECT_BY_DIGEST
+from app.db.keys import SELECT_BY_DIGEST, revoke
 from app.db.statement import Statement
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
 from app.domain.principal import Principal, Scope
@@ -138,7 +138,7 @@ async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
     monkeypatch.setattr(module, "RENEWED_SECONDS", 0.0)
     # Behind the feed's back: only a look-up can find it.
     async with runtime.database.transaction() as connection:
-        await connection.execute(REVOKE, {"project_id": first.project_id, "id": made.id})
+        await revoke(connection, first.project_id, made.id)
     assert keys.remembered(key) is not None
     while keys._looking:
         await asyncio.sleep(0.01)
