@@ -13,8 +13,19 @@ VAGUE_OPENING = re.compile(r"(Give|Say|Tell|Let|Make)s?\b")
 VAGUE_PARAMETERS = {"asked", "wanted", "told", "mine", "made", "one"}
 REPLACED = {
     # One name for what caches bodies.
-    *("Renderings", "Rendering", "Bodies", "Freshness", "doubt", "dressed", "good_until", "looks", "renderings", "bodies"),
-    *("Known", "NO_VERSION_KNOWN"),
+    *(
+        "Renderings",
+        "Rendering",
+        "Bodies",
+        "Freshness",
+        "doubt",
+        "dressed",
+        "good_until",
+        "looks",
+        "renderings",
+        "bodies",
+    ),
+    "Known",
     # One word for a claim on every floor.
     *("Claimers", "IdleClaimer", "Offer", "offered", "offer", "claimers", "claiming", "Place", "Taken"),
     # One word for creating a job.

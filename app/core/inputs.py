@@ -151,7 +151,7 @@ class Inputs:
 
     async def _held(self, project_id: UUID, job_id: UUID) -> Held:
         async def work(connection: Connection) -> Held | None:
-            return await inputs.select(connection, JobRef(project_id, job_id))
+            return await inputs.select_of_job(connection, JobRef(project_id, job_id))
 
         held = await self._database.read(work)
         if held is None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.core import audit
 from app.core.batches.idempotency import load, store
 from app.core.keys import digest_of, make_key
-from app.db import keys
+from app.db import keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
@@ -61,7 +61,7 @@ class KeyAdmin:
             note = await load(connection, caller.project_id, idempotency)
             if note is not None:
                 return await _existing(connection, project_id, note.body), None
-            if await keys.select_project(connection, project_id) is None:
+            if await projects.select_project(connection, project_id) is None:
                 raise _invalid("/project_id", "not_found", "There is no such project.")
             made = await keys.insert_key(connection, principal, digest_of(key), expires_at=wanted.expires_at)
             if made is None:
@@ -85,7 +85,7 @@ class KeyAdmin:
         place = _project_of(caller, project_id)
 
         async def work(connection: Connection) -> list[StoredKey]:
-            if await keys.select_project(connection, place) is None:
+            if await projects.select_project(connection, place) is None:
                 raise NotFoundError("There is no such project.")
             return await keys.select_keys(connection, place, before=before, limit=limit + 1)
 
@@ -145,12 +145,12 @@ class Projects:
         async def work(connection: Connection) -> tuple[Project, bool]:
             note = await load(connection, caller.project_id, idempotency)
             if note is not None:
-                made = await keys.select_project(connection, UUID(note.body))
+                made = await projects.select_project(connection, UUID(note.body))
                 if made is not None:
                     return made, True
             if idempotency is not None:
                 await store(connection, [(caller.project_id, idempotency, str(project_id))])
-            made = await keys.insert_project(connection, project_id, name)
+            made = await projects.insert_project(connection, project_id, name)
             await audit.record(connection, audit.project_made(actor, made))
             return made, False
 
@@ -158,7 +158,7 @@ class Projects:
 
     async def get(self, project_id: UUID) -> Project:
         """Read one project."""
-        project = await self._database.read(lambda connection: keys.select_project(connection, project_id))
+        project = await self._database.read(lambda connection: projects.select_project(connection, project_id))
         if project is None:
             raise NotFoundError("There is no such project.")
         return project
@@ -166,7 +166,7 @@ class Projects:
     async def page(self, *, before: datetime | None, limit: int) -> tuple[list[Project], datetime | None]:
         """List projects made before a moment, newest first; the moment before which the next page begins, or None."""
         found = await self._database.read(
-            lambda connection: keys.select_projects(connection, before=before, limit=limit + 1)
+            lambda connection: projects.select_projects(connection, before=before, limit=limit + 1)
         )
         moment = next_moment([project.created_at for project in found], limit)
         return [project for project in found if moment is None or project.created_at >= moment], moment

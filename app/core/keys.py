@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.core import audit
 from app.core.refusals import Refusals
-from app.db import keys
+from app.db import keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action
@@ -210,7 +210,7 @@ class ApiKeys:
             await keys.lock_keys(connection)
             if await keys.any_key(connection):
                 return False
-            project = await keys.insert_project(connection, project_id, DEFAULT_PROJECT)
+            project = await projects.insert_project(connection, project_id, DEFAULT_PROJECT)
             await audit.record(connection, audit.project_made(None, project))
             first = await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
             if first is not None:

@@ -66,11 +66,6 @@ class Connection:
             raise LookupError("no row where one was expected")
         return row
 
-    async def fetchval(self, statement: Statement[Input, Any], parameters: Input) -> Any:
-        """Run a statement; returns the first column of its one row, or None if there is none."""
-        row = await self.fetchrow(statement, parameters)
-        return None if row is None else row[0]
-
     async def execute(self, statement: Statement[Input, Any], parameters: Input) -> int:
         """Run a statement for what it does; returns how many rows it changed."""
         self._on_statement(statement)

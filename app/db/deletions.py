@@ -7,116 +7,188 @@ reader finds any of it, and `deletions` remembers what is left to remove.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Final
 
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy import delete as delete_from
+from sqlalchemy.dialects.postgresql import insert
+
+from app.db import tables
 from app.db.connection import Connection
-from app.db.inputs import ENDED_SENSITIVE
-from app.db.legacy import Legacy
-from app.db.statement import literals
+from app.db.expressions import is_one_of
+from app.db.inputs import select_ended_sensitive
+from app.db.parameters import Batch, Values
+from app.db.projection import NO_ROWS, Projection
+from app.db.statement import CoreStatement
 from app.domain.job import JobRef
 from app.domain.states import TERMINAL
 
-DELETE = Legacy(f"""
-    WITH gone AS (
-        DELETE FROM jobs j
-        USING unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
-        WHERE j.project_id = i.project_id AND j.id = i.job_id AND j.state IN ({literals(TERMINAL)})
-        RETURNING j.project_id, j.id
-    ), unlabelled AS (
-        DELETE FROM job_labels l USING gone g WHERE l.project_id = g.project_id AND l.job_id = g.id
-    ), without_input AS (
-        DELETE FROM inputs n USING gone g WHERE n.project_id = g.project_id AND n.job_id = g.id
-    )
-    INSERT INTO deletions (project_id, job_id, deleted_at)
-    SELECT g.project_id, g.id, statement_timestamp() FROM gone g
-    RETURNING project_id, job_id
-""")
+_JOBS, _DELETIONS, _RECORDS = tables.jobs, tables.deletions, tables.idempotency_records
+_NOW: Final = func.statement_timestamp()
+_REFS: Final = Batch(JobRef)
+_ROWS: Final = _REFS.rows_of()
+_DELETED: Final = Projection(JobRef, _DELETIONS)
+_GONE: Final = (
+    delete_from(_JOBS)
+    .where(_JOBS.c.project_id == _ROWS.c.project_id, _JOBS.c.id == _ROWS.c.job_id)
+    .where(is_one_of(_JOBS.c.state, TERMINAL))
+    .returning(_JOBS.c.project_id, _JOBS.c.id)
+    .cte("gone")
+)
+
+
+def _of_gone(table: Table) -> Delete:
+    return delete_from(table).where(table.c.project_id == _GONE.c.project_id, table.c.job_id == _GONE.c.id)
+
+
+DELETE = CoreStatement(
+    insert(_DELETIONS)
+    .from_select(["project_id", "job_id", "deleted_at"], select(_GONE.c.project_id, _GONE.c.id, _NOW))
+    .add_cte(_of_gone(tables.job_labels).cte("unlabelled"), _of_gone(tables.inputs).cte("without_input"))
+    .returning(*_DELETED.elements()),
+    _REFS,
+    _DELETED,
+)
 
 
 async def delete(connection: Connection, keys: Sequence[JobRef]) -> list[JobRef]:
-    """Delete those of these jobs that have ended; gives them. The caller has locked them in order."""
-    rows = await connection.fetch(DELETE, {"project_ids": [p for p, _ in keys], "job_ids": [j for _, j in keys]})
-    return [JobRef(row.project_id, row.job_id) for row in rows]
+    """Delete those of these jobs that have ended; returns them. The caller has locked them in order."""
+    return await connection.fetch(DELETE, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _AtMost:
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _AtMostOf:
+    jobs: Sequence[JobRef]
+    limit: int
+
+
+def _same_row(table: Table, other: FromClause) -> ColumnElement[bool]:
+    return and_(*(column == other.c[column.name] for column in table.primary_key.columns))
+
+
+def _prune_some(table: Table) -> CoreStatement[_AtMostOf, None]:
+    """Delete some of the rows that these jobs have in a table of many rows a job."""
+    takes = Values(_AtMostOf)
+    jobs, rows = takes.rows_of("jobs"), table.alias("t")
+    some = (
+        select(*rows.primary_key)
+        .join_from(jobs, rows, and_(rows.c.project_id == jobs.c.project_id, rows.c.job_id == jobs.c.job_id))
+        .limit(bindparam("limit"))
+        .subquery("d")
+    )
+    return CoreStatement(delete_from(table).where(_same_row(table, some)), takes, NO_ROWS)
+
+
+def _prune_all(table: Table) -> CoreStatement[Sequence[JobRef], None]:
+    """Delete the rows that these jobs have in a table of one row a job."""
+    of_jobs = table.c.project_id == _ROWS.c.project_id, table.c.job_id == _ROWS.c.job_id
+    return CoreStatement(delete_from(table).where(*of_jobs), _REFS, NO_ROWS)
 
 
 # Nobody waits for a row that another process is pruning: each takes what is free.
-NEXT = Legacy("""
-    SELECT d.project_id, d.job_id FROM deletions d ORDER BY d.project_id, d.job_id LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
-"""Tables with many rows a job, and what tells those apart."""
-OF_ONE_ROW = ("payloads", "results", "checkpoints", "runs")
+NEXT = CoreStatement(
+    select(*_DELETED.elements())
+    .order_by(_DELETIONS.c.project_id, _DELETIONS.c.job_id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True),
+    Values(_AtMost),
+    _DELETED,
+)
+PRUNE_SOME = [_prune_some(table) for table in (tables.items, tables.events, tables.job_logs)]
+PRUNE_ALL = [
+    _prune_all(table) for table in (tables.payloads, tables.results, tables.checkpoints, tables.runs, _DELETIONS)
+]
 
 
 async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
-    """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; gives how many deletions were looked at."""
-    found = await connection.fetch(NEXT, {"limit": jobs})
+    """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; returns how many deletions were looked at."""
+    found = await connection.fetch(NEXT, _AtMost(jobs))
     if not found:
         return 0
-    keys = {"project_ids": [row.project_id for row in found], "job_ids": [row.job_id for row in found]}
     left = False
-    for table in OF_MANY_ROWS:
-        removed = await connection.execute(_PRUNE_MANY[table], {**keys, "rows": rows})
+    for statement in PRUNE_SOME:
+        removed = await connection.execute(statement, _AtMostOf(found, rows))
         left = left or removed >= rows
     if not left:
-        for table in OF_ONE_ROW:
-            await connection.execute(_PRUNE_ONE[table], keys)
-        await connection.execute(_PRUNE_ONE["deletions"], keys)
+        for remove_all in PRUNE_ALL:
+            await connection.execute(remove_all, found)
     return len(found)
 
 
-_KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
-_PRUNE_ONE = {
-    table: Legacy(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
-    for table in (*OF_ONE_ROW, "deletions")
-}
-_PRUNE_MANY = {
-    table: Legacy(f"""
-        DELETE FROM {table} t USING (
-            SELECT m.project_id, m.job_id, m.{column}
-            FROM {_KEYS} JOIN {table} m ON m.project_id = i.project_id AND m.job_id = i.job_id LIMIT :rows
-        ) d WHERE t.project_id = d.project_id AND t.job_id = d.job_id AND t.{column} = d.{column}
-    """)
-    for table, column in OF_MANY_ROWS.items()
-}
+_QUEUES: Final = tables.queues.alias("q")
+_OLD_JOBS: Final = tables.jobs.alias("j")
 
-_AGED = """
-    SELECT c.project_id, c.id FROM queues q CROSS JOIN LATERAL (
-        SELECT j.project_id, j.id FROM jobs j
-        WHERE j.project_id = q.project_id AND j.queue = q.name AND j.completed_at IS NOT NULL
-          AND j.completed_at < statement_timestamp() - q.retention_seconds * interval '1 second'
-        ORDER BY j.completed_at LIMIT :limit
-    ) c
-    WHERE q.retention_seconds IS NOT NULL
-    LIMIT :limit
-"""
-AGED = Legacy(_AGED)
+
+def _select_aged(limit: Any) -> Select[Any]:
+    kept = _QUEUES.c.retention_seconds * literal_column("interval '1 second'")
+    aged = (
+        select(_OLD_JOBS.c.project_id, _OLD_JOBS.c.id)
+        .where(_OLD_JOBS.c.project_id == _QUEUES.c.project_id, _OLD_JOBS.c.queue == _QUEUES.c.name)
+        .where(_OLD_JOBS.c.completed_at.is_not(None), _OLD_JOBS.c.completed_at < _NOW - kept)
+        .order_by(_OLD_JOBS.c.completed_at)
+        .limit(limit)
+        .lateral("c")
+    )
+    refs = Projection(JobRef, aged, {"job_id": aged.c.id})
+    limited = select(*refs.elements()).join_from(_QUEUES, aged, true())
+    return limited.where(_QUEUES.c.retention_seconds.is_not(None)).limit(limit)
+
+
+AGED = CoreStatement(_select_aged(bindparam("limit")), Values(_AtMost), _DELETED)
 
 
 async def select_aged(connection: Connection, limit: int) -> list[JobRef]:
     """Find ended jobs that are older than their queue keeps them."""
-    return [JobRef(row.project_id, row.id) for row in await connection.fetch(AGED, {"limit": limit})]
+    return await connection.fetch(AGED, _AtMost(limit))
 
 
-OLD_RECORD = "o.created_at < statement_timestamp() - CAST(:age AS interval)"
-OLD_RECORDS = Legacy(f"""
-    DELETE FROM idempotency_records d USING (
-        SELECT o.project_id, o.route, o.key FROM idempotency_records o
-        WHERE {OLD_RECORD} LIMIT :limit FOR UPDATE SKIP LOCKED
-    ) o WHERE d.project_id = o.project_id AND d.route = o.route AND d.key = o.key
-""")
+@dataclass(frozen=True, slots=True)
+class _OlderThan:
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _SomeOlderThan:
+    age: timedelta
+    limit: int
+
+
+_IS_OLD: Final = _RECORDS.c.created_at < _NOW - bindparam("age")
+_OLD: Final = (
+    select(*_RECORDS.primary_key)
+    .where(_IS_OLD)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+    .subquery("o")
+)
+OLD_RECORDS = CoreStatement(
+    delete_from(_RECORDS).where(_same_row(_RECORDS, _OLD)),
+    Values(_SomeOlderThan),
+    NO_ROWS,
+)
 
 
 async def prune_idempotency(connection: Connection, *, age: timedelta, limit: int) -> int:
-    """Forget old Idempotency-Keys; gives how many."""
-    return await connection.execute(OLD_RECORDS, {"age": age, "limit": limit})
-
-
-# One statement for all kinds: it is asked every few seconds by every process, and nearly always there is nothing.
-ANYTHING = Legacy(f"""
-    SELECT EXISTS (SELECT FROM deletions) AS deleted, EXISTS ({_AGED.replace(":limit", "1")}) AS aged,
-           EXISTS (SELECT FROM idempotency_records o WHERE {OLD_RECORD}) AS keys,
-           EXISTS ({ENDED_SENSITIVE}) AS inputs
-""")
+    """Forget old idempotency records; returns how many."""
+    return await connection.execute(OLD_RECORDS, _SomeOlderThan(age, limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +201,19 @@ class Anything:
     inputs: bool
 
 
+_ANYTHING: Final = Projection(
+    Anything,
+    columns={
+        "deleted": exists().select_from(_DELETIONS),
+        "aged": _select_aged(1).exists(),
+        "keys": exists().where(_IS_OLD),
+        "inputs": select_ended_sensitive().exists(),
+    },
+)
+# One statement for all kinds: it is asked every few seconds by every process, and nearly always there is nothing.
+ANYTHING = CoreStatement(select(*_ANYTHING.elements()), Values(_OlderThan), _ANYTHING)
+
+
 async def select_anything(connection: Connection, *, age: timedelta) -> Anything:
-    """Say what there is to remove; `age` is how long Idempotency-Keys are kept."""
-    return Anything(*await connection.fetchone(ANYTHING, {"age": age}))
+    """Return what there is to remove; `age` is how long idempotency records are kept."""
+    return await connection.fetchone(ANYTHING, _OlderThan(age))

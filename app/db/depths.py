@@ -1,59 +1,138 @@
 """How deep queues are, and how fast they fill and drain."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
+from sqlalchemy import Double, Text, bindparam, cast, column, extract, func, literal_column, select, true, values
+
+from app.db import tables
 from app.db.connection import Connection
-from app.db.legacy import Legacy
-from app.db.statement import literals
+from app.db.expressions import is_one_of, unnested
+from app.db.parameters import NOTHING, Values
+from app.db.projection import Projection
+from app.db.statement import CoreStatement
 from app.domain.queue import Depth, Rates
 from app.domain.states import CLAIMABLE, LIVE, JobState
 
 MOST_COUNTED = 10_000
 """Deeper than this a queue is simply deep: counting on would cost more than the answer is worth."""
+
+_QUEUES: Final = tables.queues.alias("q")
+_JOBS: Final = tables.jobs.alias("j")
+_NOW: Final = func.statement_timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    project_id: UUID
+    queue: str
+    state: JobState
+    n: int
+    oldest_seconds: float | None
+
+
 # Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
-DEPTHS = Legacy(f"""
-    SELECT q.project_id, q.name AS queue, s.state, c.n, c.oldest_seconds
-    FROM queues q CROSS JOIN (VALUES {", ".join(f"('{state}')" for state in sorted(LIVE))}) AS s (state)
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS n, CAST(extract(epoch FROM statement_timestamp() - min(l.scheduled_at) FILTER (
-                   WHERE l.state IN ({literals(CLAIMABLE)}) AND l.scheduled_at <= statement_timestamp()
-                     AND l.engine IS NULL)) AS float8) AS oldest_seconds
-        FROM (SELECT j.state, j.scheduled_at, j.engine FROM jobs j
-              WHERE j.project_id = q.project_id AND j.queue = q.name AND j.state = s.state
-                AND j.state IN ({literals(LIVE)})
-              ORDER BY j.scheduled_at LIMIT {MOST_COUNTED}) l
-    ) c
-    WHERE c.n > 0
-""")
+_STATES: Final = values(column("state", Text), name="s").data([(state,) for state in sorted(LIVE)])
+_SOME: Final = (
+    select(_JOBS.c.state, _JOBS.c.scheduled_at, _JOBS.c.engine)
+    .where(_JOBS.c.project_id == _QUEUES.c.project_id, _JOBS.c.queue == _QUEUES.c.name)
+    .where(_JOBS.c.state == _STATES.c.state, is_one_of(_JOBS.c.state, LIVE))
+    .order_by(_JOBS.c.scheduled_at)
+    .limit(MOST_COUNTED)
+    .correlate(_QUEUES, _STATES)
+    .subquery("l")
+)
+_OLDEST: Final = func.min(_SOME.c.scheduled_at).filter(
+    is_one_of(_SOME.c.state, CLAIMABLE), _SOME.c.scheduled_at <= _NOW, _SOME.c.engine.is_(None)
+)
+_COUNT: Final = (
+    select(
+        func.count().label("n"),
+        cast(extract("epoch", _NOW - _OLDEST), Double).label("oldest_seconds"),
+    )
+    .select_from(_SOME)
+    .lateral("c")
+)
+_DEPTH: Final = Projection(
+    _Counted, _COUNT, {"project_id": _QUEUES.c.project_id, "queue": _QUEUES.c.name, "state": _STATES.c.state}
+)
+DEPTHS = CoreStatement(
+    select(*_DEPTH.elements()).select_from(_QUEUES.join(_STATES, true()).join(_COUNT, true())).where(_COUNT.c.n > 0),
+    NOTHING,
+    _DEPTH,
+)
 
 
 async def select_depths(connection: Connection) -> dict[tuple[UUID, str], Depth]:
     """Count the live jobs of all queues of all projects, up to 10,000 of a queue in each state."""
     found: dict[tuple[UUID, str], Depth] = {}
-    for row in await connection.fetch(DEPTHS, {}):
-        before = found.get((row.project_id, row.queue), Depth())
-        ages = [age for age in (before.oldest_waiting_seconds, row.oldest_seconds) if age is not None]
-        by_state = {**before.by_state, JobState(row.state): row.n}
-        found[row.project_id, row.queue] = Depth(by_state, max(ages, default=None))
+    for counted in await connection.fetch(DEPTHS, None):
+        queue = counted.project_id, counted.queue
+        before = found.get(queue, Depth())
+        ages = [age for age in (before.oldest_waiting_seconds, counted.oldest_seconds) if age is not None]
+        found[queue] = Depth({**before.by_state, counted.state: counted.n}, max(ages, default=None))
     return found
 
 
-RATES = Legacy(f"""
-    SELECT n.name, (SELECT count(*) FROM (
-               SELECT FROM jobs j WHERE j.project_id = :project_id AND j.queue = n.name
-                 AND j.completed_at > statement_timestamp() - interval '1 minute' LIMIT {MOST_COUNTED}) e) AS ended,
-           coalesce(m.created, 0) AS created
-    FROM unnest(CAST(:names AS text[])) AS n (name) LEFT JOIN (
-        SELECT j.queue, count(*) AS created FROM (
-            SELECT j.queue, j.created_at FROM jobs j
-            WHERE j.project_id = :project_id AND j.id > :since ORDER BY j.id DESC LIMIT {MOST_COUNTED}) j
-        WHERE j.created_at > statement_timestamp() - interval '1 minute' GROUP BY j.queue
-    ) m ON m.queue = n.name
-""")
+@dataclass(frozen=True, slots=True)
+class _RatesRequest:
+    project_id: UUID
+    names: Sequence[str]
+    since: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _RatesOfQueue:
+    name: str
+    rates: Rates
+
+
+_NAMES: Final = unnested("n", name="names")
+_A_MINUTE_AGO: Final = _NOW - literal_column("interval '1 minute'")
+_ENDED: Final = (
+    select()
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.queue == _NAMES.c.name)
+    .where(_JOBS.c.completed_at > _A_MINUTE_AGO)
+    .limit(MOST_COUNTED)
+    .correlate(_NAMES)
+    .subquery("e")
+)
+_NEWEST: Final = (
+    select(_JOBS.c.queue, _JOBS.c.created_at)
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id > bindparam("since"))
+    .order_by(_JOBS.c.id.desc())
+    .limit(MOST_COUNTED)
+    .subquery("w")
+)
+_CREATED: Final = (
+    select(_NEWEST.c.queue, func.count().label("created"))
+    .where(_NEWEST.c.created_at > _A_MINUTE_AGO)
+    .group_by(_NEWEST.c.queue)
+    .subquery("m")
+)
+_RATES: Final = Projection(
+    _RatesOfQueue,
+    columns={
+        "name": _NAMES.c.name,
+        "rates": Projection(
+            Rates,
+            columns={
+                "created_per_minute": func.coalesce(_CREATED.c.created, 0),
+                "ended_per_minute": select(func.count()).select_from(_ENDED).scalar_subquery(),
+            },
+        ),
+    },
+)
+RATES = CoreStatement(
+    select(*_RATES.elements()).select_from(_NAMES.outerjoin(_CREATED, _CREATED.c.queue == _NAMES.c.name)),
+    Values(_RatesRequest),
+    _RATES,
+)
 
 
 async def select_rates(connection: Connection, project_id: UUID, names: Sequence[str], since: UUID) -> dict[str, Rates]:
     """Count what came and ended in the last minute; `since` is an id from somewhat before."""
-    rows = await connection.fetch(RATES, {"project_id": project_id, "names": list(names), "since": since})
-    return {row.name: Rates(row.created, row.ended) for row in rows}
+    rows = await connection.fetch(RATES, _RatesRequest(project_id, names, since))
+    return {row.name: row.rates for row in rows}

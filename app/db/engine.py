@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from app.db.connection import Connection
-from app.db.legacy import Row
 from app.db.statement import Statement
 from app.domain.errors import UnavailableError
 
@@ -98,7 +97,7 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
     dsn, options = asyncpg_dsn(url), connect_options(prepared=prepared)
     return create_async_engine(
         "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": lambda: asyncpg.connect(dsn, record_class=Row, **options)},
+        connect_args={"async_creator_fn": lambda: asyncpg.connect(dsn, **options)},
         # The units of work below begin and end their transactions themselves.
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,

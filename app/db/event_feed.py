@@ -5,62 +5,104 @@ older than every one still running: nothing can appear behind a reader any more.
 the feed back, of every project; ours are short.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
+from sqlalchemy import and_, bindparam, func, select
+
+from app.db import tables
 from app.db.connection import Connection
-from app.db.legacy import Legacy, Row
+from app.db.parameters import Values
+from app.db.projection import Projection, Value
+from app.db.statement import CoreStatement, Statement
 from app.domain.history import JobEventRecord, LogRecord, Position
-from app.domain.states import JobState
+from app.domain.job import JobRef
 
-_COLUMNS = """e.project_id, e.job_id, e.id, CAST(CAST(e.xid AS text) AS bigint) AS xid, e.type, e.at, e.attempt,
-    e.worker, e.from_state, e.to_state, e.data, j.queue"""
-_SETTLED = "e.xid < pg_snapshot_xmin(pg_current_snapshot())"
+_EVENTS: Final = tables.events.alias("e")
+_JOBS: Final = tables.jobs.alias("j")
+# The driver knows no xid8.
+_POSITION: Final = Projection(Position, _EVENTS, {"xid": "CAST(CAST(e.xid AS text) AS bigint)"})
+EVENT: Final = Projection(
+    JobEventRecord,
+    _EVENTS,
+    {
+        "position": _POSITION,
+        "source": _EVENTS.c.from_state,
+        "target": _EVENTS.c.to_state,
+        "queue": _JOBS.c.queue,
+    },
+)
 
-OF_JOB = Legacy(f"""
-    SELECT {_COLUMNS} FROM jobs j JOIN events e ON e.project_id = j.project_id AND e.job_id = j.id
-    WHERE j.project_id = :project_id AND j.id = :job_id AND e.id > :after
-    ORDER BY e.id LIMIT :limit
-""")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EventsAfter:
+    project_id: UUID
+    job_id: UUID
+    after: int
+    limit: int
 
 
-def _event(row: Row) -> JobEventRecord:
-    return JobEventRecord(
-        position=Position(row.xid, row.id),
-        project_id=row.project_id,
-        job_id=row.job_id,
-        type=row.type,
-        at=row.at,
-        attempt=row.attempt,
-        worker=row.worker,
-        source=None if row.from_state is None else JobState(row.from_state),
-        target=JobState(row.to_state),
-        data=row.data,
-        queue=row.queue,
-    )
+OF_JOB = CoreStatement(
+    select(*EVENT.elements())
+    .join_from(_JOBS, _EVENTS, and_(_EVENTS.c.project_id == _JOBS.c.project_id, _EVENTS.c.job_id == _JOBS.c.id))
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id"))
+    .where(_EVENTS.c.id > bindparam("after"))
+    .order_by(_EVENTS.c.id)
+    .limit(bindparam("limit")),
+    Values(_EventsAfter),
+    EVENT,
+)
 
 
 async def select_of_job(
     connection: Connection, project_id: UUID, job_id: UUID, *, after: int, limit: int
 ) -> list[JobEventRecord]:
     """Read a job's events behind an id. They were written under the job's lock, so that ids are their order."""
-    rows = await connection.fetch(OF_JOB, {"project_id": project_id, "job_id": job_id, "after": after, "limit": limit})
-    return [_event(row) for row in rows]
+    page = _EventsAfter(project_id=project_id, job_id=job_id, after=after, limit=limit)
+    return await connection.fetch(OF_JOB, page)
+
+
+@dataclass(frozen=True, slots=True)
+class _After:
+    project_id: UUID
+    xid: str
+    """As text: the driver knows no xid8."""
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _FeedPage:
+    after: Sequence[_After]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """An event that a page passes; `present` if its job is there."""
+
+    present: bool
+    event: JobEventRecord
 
 
 # A deleted job's events are on their way out: they count for how far the page reached and are not shown.
-FEED = Legacy(f"""
-    SELECT {_COLUMNS}, j.id IS NOT NULL AS present
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:xids AS text[]), CAST(:ids AS bigint[])) AS i (project_id, xid, id)
+FEED = Statement(
+    """
+    SELECT :returned
+    FROM :after
     CROSS JOIN LATERAL (
         SELECT * FROM events e
-        WHERE e.project_id = i.project_id AND (e.xid, e.id) > (CAST(i.xid AS xid8), i.id) AND {_SETTLED}
+        WHERE e.project_id = after.project_id AND (e.xid, e.id) > (CAST(after.xid AS xid8), after.id)
+          AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
         ORDER BY e.xid, e.id LIMIT :limit
     ) e
     LEFT JOIN jobs j ON j.project_id = e.project_id AND j.id = e.job_id
     ORDER BY e.project_id, e.xid, e.id
-""")
+    """,
+    Values(_FeedPage),
+    Projection(_Passed, columns={"present": "j.id IS NOT NULL", "event": EVENT.but(queue="coalesce(j.queue, '')")}),
+)
 
 
 @dataclass(slots=True)
@@ -75,54 +117,69 @@ async def select_feed(
     connection: Connection, after: Mapping[UUID, Position], limit: int
 ) -> tuple[list[JobEventRecord], dict[UUID, Extent]]:
     """Read up to `limit` events of each project behind its position, and how far that was."""
-    rows = await connection.fetch(
-        FEED,
-        {
-            "project_ids": list(after),
-            "xids": [str(position.xid) for position in after.values()],
-            "ids": [position.id for position in after.values()],
-            "limit": limit,
-        },
-    )
+    behind = [_After(project_id, str(position.xid), position.id) for project_id, position in after.items()]
     events: list[JobEventRecord] = []
     extents: dict[UUID, Extent] = {}
-    for row in rows:
-        extent = extents.setdefault(row.project_id, Extent(Position(row.xid, row.id)))
-        extent.position, extent.rows = Position(row.xid, row.id), extent.rows + 1
+    for row in await connection.fetch(FEED, _FeedPage(behind, limit)):
+        event = row.event
+        extent = extents.setdefault(event.project_id, Extent(event.position))
+        extent.position, extent.rows = event.position, extent.rows + 1
         if row.present:
-            events.append(_event(row))
+            events.append(event)
     return events, extents
 
 
-HEAD = Legacy("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid")
+HEAD = Statement(
+    "SELECT :returned",
+    returns=Value(int, "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"),
+)
 
 
 async def select_head(connection: Connection) -> Position:
-    """Give the position behind everything that is settled now."""
-    return Position(int((await connection.fetchone(HEAD, {}))[0]) - 1, 2**63 - 1)
+    """Return the position behind everything that is settled now."""
+    return Position(await connection.fetchone(HEAD, None) - 1, 2**63 - 1)
 
 
-LOGS = Legacy("""
-    SELECT l.line, l.at, l.attempt, l.level, l.message
-    FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
-    WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
-    ORDER BY l.line LIMIT :limit
-""")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LinesFrom:
+    project_id: UUID
+    job_id: UUID
+    offset: int
+    limit: int
+
+
+_LOGS: Final = tables.job_logs.alias("l")
+LINE: Final = Projection(LogRecord, _LOGS)
+LOGS = CoreStatement(
+    select(*LINE.elements())
+    .join_from(_JOBS, _LOGS, and_(_LOGS.c.project_id == _JOBS.c.project_id, _LOGS.c.job_id == _JOBS.c.id))
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id"))
+    .where(_LOGS.c.line >= bindparam("offset"))
+    .order_by(_LOGS.c.line)
+    .limit(bindparam("limit")),
+    Values(_LinesFrom),
+    LINE,
+)
 
 
 async def select_logs(
     connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
 ) -> list[LogRecord]:
     """Read a job's log from a line on."""
-    rows = await connection.fetch(LOGS, {"project_id": project_id, "job_id": job_id, "offset": offset, "limit": limit})
-    return [LogRecord(row.line, row.at, row.attempt, row.level, row.message) for row in rows]
+    page = _LinesFrom(project_id=project_id, job_id=job_id, offset=offset, limit=limit)
+    return await connection.fetch(LOGS, page)
 
 
-LAST_OF_JOB = Legacy("""
-    SELECT coalesce(max(e.id), 0) AS id FROM events e WHERE e.project_id = :project_id AND e.job_id = :job_id
-""")
+_LAST: Final = Value(int, func.coalesce(func.max(_EVENTS.c.id), 0))
+LAST_OF_JOB = CoreStatement(
+    select(*_LAST.elements()).where(
+        _EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id")
+    ),
+    Values(JobRef),
+    _LAST,
+)
 
 
 async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> int:
-    """Give the id of a job's latest event."""
-    return int(await connection.fetchval(LAST_OF_JOB, {"project_id": project_id, "job_id": job_id}))
+    """Return the id of a job's latest event, 0 if it has none."""
+    return await connection.fetchone(LAST_OF_JOB, JobRef(project_id, job_id))

@@ -2,79 +2,103 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, insert, not_, select, update
+
+from app.db import tables
 from app.db.connection import Connection
-from app.db.legacy import Legacy
-from app.db.statement import literals
+from app.db.expressions import is_one_of
+from app.db.parameters import Batch, Int4, Values
+from app.db.projection import NO_ROWS, Projection, Value
+from app.db.statement import CoreStatement, Statement
 from app.domain.input import StoredInput
 from app.domain.job import JobRef
 from app.domain.states import TERMINAL, JobState
 
-INSERT_CHUNK = Legacy("""
-    INSERT INTO input_chunks (project_id, upload_id, n, data, created_at)
-    VALUES (:project_id, :upload_id, :n, :data, statement_timestamp())
-""")
+_CHUNKS: Final = tables.input_chunks
+_INPUTS: Final = tables.inputs
+_NOW: Final = func.statement_timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    project_id: UUID
+    upload_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkRef:
+    project_id: UUID
+    upload_id: UUID
+    n: Int4
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    project_id: UUID
+    upload_id: UUID
+    n: Int4
+    data: bytes
+
+
+_CHUNK: Final = Values(_Chunk)
+_DATA: Final = Value(bytes, _CHUNKS.c.data)
+_OF_UPLOAD: Final = and_(_CHUNKS.c.project_id == bindparam("project_id"), _CHUNKS.c.upload_id == bindparam("upload_id"))
+INSERT_CHUNK = CoreStatement(
+    insert(_CHUNKS).values({p.name: bindparam(p.name) for p in _CHUNK.parameters} | {"created_at": _NOW}),
+    _CHUNK,
+    NO_ROWS,
+)
+SELECT_CHUNK = CoreStatement(
+    select(*_DATA.elements()).where(_OF_UPLOAD, _CHUNKS.c.n == bindparam("n")), Values(_ChunkRef), _DATA
+)
+DELETE_CHUNKS = CoreStatement(delete(_CHUNKS).where(_OF_UPLOAD), Values(_Upload), NO_ROWS)
 
 
 async def insert_chunk(connection: Connection, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
     """Store one chunk of an upload."""
-    await connection.execute(INSERT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n, "data": data})
-
-
-SELECT_CHUNK = Legacy("""
-    SELECT c.data FROM input_chunks c
-    WHERE c.project_id = :project_id AND c.upload_id = :upload_id AND c.n = :n
-""")
+    await connection.execute(INSERT_CHUNK, _Chunk(project_id, upload_id, n, data))
 
 
 async def select_chunk(connection: Connection, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
     """Read one chunk; None once it was pruned."""
-    data: bytes | None = await connection.fetchval(
-        SELECT_CHUNK, {"project_id": project_id, "upload_id": upload_id, "n": n}
-    )
-    return data
-
-
-DELETE_CHUNKS = Legacy("DELETE FROM input_chunks c WHERE c.project_id = :project_id AND c.upload_id = :upload_id")
+    return await connection.fetchrow(SELECT_CHUNK, _ChunkRef(project_id, upload_id, n))
 
 
 async def delete_chunks(connection: Connection, project_id: UUID, upload_id: UUID) -> None:
     """Remove an upload that no job will have."""
-    await connection.execute(DELETE_CHUNKS, {"project_id": project_id, "upload_id": upload_id})
+    await connection.execute(DELETE_CHUNKS, _Upload(project_id, upload_id))
 
 
-ATTACH = Legacy("""
+@dataclass(frozen=True, slots=True)
+class _JobInput:
+    job: JobRef
+    input: StoredInput
+
+
+ATTACH = Statement(
+    """
     INSERT INTO inputs AS n (project_id, job_id, upload_id, content_type, size_bytes, sha256, sensitive, created_at)
-    SELECT i.project_id, i.job_id, i.upload_id, i.content_type, i.size_bytes, i.sha256, i.sensitive,
-           statement_timestamp()
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:upload_ids AS uuid[]),
-                CAST(:content_types AS text[]), CAST(:sizes AS bigint[]), CAST(:sha256s AS bytea[]),
-                CAST(:sensitive AS boolean[]))
-         AS i (project_id, job_id, upload_id, content_type, size_bytes, sha256, sensitive)
+    SELECT i.job_project_id, i.job_job_id, i.input_upload_id, i.input_content_type, i.input_size_bytes, i.input_sha256,
+           i.input_sensitive, statement_timestamp()
+    FROM :rows
     ON CONFLICT (project_id, job_id) DO UPDATE
         SET upload_id = excluded.upload_id, content_type = excluded.content_type, size_bytes = excluded.size_bytes,
             sha256 = excluded.sha256, sensitive = excluded.sensitive, created_at = excluded.created_at
-    RETURNING (n.xmax <> 0) AS replaced
-""")
+    RETURNING :returned
+    """,
+    Batch(_JobInput),
+    Value(bool, "n.xmax <> 0"),
+)
 
 
 async def attach(connection: Connection, inputs: Sequence[tuple[JobRef, StoredInput]]) -> bool:
-    """Give jobs their inputs; says whether the last one replaced another."""
-    rows = await connection.fetch(
-        ATTACH,
-        {
-            "project_ids": [key[0] for key, _ in inputs],
-            "job_ids": [key[1] for key, _ in inputs],
-            "upload_ids": [stored.upload_id for _, stored in inputs],
-            "content_types": [stored.content_type for _, stored in inputs],
-            "sizes": [stored.size_bytes for _, stored in inputs],
-            "sha256s": [stored.sha256 for _, stored in inputs],
-            "sensitive": [stored.sensitive for _, stored in inputs],
-        },
-    )
-    return any(row.replaced for row in rows)
+    """Set the inputs of jobs; returns whether one of them replaced another."""
+    replaced = await connection.fetch(ATTACH, [_JobInput(job, stored) for job, stored in inputs])
+    return any(replaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,77 +106,107 @@ class Held:
     """A job's input with what decides who may read it."""
 
     stored: StoredInput
-    dropped: bool
+    dropped_at: datetime | None
     state: JobState
     token: UUID | None
 
-
-SELECT = Legacy("""
-    SELECT n.upload_id, n.content_type, n.size_bytes, n.sha256, n.sensitive, n.dropped_at, j.state, j.token
-    FROM jobs j JOIN inputs n ON n.project_id = j.project_id AND n.job_id = j.id
-    WHERE j.project_id = :project_id AND j.id = :job_id
-""")
+    @property
+    def dropped(self) -> bool:
+        """Whether it can be read no more: from the moment the job has ended, whenever the pruner comes by."""
+        return self.dropped_at is not None or (self.stored.sensitive and self.state in TERMINAL)
 
 
-async def select(connection: Connection, key: JobRef) -> Held | None:
+_JOBS: Final = tables.jobs
+_HELD: Final = Projection(Held, _JOBS, {"stored": Projection(StoredInput, _INPUTS), "dropped_at": _INPUTS.c.dropped_at})
+_OF_JOB: Final = and_(_INPUTS.c.project_id == _JOBS.c.project_id, _INPUTS.c.job_id == _JOBS.c.id)
+SELECT = CoreStatement(
+    select(*_HELD.elements())
+    .join_from(_JOBS, _INPUTS, _OF_JOB)
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id")),
+    Values(JobRef),
+    _HELD,
+)
+
+
+async def select_of_job(connection: Connection, key: JobRef) -> Held | None:
     """Read what a job's input is; None if the job has none, or is not there."""
-    row = await connection.fetchrow(SELECT, {"project_id": key[0], "job_id": key[1]})
-    if row is None:
-        return None
-    stored = StoredInput(row.upload_id, row.content_type, row.size_bytes, bytes(row.sha256), row.sensitive)
-    state = JobState(row.state)
-    # From the moment the job has ended, whenever the pruner comes by.
-    dropped = row.dropped_at is not None or (row.sensitive and state in TERMINAL)
-    return Held(stored, dropped, state, row.token)
+    return await connection.fetchrow(SELECT, key)
 
 
-ENDED_SENSITIVE = f"""
-    SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
-    WHERE s.sensitive AND s.dropped_at IS NULL AND j.state IN ({literals(TERMINAL)})
-"""
-DROP = Legacy(f"""
-    UPDATE inputs n SET dropped_at = statement_timestamp()
-    FROM (
-        {ENDED_SENSITIVE}
-        ORDER BY s.project_id, s.job_id LIMIT :limit FOR UPDATE OF s SKIP LOCKED
-    ) e
-    WHERE n.project_id = e.project_id AND n.job_id = e.job_id
-    RETURNING n.project_id, n.upload_id
-""")
+def select_ended_sensitive() -> Select[Any]:
+    """Find credentials that are to be dropped."""
+    return (
+        select(_INPUTS.c.project_id, _INPUTS.c.job_id)
+        .join_from(_INPUTS, _JOBS, _OF_JOB)
+        .where(_INPUTS.c.sensitive, _INPUTS.c.dropped_at.is_(None), is_one_of(_JOBS.c.state, TERMINAL))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _AtMost:
+    limit: int
+
+
+_ENDED: Final = (
+    select_ended_sensitive()
+    .order_by(_INPUTS.c.project_id, _INPUTS.c.job_id)
+    .limit(bindparam("limit"))
+    .with_for_update(of=_INPUTS, skip_locked=True)
+    .subquery("e")
+)
+_DROPPED: Final = Projection(_Upload, _INPUTS)
+DROP = CoreStatement(
+    update(_INPUTS)
+    .values(dropped_at=_NOW)
+    .where(_INPUTS.c.project_id == _ENDED.c.project_id, _INPUTS.c.job_id == _ENDED.c.job_id)
+    .returning(*_DROPPED.elements()),
+    Values(_AtMost),
+    _DROPPED,
+)
+_UPLOADS: Final = Batch(_Upload)
+_ROWS: Final = _UPLOADS.rows_of()
+_CHUNK_OF_INPUT: Final = and_(_INPUTS.c.project_id == _CHUNKS.c.project_id, _INPUTS.c.upload_id == _CHUNKS.c.upload_id)
 # A rerun that is still to work shares the upload.
-DELETE_UNUSED = Legacy("""
-    DELETE FROM input_chunks c
-    USING unnest(CAST(:project_ids AS uuid[]), CAST(:upload_ids AS uuid[])) AS i (project_id, upload_id)
-    WHERE c.project_id = i.project_id AND c.upload_id = i.upload_id AND NOT EXISTS (
-        SELECT FROM inputs n
-        WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id AND n.dropped_at IS NULL)
-""")
+DELETE_UNUSED = CoreStatement(
+    delete(_CHUNKS)
+    .where(_CHUNKS.c.project_id == _ROWS.c.project_id, _CHUNKS.c.upload_id == _ROWS.c.upload_id)
+    .where(not_(exists().where(_CHUNK_OF_INPUT, _INPUTS.c.dropped_at.is_(None)))),
+    _UPLOADS,
+    NO_ROWS,
+)
 
 
 async def drop_sensitive(connection: Connection, limit: int) -> int:
-    """Remove the credentials of jobs that have ended; gives how many jobs' there were."""
-    dropped = await connection.fetch(DROP, {"limit": limit})
-    await _delete_unused(connection, [(row.project_id, row.upload_id) for row in dropped])
+    """Remove the credentials of jobs that have ended; returns how many jobs' there were."""
+    dropped = await connection.fetch(DROP, _AtMost(limit))
+    await _delete_unused(connection, dropped)
     return len(dropped)
 
 
-ORPHANS = Legacy("""
-    SELECT DISTINCT c.project_id, c.upload_id FROM input_chunks c
-    WHERE c.created_at < statement_timestamp() - CAST(:age AS interval) AND NOT EXISTS (
-        SELECT FROM inputs n WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id)
-    LIMIT :limit
-""")
+@dataclass(frozen=True, slots=True)
+class _SomeOlderThan:
+    age: timedelta
+    limit: int
+
+
+_ORPHAN: Final = Projection(_Upload, _CHUNKS)
+ORPHANS = CoreStatement(
+    select(*_ORPHAN.elements())
+    .distinct()
+    .where(_CHUNKS.c.created_at < _NOW - bindparam("age"), not_(exists().where(_CHUNK_OF_INPUT)))
+    .limit(bindparam("limit")),
+    Values(_SomeOlderThan),
+    _ORPHAN,
+)
 
 
 async def delete_orphans(connection: Connection, *, age: timedelta, limit: int) -> int:
     """Remove uploads that no job has: their sender left, or their job was deleted or has another input now."""
-    found = await connection.fetch(ORPHANS, {"age": age, "limit": limit})
-    await _delete_unused(connection, [(row.project_id, row.upload_id) for row in found])
+    found = await connection.fetch(ORPHANS, _SomeOlderThan(age, limit))
+    await _delete_unused(connection, found)
     return len(found)
 
 
-async def _delete_unused(connection: Connection, uploads: Sequence[tuple[UUID, UUID]]) -> None:
+async def _delete_unused(connection: Connection, uploads: Sequence[_Upload]) -> None:
     if uploads:
-        await connection.execute(
-            DELETE_UNUSED, {"project_ids": [p for p, _ in uploads], "upload_ids": [u for _, u in uploads]}
-        )
+        await connection.execute(DELETE_UNUSED, uploads)

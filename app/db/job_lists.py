@@ -4,57 +4,25 @@ The walk is bounded before the conditions are looked at. A sparse filter gives a
 never a scan into the timeout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, select, true
+
 from app.db.connection import Connection
-from app.db.jobs import JOB
-from app.db.legacy import Legacy
+from app.db.job_walks import FITS, has_all, walk_jobs, walk_label, walk_reruns, walk_states
+from app.db.jobs import JOB, JOBS, RUNS
+from app.db.parameters import Takes, Values
+from app.db.projection import Projection
+from app.db.statement import CoreStatement
 from app.domain.ids import id_at
 from app.domain.job import Job
 from app.domain.job_filter import JobFilter
-
-_PLACE = "j.project_id = :project_id AND j.id < :before AND j.id > :after"
-# Each walks one index, the most selective one that the filter has a condition for.
-_WALKS = {
-    "original": f"""
-        SELECT j.id FROM jobs j WHERE {_PLACE} AND j.original_job_id = :original_job_id
-        ORDER BY j.id DESC LIMIT :window
-    """,
-    "label": """
-        SELECT l.job_id AS id FROM job_labels l
-        WHERE l.project_id = :project_id AND l.name = :label_name AND l.value = :label_value
-          AND l.job_id < :before AND l.job_id > :after
-        ORDER BY l.job_id DESC LIMIT :window
-    """,
-    "state": f"""
-        SELECT c.id FROM unnest(CAST(:states AS text[])) AS s (state) CROSS JOIN LATERAL (
-            SELECT j.id FROM jobs j WHERE {_PLACE} AND j.state = s.state ORDER BY j.id DESC LIMIT :window
-        ) c ORDER BY c.id DESC LIMIT :window
-    """,
-    "all": f"SELECT j.id FROM jobs j WHERE {_PLACE} ORDER BY j.id DESC LIMIT :window",
-}
-_CONDITIONS = """
-    (CAST(:states AS text[]) IS NULL OR j.state = ANY (CAST(:states AS text[])))
-    AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
-    AND (CAST(:types_except AS text[]) IS NULL OR j.type <> ALL (CAST(:types_except AS text[])))
-    AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
-    AND (CAST(:collection AS text) IS NULL OR j.collection = CAST(:collection AS text)
-         OR CAST(:or_no_collection AS boolean) AND j.collection IS NULL)
-    AND (CAST(:created_after AS timestamptz) IS NULL OR j.created_at >= CAST(:created_after AS timestamptz))
-    AND (CAST(:created_before AS timestamptz) IS NULL OR j.created_at < CAST(:created_before AS timestamptz))
-    AND (CAST(:original_job_id AS uuid) IS NULL OR j.original_job_id = CAST(:original_job_id AS uuid))
-"""
-# A count, because the planner would turn NOT EXISTS into a hash of all labels there are.
-_LABELLED = """
-    AND (SELECT count(*) FROM unnest(CAST(:label_names AS text[]), CAST(:label_values AS text[])) AS w (name, value)
-         JOIN job_labels l ON l.project_id = j.project_id AND l.job_id = j.id AND l.name = w.name
-         WHERE l.value = w.value) = cardinality(CAST(:label_names AS text[]))
-"""
+from app.domain.states import JobState
 
 HIGHEST, LOWEST = UUID(int=2**128 - 1), UUID(int=0)
 CLOCKS_DIFFER_BY = timedelta(days=1)
@@ -63,27 +31,102 @@ but for this much.
 """
 
 
-_EDGE = 3
-"""How many columns stand before the job's: the edge of what was looked at."""
+class _Label(NamedTuple):
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listing:
+    project_id: UUID
+    before: UUID
+    after: UUID
+    window: int
+    limit: int
+    offset: int
+    states: frozenset[JobState] | None
+    types: frozenset[str] | None
+    types_except: frozenset[str] | None
+    queues: frozenset[str] | None
+    collection: str | None
+    or_no_collection: bool
+    created_after: datetime | None
+    created_before: datetime | None
+    original_job_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListingWithLabels(_Listing):
+    labels: Sequence[_Label]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListingByLabel(_ListingWithLabels):
+    label: _Label | None
+    """The one that is walked."""
+
+
+_PROJECT: Final[BindParameter[UUID]] = bindparam("project_id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A job that fits, with what is true of the whole page: a page without one is one row without a job."""
+
+    last_id: UUID | None
+    seen: int
+    total: int
+    job: Job | None
+
+
+def _listing(
+    walk: Select[Any], takes: Takes[Any], *more: ColumnElement[bool]
+) -> CoreStatement[_ListingByLabel, _Looked]:
+    walked = walk.cte("w").prefix_with("MATERIALIZED")
+    fits = (
+        select(JOBS.c.id)
+        .join_from(walked, JOBS, and_(JOBS.c.project_id == _PROJECT, JOBS.c.id == walked.c.id))
+        .where(*FITS, *more)
+        .cte("fits")
+        .prefix_with("MATERIALIZED")
+    )
+    shown = (
+        select(fits.c.id).order_by(fits.c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset")).cte("shown")
+    )
+    page = select(
+        select(walked.c.id).order_by(walked.c.id).limit(1).scalar_subquery().label("last_id"),
+        select(func.count()).select_from(walked).scalar_subquery().label("seen"),
+        select(func.count()).select_from(fits).scalar_subquery().label("total"),
+    ).subquery("page")
+    jobs = (
+        select(*JOB.elements())
+        .join_from(shown, JOBS, and_(JOBS.c.project_id == _PROJECT, JOBS.c.id == shown.c.id))
+        .outerjoin(RUNS, and_(RUNS.c.project_id == JOBS.c.project_id, RUNS.c.job_id == JOBS.c.id))
+        .lateral("m")
+    )
+    looked = Projection(_Looked, page, {"job": JOB.over("m", absent_without="id")})
+    return CoreStatement(
+        select(*looked.elements()).select_from(page.outerjoin(jobs, true())).order_by(jobs.c.id.desc()), takes, looked
+    )
+
+
+def _labelled(walk: Select[Any], takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _Looked]:
+    return _listing(walk, takes, has_all(takes.rows_of("labels")))
+
+
+WALKS: Final[dict[str, Callable[[], CoreStatement[_ListingByLabel, _Looked]]]] = {
+    "original": lambda: _labelled(walk_reruns(), Values(_ListingWithLabels)),
+    "label": lambda: _labelled(walk_label(), Values(_ListingByLabel)),
+    "state": lambda: _listing(walk_states(), Values(_Listing)),
+    "all": lambda: _listing(walk_jobs(), Values(_Listing)),
+}
+"""Each walks one index, the most selective one that the filter has a condition for."""
 
 
 @cache
-def listing(walk: str) -> Legacy:
-    """Build the statement that pages along one index. Its first columns stand even where no job fits."""
-    labelled = _LABELLED if walk in ("label", "original") else ""
-    return Legacy(f"""
-        WITH w AS MATERIALIZED ({_WALKS[walk]}),
-        edge AS (SELECT (SELECT id FROM w ORDER BY id LIMIT 1) AS last_id, (SELECT count(*) FROM w) AS seen),
-        fits AS MATERIALIZED (
-            SELECT j.id FROM w JOIN jobs j ON j.project_id = :project_id AND j.id = w.id WHERE {_CONDITIONS} {labelled}
-        ), shown AS (SELECT f.id FROM fits f ORDER BY f.id DESC LIMIT :limit OFFSET :offset)
-        SELECT e.last_id, e.seen, (SELECT count(*) FROM fits) AS total, m.*
-        FROM edge e LEFT JOIN LATERAL (
-            SELECT {JOB.select_list} FROM shown s JOIN jobs j ON j.project_id = :project_id AND j.id = s.id
-            LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
-        ) m ON true
-        ORDER BY m.id DESC
-    """)
+def listing(walk: str) -> CoreStatement[_ListingByLabel, _Looked]:
+    """Build the statement that pages along one index."""
+    return WALKS[walk]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,41 +158,31 @@ async def select_page(
     limit: int,
     offset: int = 0,
 ) -> Listed:
-    """Look at up to `window` jobs older than `before`, and give up to `limit` of those that fit, newest first."""
-    rows = await connection.fetch(
-        listing(walk_of(wanted)), _parameters(project_id, wanted, before, window, limit, offset)
-    )
-    read = JOB.reader()
-    return Listed([read(row[_EDGE:]) for row in rows if row.id], rows[0].seen, rows[0].last_id, rows[0].total)
-
-
-def _parameters(
-    project_id: UUID, wanted: JobFilter, before: UUID | None, window: int, limit: int, offset: int
-) -> dict[str, Any]:
+    """Look at up to `window` jobs older than `before`; returns up to `limit` of those that fit, newest first."""
     latest = _id_at(wanted.created_before, CLOCKS_DIFFER_BY, HIGHEST)
-    parameters: dict[str, Any] = {
-        "project_id": project_id,
-        "before": latest if before is None else min(before, latest),
-        "after": _id_at(wanted.created_after, -CLOCKS_DIFFER_BY, LOWEST),
-        "window": window,
-        "limit": limit,
-        "offset": offset,
-        "states": None if wanted.states is None else sorted(wanted.states),
-        "types": None if wanted.types is None else sorted(wanted.types),
-        "types_except": None if wanted.types_except is None else sorted(wanted.types_except),
-        "queues": None if wanted.queues is None else sorted(wanted.queues),
-        "collection": wanted.collection,
-        "or_no_collection": wanted.or_no_collection,
-        "created_after": wanted.created_after,
-        "created_before": wanted.created_before,
-        "original_job_id": wanted.original_job_id,
-    }
-    if walk_of(wanted) in ("label", "original"):
-        parameters["label_names"] = [name for name, _ in wanted.labels]
-        parameters["label_values"] = [value for _, value in wanted.labels]
-    if walk_of(wanted) == "label":
-        parameters["label_name"], parameters["label_value"] = wanted.labels[0]
-    return parameters
+    labels = [_Label(*label) for label in wanted.labels]
+    parameters = _ListingByLabel(
+        project_id=project_id,
+        before=latest if before is None else min(before, latest),
+        after=_id_at(wanted.created_after, -CLOCKS_DIFFER_BY, LOWEST),
+        window=window,
+        limit=limit,
+        offset=offset,
+        states=wanted.states,
+        types=wanted.types,
+        types_except=wanted.types_except,
+        queues=wanted.queues,
+        collection=wanted.collection,
+        or_no_collection=wanted.or_no_collection,
+        created_after=wanted.created_after,
+        created_before=wanted.created_before,
+        original_job_id=wanted.original_job_id,
+        labels=labels,
+        label=labels[0] if labels else None,
+    )
+    rows = await connection.fetch(listing(walk_of(wanted)), parameters)
+    first = rows[0]
+    return Listed([row.job for row in rows if row.job is not None], first.seen, first.last_id, first.total)
 
 
 def _id_at(moment: datetime | None, slack: timedelta, otherwise: UUID) -> UUID:

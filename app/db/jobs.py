@@ -17,13 +17,13 @@ from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobRef, SeenVersion
 from app.domain.states import LIVE, JobState
 
-_RUN: Final = tables.runs.alias("r")
-_JOB: Final = tables.jobs.alias("j")
+RUNS: Final = tables.runs.alias("r")
+JOBS: Final = tables.jobs.alias("j")
 
 # A live job's progress stands in its run, an ended one's in the job itself.
 JOB: Final = Projection(
     Job,
-    _JOB,
+    JOBS,
     {
         "version": "j.version + coalesce(r.version, 0)",
         "stage": "coalesce(r.stage, j.stage)",
@@ -38,9 +38,9 @@ JOB: Final = Projection(
                 "skipped": "coalesce(r.items_skipped, j.items_skipped)",
             },
         ),
-        "eta": Projection(Eta, _RUN, prefix="eta_", absent_without="seconds"),
+        "eta": Projection(Eta, RUNS, prefix="eta_", absent_without="seconds"),
         "error": Projection(
-            JobFailure, _JOB, {"message": "coalesce(j.error_message, '')"}, prefix="error_", absent_without="code"
+            JobFailure, JOBS, {"message": "coalesce(j.error_message, '')"}, prefix="error_", absent_without="code"
         ),
         "updated_at": "greatest(j.updated_at, r.updated_at)",
         "documents": LEFT_OUT,
@@ -140,7 +140,7 @@ class Fence:
     final_call: bytes | None
 
 
-SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), Projection(Fence, _JOB))
+SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), Projection(Fence, JOBS))
 
 
 async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Fence]:

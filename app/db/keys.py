@@ -1,214 +1,233 @@
-"""API keys and the projects they belong to."""
+"""API keys. The projects that they belong to are in `projects`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from app.db.connection import Connection
-from app.db.legacy import Legacy, Row
-from app.domain.principal import Principal, Project, Scope, StoredKey
+from sqlalchemy import ColumnElement, FromClause, and_, any_, bindparam, exists, func, not_, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 
-SELECT_BY_DIGEST = Legacy("""
-    SELECT k.project_id, k.id, k.name, k.scopes, k.queues, k.expires_at FROM keys k
+from app.db import tables
+from app.db.connection import Connection
+from app.db.parameters import NOTHING, Batch, Values
+from app.db.projection import NO_ROWS, Projection, Value
+from app.db.statement import CoreStatement, Statement
+from app.domain.principal import Principal, Scope, StoredKey
+
+_K: Final = tables.keys.alias("k")
+_KEYS: Final = tables.keys
+_NOW: Final = func.statement_timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    digest: bytes
+
+
+SELECT_BY_DIGEST = Statement(
+    """
+    SELECT :returned FROM keys k
     WHERE k.digest = :digest AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
     LIMIT 1
-""")
-
-
-def _principal(row: Row) -> Principal:
-    return Principal(
-        project_id=row.project_id,
-        key_id=row.id,
-        name=row.name,
-        scopes=frozenset(Scope(scope) for scope in row.scopes),
-        queues=None if row.queues is None else frozenset(row.queues),
-        expires_at=row.expires_at,
-    )
+    """,
+    Values(_Digest),
+    Projection(Principal, _K, {"key_id": _K.c.id}),
+)
 
 
 async def select_by_digest(connection: Connection, digest: bytes) -> Principal | None:
     """Find the valid key with this digest. The one look-up without a project: the key is what names it."""
-    row = await connection.fetchrow(SELECT_BY_DIGEST, {"digest": digest})
-    return None if row is None else _principal(row)
+    return await connection.fetchrow(SELECT_BY_DIGEST, _Digest(digest))
 
 
-INSERT_PROJECT = Legacy("""
-    INSERT INTO projects (id, name, created_at) VALUES (:id, :name, statement_timestamp())
-    RETURNING id, name, created_at
-""")
+KEY: Final = Projection(StoredKey, _KEYS)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NewKey:
+    project_id: UUID
+    id: str
+    name: str
+    digest: bytes
+    scopes: Sequence[Scope]
+    queues: Sequence[str] | None
+    expires_at: datetime | None
+
+
+_NEW_KEY: Final = Values(_NewKey)
 # A time that has passed makes no key: by the database's clock, which is the one that ends it.
-INSERT_KEY = Legacy("""
-    INSERT INTO keys (project_id, id, name, digest, scopes, queues, created_at, expires_at)
-    SELECT CAST(:project_id AS uuid), CAST(:id AS text), CAST(:name AS text), CAST(:digest AS bytea),
-           CAST(:scopes AS text[]), CAST(:queues AS text[]), statement_timestamp(), CAST(:expires_at AS timestamptz)
-    WHERE CAST(:expires_at AS timestamptz) IS NULL OR CAST(:expires_at AS timestamptz) > statement_timestamp()
-    RETURNING project_id, id, name, scopes, queues, created_at, expires_at, revoked_at, last_used_at
-""")
-
-
-async def insert_project(connection: Connection, project_id: UUID, name: str) -> Project:
-    """Make a project."""
-    return Project(*await connection.fetchone(INSERT_PROJECT, {"id": project_id, "name": name}))
+INSERT = CoreStatement(
+    insert(_KEYS)
+    .from_select(
+        [*(p.name for p in _NEW_KEY.parameters), "created_at"],
+        select(*(bindparam(p.name) for p in _NEW_KEY.parameters), _NOW).where(
+            or_(bindparam("expires_at").is_(None), bindparam("expires_at") > _NOW)
+        ),
+    )
+    .returning(*KEY.elements()),
+    _NEW_KEY,
+    KEY,
+)
 
 
 async def insert_key(
     connection: Connection, principal: Principal, digest: bytes, *, expires_at: datetime | None = None
 ) -> StoredKey | None:
     """Store a key by its digest, never the key itself; None if its end has passed already."""
-    row = await connection.fetchrow(
-        INSERT_KEY,
-        {
-            "project_id": principal.project_id,
-            "id": principal.key_id,
-            "name": principal.name,
-            "digest": digest,
-            "scopes": sorted(principal.scopes),
-            "queues": None if principal.queues is None else sorted(principal.queues),
-            "expires_at": expires_at,
-        },
+    key = _NewKey(
+        project_id=principal.project_id,
+        id=principal.key_id,
+        name=principal.name,
+        digest=digest,
+        scopes=sorted(principal.scopes),
+        queues=None if principal.queues is None else sorted(principal.queues),
+        expires_at=expires_at,
     )
-    return None if row is None else _stored(row)
+    return await connection.fetchrow(INSERT, key)
 
 
-def _stored(row: Row) -> StoredKey:
-    return StoredKey(
-        project_id=row.project_id,
-        id=row.id,
-        name=row.name,
-        scopes=frozenset(Scope(scope) for scope in row.scopes),
-        queues=None if row.queues is None else frozenset(row.queues),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
-    )
+class _KeyRef(NamedTuple):
+    project_id: UUID
+    id: str
 
 
-_COLUMNS = "k.project_id, k.id, k.name, k.scopes, k.queues, k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PageOfKeys:
+    project_id: UUID
+    before: datetime | None
+    limit: int
 
-SELECT_KEY = Legacy(f"SELECT {_COLUMNS} FROM keys k WHERE k.project_id = :project_id AND k.id = :id")
 
+_REFERRED: Final = and_(_KEYS.c.project_id == bindparam("project_id"), _KEYS.c.id == bindparam("id"))
+SELECT = CoreStatement(select(*KEY.elements()).where(_REFERRED), Values(_KeyRef), KEY)
 # Two keys of one microsecond come on one page, so that the time alone says where the next one begins.
-SELECT_KEYS = Legacy(f"""
-    SELECT {_COLUMNS} FROM keys k
-    WHERE k.project_id = :project_id AND (CAST(:before AS timestamptz) IS NULL OR k.created_at < :before)
-    ORDER BY k.created_at DESC FETCH FIRST :limit ROWS WITH TIES
-""")
+SELECT_PAGE = CoreStatement(
+    select(*KEY.elements())
+    .where(
+        _KEYS.c.project_id == bindparam("project_id"),
+        or_(bindparam("before").is_(None), _KEYS.c.created_at < bindparam("before")),
+    )
+    .order_by(_KEYS.c.created_at.desc())
+    .fetch(bindparam("limit"), with_ties=True),
+    Values(_PageOfKeys),
+    KEY,
+)
 
 
 async def select_key(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
     """Read one key of a project, whatever became of it."""
-    row = await connection.fetchrow(SELECT_KEY, {"project_id": project_id, "id": key_id})
-    return None if row is None else _stored(row)
+    return await connection.fetchrow(SELECT, _KeyRef(project_id, key_id))
 
 
 async def select_keys(
     connection: Connection, project_id: UUID, *, before: datetime | None, limit: int
 ) -> list[StoredKey]:
     """List keys of a project, newest first; more than `limit` where the last ones were made at the same moment."""
-    rows = await connection.fetch(SELECT_KEYS, {"project_id": project_id, "before": before, "limit": limit})
-    return [_stored(row) for row in rows]
+    return await connection.fetch(SELECT_PAGE, _PageOfKeys(project_id=project_id, before=before, limit=limit))
 
 
-REVOKE = Legacy(f"""
-    UPDATE keys k SET revoked_at = statement_timestamp()
-    WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
-    RETURNING {_COLUMNS}
-""")
+@dataclass(frozen=True, slots=True)
+class _Expiry:
+    project_id: UUID
+    id: str
+    expires_at: datetime | None
 
-SET_EXPIRY = Legacy(f"""
-    UPDATE keys k SET expires_at = :expires_at WHERE k.project_id = :project_id AND k.id = :id AND k.revoked_at IS NULL
-    RETURNING {_COLUMNS}
-""")
+
+REVOKE = CoreStatement(
+    update(_KEYS).values(revoked_at=_NOW).where(_REFERRED, _KEYS.c.revoked_at.is_(None)).returning(*KEY.elements()),
+    Values(_KeyRef),
+    KEY,
+)
+SET_EXPIRY = CoreStatement(
+    update(_KEYS)
+    .values(expires_at=bindparam("expires_at"))
+    .where(_REFERRED, _KEYS.c.revoked_at.is_(None))
+    .returning(*KEY.elements()),
+    Values(_Expiry),
+    KEY,
+)
 
 
 async def revoke(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
     """End a key for good; None for one that was revoked before, which keeps its moment."""
-    row = await connection.fetchrow(REVOKE, {"project_id": project_id, "id": key_id})
-    return None if row is None else _stored(row)
+    return await connection.fetchrow(REVOKE, _KeyRef(project_id, key_id))
 
 
 async def set_expiry(
     connection: Connection, project_id: UUID, key_id: str, expires_at: datetime | None
 ) -> StoredKey | None:
     """Set when a key ends; None if it was revoked."""
-    values = {"project_id": project_id, "id": key_id, "expires_at": expires_at}
-    row = await connection.fetchrow(SET_EXPIRY, values)
-    return None if row is None else _stored(row)
+    return await connection.fetchrow(SET_EXPIRY, _Expiry(project_id, key_id, expires_at))
 
 
+_OTHER: Final = tables.keys.alias("o")
+
+
+def _operates(key: FromClause) -> ColumnElement[bool]:
+    return and_(any_(key.c.scopes) == Scope.OPERATOR, key.c.revoked_at.is_(None))
+
+
+_LASTS_AS_LONG: Final = exists().where(
+    _operates(_OTHER),
+    not_(and_(_OTHER.c.project_id == _KEYS.c.project_id, _OTHER.c.id == _KEYS.c.id)),
+    or_(_OTHER.c.expires_at.is_(None), and_(_KEYS.c.expires_at.is_not(None), _OTHER.c.expires_at > _NOW)),
+)
 # All projects' keys: whoever administers the service belongs to one of them and rules over all.
-SELECT_IS_LAST_OPERATOR = Legacy("""
-    SELECT EXISTS (
-        SELECT FROM keys k
-        WHERE k.project_id = :project_id AND k.id = :id AND 'operator' = ANY(k.scopes) AND k.revoked_at IS NULL
-          AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
-          AND NOT EXISTS (
-              SELECT FROM keys o
-              WHERE 'operator' = ANY(o.scopes) AND o.revoked_at IS NULL
-                AND NOT (o.project_id = k.project_id AND o.id = k.id)
-                AND (o.expires_at IS NULL OR (k.expires_at IS NOT NULL AND o.expires_at > statement_timestamp()))
-          )
-    )
-""")
+_IS_LAST_OPERATOR: Final = Value(
+    bool,
+    exists().where(
+        _REFERRED,
+        _operates(_KEYS),
+        or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > _NOW),
+        not_(_LASTS_AS_LONG),
+    ),
+)
+SELECT_IS_LAST_OPERATOR = CoreStatement(select(*_IS_LAST_OPERATOR.elements()), Values(_KeyRef), _IS_LAST_OPERATOR)
 
 
 async def is_last_operator(connection: Connection, project_id: UUID, key_id: str) -> bool:
     """Whether no other key could administer the service for as long as this one can; call under `lock_keys`."""
-    return bool(await connection.fetchval(SELECT_IS_LAST_OPERATOR, {"project_id": project_id, "id": key_id}))
+    return await connection.fetchone(SELECT_IS_LAST_OPERATOR, _KeyRef(project_id, key_id))
 
 
+_USED: Final = Batch(_KeyRef)
+_ROWS: Final = _USED.rows_of()
 # Locked in the order of their ids: two processes that saw the same keys would otherwise deadlock.
-MARK_USED = Legacy("""
-    WITH used AS (
-        SELECT k.project_id, k.id
-        FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS text[])) AS i (project_id, id)
-        JOIN keys k ON k.project_id = i.project_id AND k.id = i.id
-        ORDER BY k.project_id, k.id FOR UPDATE OF k
-    )
-    UPDATE keys k SET last_used_at = statement_timestamp() FROM used u
-    WHERE k.project_id = u.project_id AND k.id = u.id
-""")
+_LOCKED: Final = (
+    select(_K.c.project_id, _K.c.id)
+    .join_from(_ROWS, _K, and_(_K.c.project_id == _ROWS.c.project_id, _K.c.id == _ROWS.c.id))
+    .order_by(_K.c.project_id, _K.c.id)
+    .with_for_update(of=_K)
+    .cte("locked")
+)
+MARK_USED = CoreStatement(
+    update(_KEYS)
+    .values(last_used_at=_NOW)
+    .where(_KEYS.c.project_id == _LOCKED.c.project_id, _KEYS.c.id == _LOCKED.c.id),
+    _USED,
+    NO_ROWS,
+)
 
 
 async def mark_used(connection: Connection, used: Collection[tuple[UUID, str]]) -> None:
     """Note that these keys were used just now."""
-    values = {"project_ids": [project_id for project_id, _ in used], "ids": [key_id for _, key_id in used]}
-    await connection.execute(MARK_USED, values)
+    await connection.execute(MARK_USED, [_KeyRef(project_id, key_id) for project_id, key_id in used])
 
 
-SELECT_PROJECT = Legacy("SELECT p.id, p.name, p.created_at FROM projects p WHERE p.id = :id")
-
-SELECT_PROJECTS = Legacy("""
-    SELECT p.id, p.name, p.created_at FROM projects p
-    WHERE CAST(:before AS timestamptz) IS NULL OR p.created_at < :before
-    ORDER BY p.created_at DESC FETCH FIRST :limit ROWS WITH TIES
-""")
-
-
-async def select_project(connection: Connection, project_id: UUID) -> Project | None:
-    """Read a project."""
-    row = await connection.fetchrow(SELECT_PROJECT, {"id": project_id})
-    return None if row is None else Project(*row)
-
-
-async def select_projects(connection: Connection, *, before: datetime | None, limit: int) -> list[Project]:
-    """List projects, newest first; more than `limit` where the last ones were made at the same moment."""
-    rows = await connection.fetch(SELECT_PROJECTS, {"before": before, "limit": limit})
-    return [Project(*row) for row in rows]
-
-
-ANY_KEY = Legacy("SELECT EXISTS (SELECT FROM keys)")
-LOCK = Legacy("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE")
+_ANY: Final = Value(bool, exists().select_from(_KEYS))
+SELECT_ANY = CoreStatement(select(*_ANY.elements()), NOTHING, _ANY)
+# SQLAlchemy has no expression for it.
+LOCK = Statement("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def any_key(connection: Connection) -> bool:
-    """Say whether this database has ever had a key: only an empty one gets a first key."""
-    return bool((await connection.fetchone(ANY_KEY, {}))[0])
+    """Whether this database has ever had a key: only an empty one gets a first key."""
+    return await connection.fetchone(SELECT_ANY, None)
 
 
 async def lock_keys(connection: Connection) -> None:
-    """Let one process at a time make the first key: two that start on an empty database would each make one."""
-    await connection.execute(LOCK, {})
+    """Lock the keys: two processes that start on an empty database would otherwise each make the first one."""
+    await connection.execute(LOCK, None)

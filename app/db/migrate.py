@@ -9,7 +9,8 @@ from alembic.script import ScriptDirectory
 
 from app.db.connection import Connection
 from app.db.engine import asyncpg_dsn, connect_options
-from app.db.legacy import Legacy
+from app.db.projection import Value
+from app.db.statement import Statement
 from app.paths import migrations_dir
 
 
@@ -45,23 +46,23 @@ def outdated_revisions() -> frozenset[str]:
     return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())
 
 
-HAS_REVISIONS = Legacy("SELECT to_regclass('alembic_version')::text")
-REVISIONS = Legacy("SELECT version_num FROM alembic_version")
+# The table is Alembic's own, and not of the metadata.
+HAS_REVISIONS = Statement("SELECT :returned", returns=Value(bool, "to_regclass('alembic_version') IS NOT NULL"))
+REVISIONS = Statement("SELECT :returned FROM alembic_version v", returns=Value(str, "v.version_num"))
 
 
 async def select_revisions(connection: Connection) -> frozenset[str]:
     """Read the database's revision; empty if it was never migrated."""
-    if (await connection.fetchone(HAS_REVISIONS, {}))[0] is None:
+    if not await connection.fetchone(HAS_REVISIONS, None):
         return frozenset()
-    return frozenset(row.version_num for row in await connection.fetch(REVISIONS, {}))
+    return frozenset(await connection.fetch(REVISIONS, None))
 
 
 async def _revisions(database_url: str) -> set[str]:
     connection = await asyncpg.connect(asyncpg_dsn(database_url), **connect_options())
     try:
-        rows = await connection.fetch(REVISIONS.sql)
+        return {REVISIONS.read(row) for row in await connection.fetch(REVISIONS.sql)}
     except asyncpg.UndefinedTableError:
         return set()
     finally:
         await connection.close()
-    return {row["version_num"] for row in rows}

@@ -2,7 +2,7 @@
 
 `Values(Page)` binds one object: `:limit` stands for its field `limit`, with the cast of the field's type. A field that
 is a sequence of dataclasses is a batch: `FROM :slots` reads its rows, one array a column. `Batch(RunUpdate)` is a
-statement's only parameter: `FROM :rows` reads the rows as `i`.
+statement's only parameter: `FROM :rows` reads the rows as `i`. An SQLAlchemy expression has them from `rows_of()`.
 
 A field that is itself a dataclass contributes its fields, each prefixed with its name (`retry: Retry` is
 `retry_delay_seconds`, ...), all of them null where the field is None. JSON arrives as text: the statement casts it.
@@ -14,8 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
+
+from sqlalchemy import TableValuedAlias
+
+from app.db.expressions import unnested
 
 Input = TypeVar("Input")
 RowInput = TypeVar("RowInput")
@@ -90,9 +95,8 @@ class _Marker:
     """Of a batch: the name its rows have in the statement."""
     numbered: bool = False
 
-    def sql(self, first: int) -> str:
-        """Write the SQL, whose parameters are numbered from `first` on."""
-        casts = [f"CAST(${first + n} AS {p.sql_type})" for n, p in enumerate(self.parameters)]
+    def text(self, casts: Sequence[str]) -> str:
+        """Write what the marker of a text stands for."""
         if self.alias is None:
             return casts[0]
         names = [p.name for p in self.parameters]
@@ -109,32 +113,44 @@ class Takes(Generic[Input]):
         self._markers = markers
         self.parameters = tuple(p for marker in markers.values() for p in marker.parameters)
 
-    def expand(self, name: str) -> str:
-        """Write the SQL of `:name`; KeyError if nothing is declared under it."""
-        first = 1
-        for declared, marker in self._markers.items():
-            if declared == name:
-                return marker.sql(first)
-            first += len(marker.parameters)
-        raise KeyError(name)
+    def in_text(self) -> dict[str, str]:
+        """Return the SQL of each name of a text, where a batch has one name."""
+        return {name: marker.text(casts) for name, marker, casts in self._casts()}
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names that must stand in the statement."""
-        return frozenset(self._markers)
+    def in_expression(self) -> dict[str, str]:
+        """Return the SQL of each bound name of an expression, where each column of a batch has its own."""
+        return {
+            bound: cast
+            for name, marker, casts in self._casts()
+            for bound, cast in zip(_bound_names(name, marker), casts, strict=True)
+        }
 
-    def binder(self, names: Sequence[str] | None = None) -> Callable[[Input], Sequence[Any]]:
-        """Compile the function that returns the arguments: those of `names` in their order, or all as declared.
+    def rows_of(self, name: str = "rows") -> TableValuedAlias:
+        """Return a batch as a table for expressions. It has the name that it has in a text."""
+        marker = self._markers[name]
+        columns = zip((p.name for p in marker.parameters), _bound_names(name, marker), strict=True)
+        return unnested(marker.alias or name, **dict(columns))
+
+    def _casts(self) -> Iterator[tuple[str, _Marker, list[str]]]:
+        """Number the parameters, in the order in which `binder` binds them."""
+        number = count(1)
+        for name, marker in self._markers.items():
+            yield name, marker, [f"CAST(${next(number)} AS {p.sql_type})" for p in marker.parameters]
+
+    def binder(self) -> Callable[[Input], Sequence[Any]]:
+        """Compile the function that returns the arguments.
 
         Generated, as the standard library does for dataclasses, so that it costs what one written by hand costs.
         """
-        by_name = {p.name: p.expression for p in self.parameters}
-        expressions = by_name.values() if names is None else [by_name[name] for name in names]
-        listed = "".join(f"        {expression},\n" for expression in expressions)
+        listed = "".join(f"        {p.expression},\n" for p in self.parameters)
         scope: dict[str, Any] = {"_dump": _dump}
         exec(f"def bind(v):\n    return (\n{listed}    )", scope)  # noqa: S102 - made here, of the names of fields
         bind: Callable[[Input], Sequence[Any]] = scope["bind"]
         return bind
+
+
+def _bound_names(name: str, marker: _Marker) -> list[str]:
+    return [name] if marker.alias is None else [f"{name}_{p.name}" for p in marker.parameters]
 
 
 class Batch(Takes[Sequence[RowInput]], Generic[RowInput]):

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
-from sqlalchemy import ColumnElement, FromClause, Label, literal_column
+from sqlalchemy import Column, ColumnElement, FromClause, Label, literal_column
 
+from app.db.column_types import fault_of
+from app.db.expressions import text_of
 from app.db.parameters import fields_of, is_row_type, without_none
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ class Leaf:
     @property
     def text(self) -> str:
         """The expression as SQL text."""
-        return self.sql if isinstance(self.sql, str) else str(self.sql)
+        return self.sql if isinstance(self.sql, str) else text_of(self.sql)
 
 
 def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any], annotation: Any = Any) -> Leaf:
@@ -80,14 +82,19 @@ class Projection(Generic[T]):
             first = next(iter(fields_of(plain)))
             inner = f"{self._prefix}{name}_"
             return Projection(plain, self._source, prefix=inner, absent_without=first if optional else None)
-        return Leaf(self._default(name) if given is None else given, annotation, _conversion(plain, optional=optional))
+        source = self._default(name) if given is None else given
+        if isinstance(source, Column) and (fault := fault_of(annotation, source, absent=self._absent_without)):
+            raise TypeError(f"{self.row_type}.{name}: {fault}")
+        return Leaf(source, annotation, _conversion(plain, optional=optional))
 
     def _default(self, name: str) -> str | ColumnElement[Any]:
         if self._source is None:
             raise TypeError(f"{self.row_type}: nothing says where {name} is read from")
         if isinstance(self._source, str):
             return f"{self._source}.{self._prefix}{name}"
-        found: ColumnElement[Any] = self._source.c[self._prefix + name]
+        found: ColumnElement[Any] | None = self._source.c.get(self._prefix + name)
+        if found is None:
+            raise TypeError(f"{self.row_type}: {self._source.description} has no column {self._prefix + name}")
         return found
 
     def but(self, **columns: Any) -> "Projection[T]":

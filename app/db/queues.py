@@ -77,25 +77,19 @@ class _QueueRow:
     retention_seconds: int | None
 
 
-_RULES: Final = (
-    "paused",
-    "concurrency_limit",
-    "retry_delay_seconds",
-    "retry_factor",
-    "retry_max_delay_seconds",
-    "retention_seconds",
-)
-_PUT = insert(tables.queues).values(
-    {name: bindparam(name, type_=tables.queues.c[name].type) for name in ("project_id", "name", *_RULES)}
-    | {"created_at": _NOW, "updated_at": _NOW}
-)
+_ROW: Final = Values(_QueueRow)
+_KEY: Final = ("project_id", "name")
 _STORED: Final = _queue(tables.queues)
+_PUT: Final = insert(tables.queues).values(
+    {p.name: bindparam(p.name) for p in _ROW.parameters} | {"created_at": _NOW, "updated_at": _NOW}
+)
 PUT = CoreStatement(
     _PUT.on_conflict_do_update(
-        index_elements=["project_id", "name"],
-        set_={name: _PUT.excluded[name] for name in (*_RULES, "updated_at")},
+        index_elements=_KEY,
+        set_={p.name: _PUT.excluded[p.name] for p in _ROW.parameters if p.name not in _KEY}
+        | {"updated_at": _PUT.excluded.updated_at},
     ).returning(*_STORED.elements()),
-    Values(_QueueRow),
+    _ROW,
     _STORED,
 )
 

@@ -5,13 +5,12 @@ parameters `:field`, a batch `:rows` and its result `:returned`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, overload
 
-from sqlalchemy import ColumnElement, literal_column
-from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql.expression import Executable
+from sqlalchemy.sql.selectable import ReturnsRows
 
+from app.db.expressions import text_of
 from app.db.parameters import NOTHING, Takes
 from app.db.projection import NO_ROWS, Projection
 
@@ -19,17 +18,11 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 _MARKER: Final = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
-_RETURNED: Final = "returned"
 
 
 def literals(values: Iterable[str]) -> str:
     """Write words as an SQL list. States are literals, never bound: a bound one keeps a plan from a partial index."""
     return ", ".join(f"'{value}'" for value in sorted(values))
-
-
-def is_one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
-    """Return the condition that a column has one of these words, as literals (see `literals`)."""
-    return column.in_([literal_column(f"'{value}'") for value in sorted(values)])
 
 
 class Statement(Generic[Input, Output]):
@@ -47,23 +40,23 @@ class Statement(Generic[Input, Output]):
     def __init__(self, sql: str, takes: Takes[Input], returns: Projection[Output]) -> None: ...
     def __init__(self, sql: str, takes: Any = NOTHING, returns: Any = NO_ROWS) -> None:
         """TypeError if the text and the declarations do not name the same parameters."""
-        named = {found[1] for found in _MARKER.finditer(sql)}
-        expected = set(takes.names) | ({_RETURNED} if returns is not NO_ROWS else set())
-        if named != expected:
-            raise TypeError(f"the statement names {sorted(named)} where {sorted(expected)} are declared: {sql}")
-        self.takes: Takes[Any] = takes
-        self.returns: Projection[Any] = returns
-        self.sql = _MARKER.sub(lambda found: self._expand(found[1]), sql)
+        returned = {} if returns is NO_ROWS else {"returned": returns.select_list}
+        self._declare(sql, takes.in_text() | returned, takes, returns)
+
+    def _declare(self, sql: str, names: Mapping[str, str], takes: Takes[Any], returns: Projection[Any]) -> None:
+        found = {marker[1] for marker in _MARKER.finditer(sql)}
+        if found != names.keys():
+            raise TypeError(f"the statement names {sorted(found)} where {sorted(names)} are declared: {sql}")
+        self.takes = takes
+        self.returns = returns
+        self.sql = _MARKER.sub(lambda marker: names[marker[1]], sql)
         """As PostgreSQL reads it, with `$1` for the first parameter."""
         self.bind: Callable[[Input], Sequence[Any]] = takes.binder()
         self.read: Callable[[Iterable[Any]], Output] = returns.reader()
 
-    def _expand(self, name: str) -> str:
-        return self.returns.select_list if name == _RETURNED else self.takes.expand(name)
-
 
 class CoreStatement(Statement[Input, Output]):
-    """A statement that is an SQLAlchemy Core expression, whose bound names are fields of what it takes.
+    """A statement that is an SQLAlchemy Core expression, with a `bindparam()` for each field of what it takes.
 
     Compiled once, so that running it costs what a text costs. Values go to the driver as they are: SQLAlchemy's own
     conversions of parameters do not run.
@@ -71,17 +64,9 @@ class CoreStatement(Statement[Input, Output]):
 
     __slots__ = ()
 
-    def __init__(self, expression: Executable, takes: Takes[Input], returns: Projection[Output]) -> None:
-        compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-        names: list[str] = list(compiled.positiontup or ())
-        declared = {p.name for p in takes.parameters}
-        if not set(names) <= declared:
-            raise TypeError(f"the expression binds {sorted(set(names) - declared)}, which is not declared")
-        self.takes = takes
-        self.returns = returns
-        self.sql = str(compiled)
-        self.bind = takes.binder(names)
-        self.read = returns.reader()
-
-
-_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+    def __init__(self, expression: ReturnsRows, takes: Takes[Input], returns: Projection[Output]) -> None:
+        """TypeError if the expression and the declarations do not name the same parameters and columns."""
+        columns = [] if returns is NO_ROWS else [label for label, _ in returns.leaves()]
+        if (found := expression.exported_columns.keys()) != columns:
+            raise TypeError(f"the expression returns {found} where {columns} are declared: {expression}")
+        self._declare(text_of(expression), takes.in_expression(), takes, returns)

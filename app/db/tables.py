@@ -46,6 +46,11 @@ class Xid8(UserDefinedType[int]):
         """Name the type as DDL does."""
         return "xid8"
 
+    @property
+    def python_type(self) -> type[int]:
+        """Name the type of its values."""
+        return int
+
 
 def _timestamp(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=nullable)

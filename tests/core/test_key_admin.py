@@ -11,7 +11,7 @@ import pytest_asyncio
 from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import ApiKeys
-from app.db.keys import REVOKE, SELECT_BY_DIGEST
+from app.db.keys import SELECT_BY_DIGEST, revoke
 from app.db.statement import Statement
 from app.domain.audit import Actor
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
@@ -141,7 +141,7 @@ async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
     monkeypatch.setattr(module, "RENEWED_SECONDS", 0.0)
     # Behind the feed's back: only a look-up can find it.
     async with runtime.database.transaction() as connection:
-        await connection.execute(REVOKE, {"project_id": first.principal.project_id, "id": made.id})
+        await revoke(connection, first.principal.project_id, made.id)
     assert keys.remembered(key) is not None
     while keys._looking:
         await asyncio.sleep(0.01)

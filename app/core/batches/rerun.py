@@ -43,7 +43,7 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
         raise InvalidTransitionError(
             f"The job is still {original.state}; only a job that has ended can be rerun.", original
         )
-    held = await inputs.select(connection, ref)
+    held = await inputs.select_of_job(connection, ref)
     if held is not None and held.dropped:
         raise InputGoneError(
             "The job's input held credentials, and was dropped when it ended; create it anew.", original
