@@ -10,8 +10,8 @@ from app.core.batches.calls import WorkerOutcome
 from app.core.batches.create import apply_creations, row_count
 from app.core.bulk import Bulk
 from app.core.claims import Claims
+from app.core.events import Events
 from app.core.health import Health
-from app.core.history import History
 from app.core.inputs import Inputs
 from app.core.items import Items
 from app.core.job_lists import JobLists
@@ -19,6 +19,7 @@ from app.core.jobs import Jobs
 from app.core.key_admin import KeyAdmin, Projects
 from app.core.keys import ApiKeys
 from app.core.leases import Leases
+from app.core.logs import Logs
 from app.core.metrics import Metrics
 from app.core.queues import Queues
 from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
@@ -97,7 +98,8 @@ class Runtime:
             leases=leases,
             waits=Waits(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs),
-            history=History(self.database, jobs, self.waiters, self.stream),
+            events=Events(self.database, jobs, self.waiters, self.stream),
+            logs=Logs(self.database, jobs, self.waiters),
             inputs=Inputs(self.database, jobs),
             queues=queues,
             keys=keys,

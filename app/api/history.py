@@ -10,7 +10,7 @@ from app.api.headers import MAX_WAIT_SECONDS
 from app.api.history_models import EventList, LogLines
 from app.api.render import json_response, time_text
 from app.api.routes import JobIdText, problems, router
-from app.domain.history import JobEventRecord, Position
+from app.domain.event import JobEventRecord, Position
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
@@ -75,7 +75,7 @@ async def list_events(
     """Give what happened to the job, attempt by attempt."""
     parsed = job_id_of(job_id)
     after = 0 if cursor is None else read_position(caller.project_id, cursor).id
-    events, more = await services.history.events(
+    events, more = await services.events.page(
         caller.project_id, parsed, after=after, limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT
     )
     next_cursor = write_position(caller.project_id, events[-1].position) if more else None
@@ -106,7 +106,7 @@ async def read_logs(
     parsed = job_id_of(job_id)
     page = await while_connected(
         request,
-        services.history.logs(
+        services.logs.page(
             caller.project_id,
             parsed,
             offset=offset,

@@ -11,8 +11,8 @@ from app.api.fields import Name
 from app.api.history import event_document, read_position, write_position
 from app.api.render import job_document
 from app.api.routes import JobIdText, problems, router
-from app.core.history import Begun, Reset
-from app.domain.history import Position
+from app.core.events import Reset, StreamStarted
+from app.domain.event import Position
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
@@ -81,9 +81,9 @@ async def _events(
     queues: frozenset[str] | None,
 ) -> AsyncGenerator[bytes, None]:
     # Closed with this generator, and not whenever it is collected: a subscription would gather events till then.
-    async with aclosing(services.history.follow(project_id, after)) as following:
+    async with aclosing(services.events.follow(project_id, after)) as following:
         async for told in following:
-            if isinstance(told, Begun):
+            if isinstance(told, StreamStarted):
                 depths = await services.queues.live_jobs(project_id)
                 yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, told.position))
             elif isinstance(told, Reset):
@@ -120,7 +120,7 @@ async def _job(
 ) -> AsyncGenerator[bytes, None]:
     name = "snapshot"
     last = None if after is None else after.id
-    async with aclosing(services.history.follow_job(project_id, job_id, last)) as following:
+    async with aclosing(services.events.follow_job(project_id, job_id, last)) as following:
         async for told in following:
             if isinstance(told, Job):
                 yield sse_frame(name, job_document(told))

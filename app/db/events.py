@@ -1,13 +1,24 @@
-"""The history of jobs: one row for everything that happened, written in the transaction that made it happen."""
+"""The history of jobs: written in the transaction that makes it, read of one job or as a project's feed.
 
-from collections.abc import Sequence
+The feed has neither gap nor repeat. Transactions commit out of the order in which they began, so it returns only rows
+of transactions that are older than every one still running: nothing can appear behind a reader any more. A transaction
+that runs for long holds the feed back, of every project; ours are short.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import and_, bindparam, func, select
+
+from app.db import tables
 from app.db.connection import Connection
-from app.db.parameters import Batch
-from app.db.statement import Statement
+from app.db.parameters import Batch, Values
+from app.db.projection import Projection, Value
+from app.db.statement import CoreStatement, Statement
+from app.domain.event import JobEventRecord, Position
+from app.domain.job import JobRef
 from app.domain.states import JobState
 
 
@@ -39,3 +50,138 @@ INSERT = Statement(
 async def insert(connection: Connection, events: Sequence[NewEvent]) -> None:
     """Append events in the order given."""
     await connection.execute(INSERT, events)
+
+
+_EVENTS: Final = tables.events.alias("e")
+_JOBS: Final = tables.jobs.alias("j")
+# The driver knows no xid8.
+_POSITION: Final = Projection(Position, _EVENTS, {"xid": "CAST(CAST(e.xid AS text) AS bigint)"})
+EVENT: Final = Projection(
+    JobEventRecord,
+    _EVENTS,
+    {
+        "position": _POSITION,
+        "source": _EVENTS.c.from_state,
+        "target": _EVENTS.c.to_state,
+        "queue": _JOBS.c.queue,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EventsAfter:
+    project_id: UUID
+    job_id: UUID
+    after: int
+    limit: int
+
+
+OF_JOB = CoreStatement(
+    select(*EVENT.elements())
+    .join_from(_JOBS, _EVENTS, and_(_EVENTS.c.project_id == _JOBS.c.project_id, _EVENTS.c.job_id == _JOBS.c.id))
+    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id"))
+    .where(_EVENTS.c.id > bindparam("after"))
+    .order_by(_EVENTS.c.id)
+    .limit(bindparam("limit")),
+    Values(_EventsAfter),
+    EVENT,
+)
+
+
+async def select_of_job(
+    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, limit: int
+) -> list[JobEventRecord]:
+    """Read a job's events behind an id. They were written under the job's lock, so that ids are their order."""
+    page = _EventsAfter(project_id=project_id, job_id=job_id, after=after, limit=limit)
+    return await connection.fetch(OF_JOB, page)
+
+
+@dataclass(frozen=True, slots=True)
+class _After:
+    project_id: UUID
+    xid: str
+    """As text: the driver knows no xid8."""
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _FeedPage:
+    after: Sequence[_After]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """An event that a page passes; `present` if its job is there."""
+
+    present: bool
+    event: JobEventRecord
+
+
+# A deleted job's events are on their way out: they count for how far the page reached and are not shown.
+FEED = Statement(
+    """
+    SELECT :returned
+    FROM :after
+    CROSS JOIN LATERAL (
+        SELECT * FROM events e
+        WHERE e.project_id = after.project_id AND (e.xid, e.id) > (CAST(after.xid AS xid8), after.id)
+          AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY e.xid, e.id LIMIT :limit
+    ) e
+    LEFT JOIN jobs j ON j.project_id = e.project_id AND j.id = e.job_id
+    ORDER BY e.project_id, e.xid, e.id
+    """,
+    Values(_FeedPage),
+    Projection(_Passed, columns={"present": "j.id IS NOT NULL", "event": EVENT.but(queue="coalesce(j.queue, '')")}),
+)
+
+
+@dataclass(slots=True)
+class PageEnd:
+    """How far a page reached in one project, and how many rows that were."""
+
+    position: Position
+    rows: int = 0
+
+
+async def select_feed(
+    connection: Connection, after: Mapping[UUID, Position], limit: int
+) -> tuple[list[JobEventRecord], dict[UUID, PageEnd]]:
+    """Read up to `limit` events of each project behind its position, and how far that was."""
+    behind = [_After(project_id, str(position.xid), position.id) for project_id, position in after.items()]
+    events: list[JobEventRecord] = []
+    ends: dict[UUID, PageEnd] = {}
+    for row in await connection.fetch(FEED, _FeedPage(behind, limit)):
+        event = row.event
+        end = ends.setdefault(event.project_id, PageEnd(event.position))
+        end.position, end.rows = event.position, end.rows + 1
+        if row.present:
+            events.append(event)
+    return events, ends
+
+
+HEAD = Statement(
+    "SELECT :returned",
+    returns=Value(int, "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"),
+)
+
+
+async def select_head(connection: Connection) -> Position:
+    """Return the position behind everything that is settled now."""
+    return Position(await connection.fetchone(HEAD, None) - 1, 2**63 - 1)
+
+
+_LAST: Final = Value(int, func.coalesce(func.max(_EVENTS.c.id), 0))
+LAST_OF_JOB = CoreStatement(
+    select(*_LAST.elements()).where(
+        _EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id")
+    ),
+    Values(JobRef),
+    _LAST,
+)
+
+
+async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> int:
+    """Return the id of a job's latest event, 0 if it has none."""
+    return await connection.fetchone(LAST_OF_JOB, JobRef(project_id, job_id))

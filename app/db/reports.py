@@ -160,33 +160,6 @@ async def record(connection: Connection, updates: Sequence[RunUpdate]) -> dict[U
 
 
 @dataclass(frozen=True, slots=True)
-class NumberedLine:
-    """A log line with its number in its job, drawn from the run under its job's lock."""
-
-    project_id: UUID
-    job_id: UUID
-    line: int
-    attempt: Int4
-    level: str
-    message: str
-
-
-INSERT_LOGS = Statement(
-    """
-    INSERT INTO job_logs (project_id, job_id, line, at, attempt, level, message)
-    SELECT i.project_id, i.job_id, i.line, statement_timestamp(), i.attempt, i.level, i.message
-    FROM :rows
-    """,
-    Batch(NumberedLine),
-)
-
-
-async def insert_logs(connection: Connection, lines: Sequence[NumberedLine]) -> None:
-    """Append log lines."""
-    await connection.execute(INSERT_LOGS, lines)
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a later attempt is to continue from."""
 

@@ -1,4 +1,4 @@
-"""The feed of events, read once for all who follow it: one query a turn for the whole process, none while nobody does.
+"""The feed of events, read once for all who follow it: one query a round for the whole process, none while nobody does.
 
 A subscriber's buffer is bounded: one that reads too slowly is told so and dropped, and the others never wait for it.
 """
@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
-from app.db import event_feed
+from app.db import events
 from app.db.engine import Database
-from app.domain.history import JobEventRecord, Position
+from app.domain.event import JobEventRecord, Position
 from app.domain.job import JobRef
 from app.live.loop import Loop
 
@@ -42,12 +42,12 @@ class Subscription:
         self._some.set()
 
     def close(self) -> None:
-        """Let the follower end."""
+        """End the follower's iteration."""
         self.closed = True
         self._some.set()
 
     async def events(self) -> AsyncIterator[JobEventRecord]:
-        """Give events as they come; ends when the subscription was closed or has overflowed."""
+        """Yield events as they come; ends when the subscription was closed or has overflowed."""
         while True:
             while self._buffer and not self.overflowed:
                 yield self._buffer.popleft()
@@ -79,9 +79,9 @@ class EventStream(Loop):
 
     @contextlib.asynccontextmanager
     async def follow(self, project_id: UUID) -> AsyncIterator[tuple[Subscription, Position]]:
-        """Subscribe; gives the subscription and the position behind which it hears everything."""
+        """Subscribe; yields the subscription and the position behind which it hears everything."""
         if project_id not in self._reached:
-            head = await self._database.read(event_feed.select_head)
+            head = await self._database.read(events.select_head)
             # Another follower may have come meanwhile; then its position counts, which is no later than the reader's.
             self._reached.setdefault(project_id, head)
         subscription = Subscription(project_id, self._max_buffered)
@@ -106,18 +106,18 @@ class EventStream(Loop):
             pass
 
     async def _read_on(self) -> bool:
-        """Read one page for every project that is followed; says whether there may be more."""
+        """Read one page for every project that is followed; returns whether there may be more."""
         after = dict(self._reached)
-        events, extents = await self._database.read(lambda connection: event_feed.select_feed(connection, after, PAGE))
-        for event in events:
+        page, ends = await self._database.read(events.select_feed, after, PAGE)
+        for event in page:
             # One that left and came back while this was read has a position of its own, behind these.
             if self._reached.get(event.project_id) == after[event.project_id]:
                 for subscription in self._followers.get(event.project_id, ()):
                     subscription.push(event)
-        for project_id, extent in extents.items():
+        for project_id, end in ends.items():
             if self._reached.get(project_id) == after[project_id]:
-                self._reached[project_id] = extent.position
-        return any(extent.rows >= PAGE for extent in extents.values())
+                self._reached[project_id] = end.position
+        return any(end.rows >= PAGE for end in ends.values())
 
     def drain(self) -> None:
         """End every subscription now: the process is going down."""

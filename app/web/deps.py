@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
     from app.core.bulk import Bulk
     from app.core.claims import Claims
+    from app.core.events import Events
     from app.core.health import Health
-    from app.core.history import History
     from app.core.inputs import Inputs
     from app.core.items import Items
     from app.core.job_lists import JobLists
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.core.key_admin import KeyAdmin, Projects
     from app.core.keys import ApiKeys
     from app.core.leases import Leases
+    from app.core.logs import Logs
     from app.core.metrics import Metrics
     from app.core.queues import Queues
     from app.core.waits import Waits
@@ -37,7 +38,8 @@ class Services:
     leases: "Leases"
     waits: "Waits"
     items: "Items"
-    history: "History"
+    events: "Events"
+    logs: "Logs"
     inputs: "Inputs"
     queues: "Queues"
     keys: "ApiKeys"

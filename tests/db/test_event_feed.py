@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from app.db import deletions, event_feed, events
+from app.db import deletions, events
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.events import NewEvent
-from app.domain.history import Position
+from app.domain.event import Position
 from app.domain.states import JobState
 from tests import factories
 from tests.factories import Made
@@ -21,10 +21,10 @@ async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Data
     async with database.transaction() as connection:
         project_id = await factories.project(connection)
         job = await factories.job(connection, project_id, state=JobState.PENDING)
-    head = await database.read(event_feed.select_head)
+    head = await database.read(events.select_head)
 
     async def read(after: Position) -> tuple[list[Any], Position]:
-        found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: after}, 100))
+        found, extents = await database.read(lambda c: events.select_feed(c, {project_id: after}, 100))
         return found, extents[project_id].position if extents else after
 
     async with database.transaction() as early:
@@ -48,7 +48,7 @@ async def test_events_of_a_deleted_job_are_passed_over(database: Database) -> No
             await tell(connection, job, 1)
     async with database.transaction() as connection:
         assert await deletions.delete(connection, [gone.key])
-    found, extents = await database.read(lambda c: event_feed.select_feed(c, {project_id: Position(0, 0)}, 100))
+    found, extents = await database.read(lambda c: events.select_feed(c, {project_id: Position(0, 0)}, 100))
     assert {event.job_id for event in found} == {kept.id}
     assert extents[project_id].rows >= 3
     assert extents[project_id].position > found[-1].position

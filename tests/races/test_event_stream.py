@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from app.core.history import Begun, Reset
+from app.core.events import Reset, StreamStarted
 from app.db import events
 from app.db.events import NewEvent
-from app.domain.history import JobEventRecord, Position
+from app.domain.event import JobEventRecord, Position
 from app.domain.ids import new_id
 from app.domain.job import JobRef, NewJob
 from app.domain.states import JobState
@@ -57,7 +57,7 @@ async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtim
     async with asyncio.timeout(60):
         while len(seen) < EVENTS or connects < RECONNECTS:
             connects += 1
-            follower = core.history.follow(PROJECT, position)
+            follower = core.events.follow(PROJECT, position)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.02 if len(seen) < EVENTS else 0.001), contextlib.aclosing(follower):
                     wanted = random.randrange(1, 4)
@@ -67,7 +67,7 @@ async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtim
                             if told.type == "told":
                                 seen.append(told)
                                 wanted -= 1
-                        elif isinstance(told, Begun):
+                        elif isinstance(told, StreamStarted):
                             position = Position(0, 0)
                             break
                         if wanted == 0:
@@ -83,9 +83,9 @@ async def test_reader_that_does_not_read_is_reset_and_holds_up_nobody(
 ) -> None:
     core = runtime.services
     monkeypatch.setattr(runtime.stream, "_max_buffered", 5)
-    slow, quick = core.history.follow(PROJECT), core.history.follow(PROJECT)
-    assert isinstance(await anext(slow), Begun)
-    assert isinstance(await anext(quick), Begun)
+    slow, quick = core.events.follow(PROJECT), core.events.follow(PROJECT)
+    assert isinstance(await anext(slow), StreamStarted)
+    assert isinstance(await anext(quick), StreamStarted)
     made = []
     for _ in range(12):
         made.append((await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job.id)
@@ -118,7 +118,7 @@ async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) ->
 async def test_drain_ends_every_stream(runtime: Runtime) -> None:
     core = runtime.services
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
-    project, single = core.history.follow(PROJECT), core.history.follow_job(PROJECT, job.id)
+    project, single = core.events.follow(PROJECT), core.events.follow_job(PROJECT, job.id)
     await anext(project)
     await anext(single)
 

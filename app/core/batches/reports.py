@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from app.db import events, items, reports, transitions
+from app.db import events, items, logs, reports, transitions
 from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.items import CountChange, ItemRow
-from app.db.reports import Admitted, Checkpoint, HeldToken, NumberedLine, RunUpdate, array_text
+from app.db.logs import NumberedLine
+from app.db.reports import Admitted, Checkpoint, HeldToken, RunUpdate, array_text
 from app.db.transitions import Move
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
@@ -161,7 +162,7 @@ async def _write_rest(
         for n, line in enumerate(report.logs)
     ]
     if lines:
-        await reports.insert_logs(connection, lines)
+        await logs.insert(connection, lines)
     saving = [
         Checkpoint(report.project_id, report.job_id, report.checkpoint)
         for report in mine

@@ -1,0 +1,103 @@
+"""The history of jobs: page by page, and as it happens. Their log lines are in `logs`."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.core.jobs import Jobs
+from app.core.wait_clock import waiting
+from app.db import events
+from app.db.engine import Database
+from app.domain.errors import NotFoundError
+from app.domain.event import JobEventRecord, Position
+from app.domain.job import Job, JobRef
+from app.live.event_stream import PAGE, EventStream
+from app.live.waiters import Waiters
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    """A stream begins here: all that it yields from now on lies behind this position."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A stream ends because its reader was too slow: it has to read anew what it needs, and follow again."""
+
+
+class Events:
+    """The events of jobs, read and followed."""
+
+    def __init__(self, database: Database, jobs: Jobs, waiters: Waiters, stream: EventStream) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._waiters = waiters
+        self._stream = stream
+
+    async def page(
+        self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50
+    ) -> tuple[list[JobEventRecord], bool]:
+        """Return events of a job behind an id, and whether there are more."""
+        await self._jobs.get(project_id, job_id)
+        page = await self._database.read(events.select_of_job, project_id, job_id, after=after, limit=limit + 1)
+        return page[:limit], len(page) > limit
+
+    async def follow(
+        self, project_id: UUID, after: Position | None = None
+    ) -> AsyncGenerator[StreamStarted | JobEventRecord | Reset, None]:
+        """Yield every event of a project behind a position, or from now on; in commit order, each once."""
+        async with self._stream.follow(project_id) as (subscription, reached):
+            position = after
+            if position is None:
+                yield StreamStarted(reached)
+            while position is not None and position < reached:
+                # What lies between the reader's position and ours is read for it alone, in pages.
+                past, ends = await self._database.read(events.select_feed, {project_id: position}, PAGE)
+                for event in past:
+                    if event.position <= reached:
+                        yield event
+                if project_id not in ends:
+                    break
+                position = ends[project_id].position
+            async for event in subscription.events():
+                if after is None or event.position > after:
+                    yield event
+            if subscription.overflowed:
+                yield Reset()
+
+    async def follow_job(
+        self, project_id: UUID, job_id: UUID, after: int | None = None
+    ) -> AsyncGenerator[Job | JobEventRecord, None]:
+        """Yield the job, then each event behind `after` (default: from now on) and the job whenever it changed; ends
+        with the job. Its events are written under its lock, so that their ids are their order.
+        """
+        ref = JobRef(project_id, job_id)
+        with self._waiters.watch([ref]) as watch:
+            if after is None:
+                # Before the job is read: an event in between comes after a snapshot that has it, and is not lost.
+                after = await self._database.read(events.select_last_of_job, project_id, job_id)
+            job = await self._jobs.get(project_id, job_id)
+            yield job
+            while True:
+                watch.seen[ref] = job.version
+                more = True
+                while more:
+                    try:
+                        page, more = await self.page(project_id, job_id, after=after, limit=PAGE)
+                    except NotFoundError:
+                        return
+                    for event in page:
+                        after = event.position.id
+                        yield event
+                if job.terminal or self._waiters.draining:
+                    return
+                with waiting():
+                    await watch.changed(None)
+                latest = (await self._jobs.get_many(project_id, [job_id])).get(job_id)
+                if latest is None:
+                    return
+                if latest.version != job.version:
+                    job = latest
+                    yield job

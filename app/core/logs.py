@@ -1,0 +1,51 @@
+"""The log lines of jobs, page by page, with a wait for the first where there is none yet."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.core.jobs import Jobs
+from app.core.wait_clock import waiting
+from app.db import logs
+from app.db.engine import Database
+from app.domain.event import LogRecord
+from app.domain.job import JobRef
+from app.live.waiters import Waiters
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some lines, the number of the line to ask for next, and whether there can be no more."""
+
+    lines: tuple[LogRecord, ...]
+    next_offset: int
+    ended: bool
+
+
+class Logs:
+    """The log lines of all projects' jobs; every call names its own."""
+
+    def __init__(self, database: Database, jobs: Jobs, waiters: Waiters) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._waiters = waiters
+
+    async def page(
+        self, project_id: UUID, job_id: UUID, *, offset: int, limit: int, wait_seconds: float = 0
+    ) -> LogPage:
+        """Return log lines from a number on; with `wait_seconds`, wait for the first if there is none yet."""
+        ends_at = asyncio.get_running_loop().time() + wait_seconds
+        ref = JobRef(project_id, job_id)
+        # Registered before the first read: a line that comes in between wakes it.
+        with self._waiters.watch([ref]) as watch:
+            while True:
+                # The job first: lines that come after it are read with it, and none can come once it has ended.
+                job = await self._jobs.get(project_id, job_id)
+                lines = await self._database.read(logs.select_page, project_id, job_id, offset=offset, limit=limit)
+                left = ends_at - asyncio.get_running_loop().time()
+                if lines or job.terminal or left <= 0 or self._waiters.draining:
+                    next_offset = lines[-1].line + 1 if lines else offset
+                    return LogPage(tuple(lines), next_offset, ended=job.terminal and len(lines) < limit)
+                watch.seen[ref] = job.version
+                with waiting():
+                    await watch.changed(left)
