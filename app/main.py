@@ -61,12 +61,12 @@ def with_hot_routes(app: FastAPI, telemetry: HttpMetrics | None = None) -> ASGIA
 
 
 def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:
-    """Give the OpenAPI document of every API that there is, by name."""
+    """Return the OpenAPI document of every API, by name."""
     del app
     return _documents()
 
 
 @cache
 def _documents(speak: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
-    """Make the documents once, when somebody first asks: every start of the service would pay for them otherwise."""
+    """Return the documents, made at the first request for one: every start would pay for them otherwise."""
     return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(speak)}}

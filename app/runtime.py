@@ -76,7 +76,7 @@ class Runtime:
         self.announcer = Announcer(self.database, origin, listeners, metrics.count_events)
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
-        creations: GroupWriter[CreateRequest, Created] = GroupWriter(
+        create_writer: GroupWriter[CreateRequest, Created] = GroupWriter(
             self.database, metrics.measured("creations", apply_creations), announce, row_count=row_count
         )
         calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
@@ -85,7 +85,7 @@ class Runtime:
             announce,
             row_count=calls_batch.row_count,
         )
-        jobs = Jobs(self.database, reads, full_reads, details, summaries, creations, announce)
+        jobs = Jobs(self.database, reads, full_reads, details, summaries, create_writer, announce)
         leases = Leases(calls, metrics.count_stale)
         self.claims = Claims(self.database, leases, self.idle_claims, announce)
         queues = Queues(self.database)
@@ -133,7 +133,7 @@ class Runtime:
         self.stream.changed(changes)
 
     def _watch(self, metrics: Metrics) -> None:
-        """Let the metrics read what the machinery knows about itself."""
+        """Register gauges of what the machinery knows about itself."""
         metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
         metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
@@ -155,7 +155,7 @@ class Runtime:
         self.stream.drain()
 
     async def stop(self) -> None:
-        """Stop the loops, tell what is still to be told, and close the pool when the last unit of work is done."""
+        """Stop the loops, announce what is still to be announced, and close the pool after the last unit of work."""
         self.drain()
         await self.claims.wait_for_returns()
         for loop in self._loops:

@@ -47,7 +47,8 @@ VENDORS_OWN = {
 def documented(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The docstrings of a module with their lines, those of attributes too."""
     for node in ast.walk(tree):
-        for child in getattr(node, "body", None) or ():
+        body = getattr(node, "body", None)
+        for child in body if isinstance(body, list) else ():
             value = child.value if isinstance(child, ast.Expr) else None
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield child.lineno, value.value.strip()

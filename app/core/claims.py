@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
 from app.core.leases import Leases
-from app.core.wait_clock import waiting
+from app.core.wait_clock import timed_wait
 from app.db import limits
 from app.db.engine import Database
 from app.domain.job import ClaimedJob, ClaimFilter, Idempotency
@@ -62,7 +62,7 @@ class Claims:
                 if taken or left <= 0 or self._idle.draining:
                     return taken
                 try:
-                    with waiting():
+                    with timed_wait():
                         await asyncio.wait_for(idle.woken.wait(), left)
                 except TimeoutError:
                     return []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.core.wait_clock import waiting
+from app.core.wait_clock import timed_wait
 from app.db import events
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
@@ -93,7 +93,7 @@ class Events:
                         yield event
                 if job.terminal or self._waiters.draining:
                     return
-                with waiting():
+                with timed_wait():
                     await watch.changed(None)
                 latest = (await self._jobs.get_many(project_id, [job_id])).get(job_id)
                 if latest is None:

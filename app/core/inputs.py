@@ -106,7 +106,7 @@ class Inputs:
     async def put(
         self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
     ) -> bool:
-        """Make received bytes the input of a job that nobody works on yet; says whether it had another one before."""
+        """Attach received bytes as the input of a job that is not held yet; returns whether it replaced an earlier one."""
         key = JobRef(project_id, job_id)
 
         async def work(connection: Connection) -> bool:
@@ -131,7 +131,7 @@ class Inputs:
             raise
 
     async def open(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> StoredInput:
-        """Say what a job's input is, to somebody who may read the inputs of these queues; None means all.
+        """Return the description of a job's input, for a reader of the inputs of these queues; None means all.
 
         One that holds credentials is for the worker alone.
         """
@@ -143,7 +143,7 @@ class Inputs:
         return held.stored
 
     async def open_held(self, project_id: UUID, job_id: UUID, token: UUID) -> StoredInput:
-        """Say what a job's input is, to the worker that holds it."""
+        """Return the description of a job's input, for the worker that holds the job."""
         held = await self._held(project_id, job_id)
         if held.token != token or held.state not in LEASED:
             raise LeaseLostError("The token is not the latest of this job: its lease was lost or given back.")
@@ -161,7 +161,7 @@ class Inputs:
         return held
 
     async def read(self, project_id: UUID, stored: StoredInput, start: int, end: int) -> AsyncIterator[bytes]:
-        """Give the bytes from `start` up to `end`, chunk by chunk, each read when the one before was taken."""
+        """Yield the bytes from `start` up to `end`, chunk by chunk, each read when the one before was taken."""
         for n in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
             data = await self._read_chunk(project_id, stored.upload_id, n)
             if data is None:

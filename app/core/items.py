@@ -25,7 +25,7 @@ class Items:
     async def page(
         self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50, status: ItemStatus | None = None
     ) -> ItemPage:
-        """Give the items behind a position. A page may be short; only a `next_position` of None is the end."""
+        """Return the items behind a position. A page may be short; only a `next_position` of None is the end."""
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
 
@@ -44,7 +44,7 @@ class Items:
     async def page_by_offset(
         self, project_id: UUID, job_id: UUID, *, offset: int, limit: int, status: ItemStatus | None = None
     ) -> CountedItems:
-        """Give the items behind the first `offset`, and how many there are; with a status, among the first 100,000."""
+        """Return the items behind the first `offset`, and their total; with a status, among the first 100,000."""
         await self._jobs.get(project_id, job_id)
 
         async def work(connection: Connection) -> CountedItems:

@@ -33,7 +33,7 @@ class JobLists:
         limit: int = 50,
         documents: bool = False,
     ) -> JobPage:
-        """Give the jobs that are older than `before`. A page may be short; only a `next_before` of None is the end."""
+        """Return the jobs that are older than `before`. A page may be short; only a `next_before` of None is the end."""
         window = limit + 1 if wanted.everything else FILTER_WINDOW
         found = await self._select(project_id, wanted, before=before, window=window, limit=limit + 1, offset=0)
         shown = tuple(found.jobs[:limit])
@@ -45,7 +45,7 @@ class JobLists:
         return JobPage(await self._whole(project_id, shown) if documents else shown, next_before)
 
     async def page_by_offset(self, project_id: UUID, wanted: JobFilter, *, offset: int, limit: int) -> CountedPage:
-        """Give jobs behind the newest `offset`, and how many there are; both among the newest 10,000 looked at."""
+        """Return jobs behind the newest `offset`, and their total; both among the newest 10,000 looked at."""
         found = await self._select(
             project_id, wanted, before=None, window=MOST_BY_OFFSET, limit=limit, offset=min(offset, MOST_BY_OFFSET)
         )

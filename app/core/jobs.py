@@ -40,7 +40,7 @@ class Jobs:
         full_reads: ReadBatcher[JobRef, Job],
         details: BodyCache,
         summaries: BodyCache,
-        creations: GroupWriter[CreateRequest, Created],
+        create_writer: GroupWriter[CreateRequest, Created],
         announce: Callable[[Iterable[Change]], None],
     ) -> None:
         self._database = database
@@ -48,13 +48,13 @@ class Jobs:
         self._full_reads = full_reads
         self._details = details
         self._summaries = summaries
-        self._creations = creations
+        self._create_writer = create_writer
         self._announce = announce
 
     async def create(self, project_id: UUID, job: NewJob, *, idempotency: Idempotency | None = None) -> Created:
         """Store a job and return it with its documents; with `job.claim` also the lease it is created under."""
         token = uuid4() if job.claim is not None else None
-        return await self._creations.submit(CreateRequest(project_id, job, idempotency, token=token))
+        return await self._create_writer.submit(CreateRequest(project_id, job, idempotency, token=token))
 
     async def create_many(
         self, project_id: UUID, jobs: Iterable[NewJob], *, idempotency: Idempotency | None = None
@@ -69,7 +69,7 @@ class Jobs:
             )
             for n, job in enumerate(jobs)
         ]
-        return await self._creations.submit_many(requests)
+        return await self._create_writer.submit_many(requests)
 
     async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:
         """Read a job, with payload, result and billing if asked for; raises NotFoundError."""

@@ -27,7 +27,7 @@ from app.domain.principal import Principal, Project, Scope, StoredKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """A key that somebody asks for; `project_id` None is the project of whoever asks."""
+    """A key to create; a `project_id` of None is the project of the caller."""
 
     name: str
     scopes: frozenset[Scope]
@@ -37,7 +37,7 @@ class NewKey:
 
 
 class KeyAdmin:
-    """Makes, shows and ends keys. A key manages only keys that may nothing that it may not itself."""
+    """Creates, shows and revokes keys. A key manages only keys with no more rights than its own."""
 
     def __init__(self, database: Database, announce_keys: Callable[[], None]) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class KeyAdmin:
     async def create(
         self, actor: Actor, wanted: NewKey, *, idempotency: Idempotency | None = None
     ) -> tuple[StoredKey, str | None]:
-        """Make a key; gives it as it is stored, and the key itself, which is known to nobody but the reader.
+        """Create a key; returns it as it is stored, and the key itself, which is not stored anywhere.
 
         A repeat gets no key: nothing that is stored could show it again.
         """
@@ -137,8 +137,8 @@ class Projects:
         self._database = database
 
     async def create(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> tuple[Project, bool]:
-        """Make a project; gives it, and whether an earlier call had made it. Names need not differ: the id is what
-        tells two apart.
+        """Create a project; returns it, and whether an earlier call had created it. Names need not differ: the id is
+        what tells two apart.
         """
         project_id, caller = new_id(), actor.principal
 

@@ -53,7 +53,7 @@ def _base62(number: int, length: int) -> str:
 
 
 def make_key() -> tuple[str, str]:
-    """Make a key `jt_<id>_<secret><checksum>`; gives its id and the key. The checksum lets scanners refuse a typo."""
+    """Generate a key `jt_<id>_<secret><checksum>`; returns its id and the key. The checksum shows a typo."""
     key_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     body = f"{PREFIX}_{key_id}_" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
     return key_id, body + _base62(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
@@ -86,7 +86,7 @@ class ApiKeys:
         """Look-ups under way: a hundred requests of a new key are one query."""
 
     def remembered(self, key: str) -> Principal | None:
-        """Say whose key this is, if it was checked within the last two seconds; None says nothing."""
+        """Return whose key this is, if it was checked within the last two seconds; None leaves that open."""
         known = self._remembered.get(key)
         if known is None:
             return None
@@ -164,7 +164,7 @@ class ApiKeys:
             looking.exception()
 
     def known(self, key: str) -> Principal | None:
-        """Say whose key this was when it was last checked here, however long ago that is: no leave to do anything."""
+        """Return whose key this was when it was last checked here, however long ago: it permits nothing."""
         remembered = self._remembered.get(key)
         return None if remembered is None or _expired(remembered.principal) else remembered.principal
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.core.wait_clock import waiting
+from app.core.wait_clock import timed_wait
 from app.db import logs
 from app.db.engine import Database
 from app.domain.event import LogRecord
@@ -47,5 +47,5 @@ class Logs:
                     next_offset = lines[-1].line + 1 if lines else offset
                     return LogPage(tuple(lines), next_offset, ended=job.terminal and len(lines) < limit)
                 watch.seen[ref] = job.version
-                with waiting():
+                with timed_wait():
                     await watch.changed(left)

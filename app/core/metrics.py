@@ -87,7 +87,7 @@ class Metrics:
         ProcessCollector(registry=registry)
 
     def watch(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Show a number that is read when somebody asks."""
+        """Register a gauge that is read when the metrics are."""
         Gauge(f"jobtrack_{name}", documentation, registry=self.registry).set_function(read)
 
     def count_events(self, words: Iterable[str]) -> None:
@@ -104,7 +104,7 @@ class Metrics:
         self._statements.inc()
 
     def count_placeholder(self, dialect: str) -> None:
-        """Count an answer of a dialect that says less than the vendor's would."""
+        """Count an answer of a dialect that holds less than the vendor's would."""
         self._placeholders.labels(dialect).inc()
 
     def observe_sweep(self, seconds: float, late: int) -> None:
@@ -158,7 +158,7 @@ class _OfProcess(Collector):
 
 
 def _depths(depths: Depths) -> Metric:
-    """Give the largest queues by name and the rest as one."""
+    """Return the largest queues by name, and the rest as one."""
     totals: dict[str, int] = {}
     for (queue, _), count in depths.items():
         totals[queue] = totals.get(queue, 0) + count

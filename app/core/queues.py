@@ -40,7 +40,7 @@ class Queues:
         self._counting = asyncio.Lock()
 
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
-        """Give queues behind a name, and the name behind which the next page begins, None at the end."""
+        """Return queues behind a name, and the name behind which the next page begins, None at the end."""
 
         async def work(connection: Connection) -> list[Queue]:
             return await queues.select_page(connection, project_id, after=after, limit=limit + 1)
@@ -50,7 +50,7 @@ class Queues:
         return shown, found[limit - 1].name if len(found) > limit else None
 
     async def get(self, project_id: UUID, name: str) -> QueueView:
-        """Give one queue; raises NotFoundError for one that nobody has named yet."""
+        """Return one queue; raises NotFoundError for one that does not exist."""
 
         async def work(connection: Connection) -> Queue | None:
             return await queues.select_one(connection, project_id, name)
@@ -84,7 +84,7 @@ class Queues:
         return await self._view(project_id, await self._database.write(work))
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
-        """Give the depths of all queues, counted at most once a second whoever asks."""
+        """Return the depths of all queues, counted at most once a second."""
         loop = asyncio.get_running_loop()
         async with self._counting:
             if loop.time() - self._counted_at >= COUNTED_EVERY_SECONDS:
@@ -93,7 +93,7 @@ class Queues:
             return self._counted
 
     async def live_jobs(self, project_id: UUID) -> dict[str, int]:
-        """Give the live jobs of a project by state, as of at most a second ago."""
+        """Return the number of a project's live jobs by state, as of at most a second ago."""
         counts = {state.value: 0 for state in sorted(LIVE)}
         for (owner, _), depth in (await self.gauges()).items():
             if owner == project_id:
@@ -102,7 +102,7 @@ class Queues:
         return counts
 
     async def totals(self) -> dict[tuple[str, str], int]:
-        """Give the live jobs of all projects together, by queue and state, for the metrics."""
+        """Return the number of live jobs of all projects together, by queue and state, for the metrics."""
         totals: dict[tuple[str, str], int] = {}
         for (_, name), depth in (await self.gauges()).items():
             for state, count in depth.by_state.items():

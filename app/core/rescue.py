@@ -27,7 +27,7 @@ ERRORS = {
     JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),
     JobEvent.DEADLINE: ("deadline_exceeded", "The job's deadline passed before it was done."),
 }
-"""The error that a job keeps when nobody reported one."""
+"""The error of a job whose worker reported none."""
 
 
 class Rescue:

@@ -1,4 +1,4 @@
-"""How long a request has done nothing but wait, told from here to whoever measures it.
+"""How long a request has done nothing but wait, for the edge that times it.
 
 A wait of 50 seconds that is answered in 2 ms is a fast answer. The edge that times a request cannot see the difference,
 and what waits knows no request; a context variable is what both can reach, in the tasks of the request too.
@@ -26,7 +26,7 @@ class Waited:
         self._since = None
 
     def seconds(self) -> float:
-        """Say how long the waits were up to now, one that goes on included."""
+        """Return how long the waits were up to now, one that goes on included."""
         return self._seconds if self._since is None else self._seconds + monotonic() - self._since
 
 
@@ -40,6 +40,9 @@ def time_waits() -> Waited:
     return waited
 
 
-def waiting() -> Waited:
-    """Give what times a wait while it is entered. Where nobody asked for it, a wait is timed for nobody."""
+def timed_wait() -> Waited:
+    """Return a context manager that adds the time spent inside it to the current request's wait time.
+
+    Outside a timed request the measurement is discarded.
+    """
     return _waited.get() or Waited()

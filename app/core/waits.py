@@ -7,7 +7,7 @@ from time import monotonic
 from uuid import UUID
 
 from app.core.jobs import Jobs
-from app.core.wait_clock import waiting
+from app.core.wait_clock import timed_wait
 from app.domain.job import Job, JobRef
 from app.live.body_cache import CachedBody
 from app.live.sweep import SWEEP_SECONDS
@@ -65,12 +65,12 @@ class Waits:
             while not _satisfied(found, until, versions or {}):
                 _note(watch, project_id, job_ids, found)
                 left = None if ends_at is None else ends_at - loop.time()
-                with waiting():
+                with timed_wait():
                     woken = await watch.changed(left)
                 cause = watch.cause if woken else None
                 news = watch.news() if woken else None
                 if news is None:
-                    # Read whatever ended the wait: what changed as the time ran out, or unheard, is still told.
+                    # Read whatever ended the wait: what changed as the time ran out, or unheard, is still returned.
                     found = await self._jobs.get_many(project_id, job_ids)
                 else:
                     found |= {job.id: job for job in news if _is_newer(job, found)}
@@ -96,7 +96,7 @@ class Waits:
             body = await self._jobs.detail(project_id, job_id)
             while is_seen(body.version) and not body.terminal:
                 watch.seen[ref] = body.version
-                with waiting():
+                with timed_wait():
                     woken = await watch.changed(ends_at - asyncio.get_running_loop().time())
                 cause = watch.cause if woken else None
                 body = await self._jobs.detail(project_id, job_id)
@@ -129,7 +129,7 @@ def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, 
 
 
 def _note(watch: Watch, project_id: UUID, job_ids: Sequence[UUID], found: Mapping[UUID, Job]) -> None:
-    """Tell the sweep what was seen, and stop watching what cannot change any more or is not there."""
+    """Record the versions that were read, and stop watching jobs that have ended or do not exist."""
     for job_id in job_ids:
         job = found.get(job_id)
         if job is None or job.terminal:

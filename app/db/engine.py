@@ -24,7 +24,7 @@ from app.domain.errors import UnavailableError
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
 STATEMENTS_KEPT = 300
-"""More than there are."""
+"""Larger than the number of distinct statements."""
 STATEMENT_SECONDS = 3
 """For how long a plan is kept. One that was made while a table of running jobs or of files was empty looks for them in
 the wrong order, or from end to end, when it has filled.
@@ -45,7 +45,7 @@ PREPARED_SETTINGS = {
     # place of 0.5).
     "plan_cache_mode": "force_generic_plan",
 }
-"""Where nothing stands in between: a pooler refuses a setting that it was not told of."""
+"""For a direct connection: a pooler refuses a setting that its configuration does not name."""
 
 READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
@@ -60,7 +60,7 @@ CONNECTION_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
-    # What the driver says when the server has hung up between two statements.
+    # What the driver raises when the server has hung up between two statements.
     asyncpg.InternalClientError,
 )
 
@@ -79,10 +79,10 @@ def asyncpg_dsn(url: str) -> str:
 
 
 def connect_options(*, prepared: bool = False) -> dict[str, Any]:
-    """Give what every connection of this service is opened with.
+    """Return the options that every connection of this service is opened with.
 
-    Without prepared statements nobody who later puts PgBouncer in between gets wrong rows. With them a statement of one
-    row takes a third to a tenth of the time, for it is not planned anew.
+    Prepared statements are off by default because they return wrong rows behind a transaction-mode PgBouncer. When
+    enabled, single-row statements are 3 to 10 times faster, since they are not planned again.
     """
     return {
         "statement_cache_size": STATEMENTS_KEPT if prepared else 0,
@@ -122,11 +122,11 @@ class Database:
         self._units: set[asyncio.Task[Any]] = set()
 
     def connections_in_use(self) -> int:
-        """Say how many connections units of work hold."""
+        """Return how many connections units of work hold."""
         return cast("QueuePool", self.engine.pool).checkedout()
 
     def connections_allowed(self) -> int:
-        """Say how many there may be."""
+        """Return how many connections there may be."""
         return cast("QueuePool", self.engine.pool).size()
 
     async def read(
@@ -151,7 +151,7 @@ class Database:
         try:
             core = await self.engine.connect()
         except DBAPIError as error:
-            raise _said_by_driver(error) from None
+            raise _driver_error(error) from None
         try:
             yield Connection(core, self.on_statement)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
@@ -215,7 +215,7 @@ class Database:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._units.discard(task)
         if not task.cancelled():
-            # Seen here, so that an error nobody waits for any more is not reported as never retrieved.
+            # Retrieved here, so that an error without a caller is not reported as never retrieved.
             task.exception()
 
     async def close(self) -> None:
@@ -225,13 +225,13 @@ class Database:
         await self.engine.dispose()
 
 
-def _said_by_driver(error: DBAPIError) -> BaseException:
-    """Give what the driver said when it could not connect, which SQLAlchemy wraps twice."""
+def _driver_error(error: DBAPIError) -> BaseException:
+    """Return the driver's error when it could not connect, which SQLAlchemy wraps twice."""
     return (error.orig and error.orig.__cause__) or ConnectionError(str(error.orig))
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Say whether the connection is of no use any more."""
+    """Whether the connection cannot be used any more."""
     return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
 
 
@@ -250,7 +250,7 @@ def _is_unavailability(error: BaseException) -> bool:
 
 
 def _may_repeat(error: BaseException) -> bool:
-    """Say whether a second try may help: not after a timeout, which would only double the load that caused it."""
+    """Whether a second try may help: not after a timeout, which would only double the load that caused it."""
     if isinstance(error, PoolTimeoutError):
         return False
     if isinstance(error, asyncpg.PostgresError):

@@ -33,7 +33,7 @@ def downgrade(database_url: str, revision: str) -> None:
 
 
 def is_current(database_url: str) -> bool:
-    """Say whether the database is at the revision that this code was written for."""
+    """Whether the database is at the revision that this code was written for."""
     heads = ScriptDirectory.from_config(_config(database_url)).get_heads()
     return set(heads) == asyncio.run(_revisions(database_url))
 

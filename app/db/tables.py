@@ -61,7 +61,7 @@ def _project() -> Column[UUID]:
 
 
 def _plain_project() -> Column[UUID]:
-    """Give the tenant column of the hot tables: no foreign key, since each insert would lock the project."""
+    """The tenant column of the hot tables: no foreign key, since each insert would lock the project."""
     return Column("project_id", Uuid, primary_key=True)
 
 

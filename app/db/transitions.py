@@ -81,7 +81,7 @@ MOVED: Final = Projection(
         "job": LEFT_OUT,
     },
 )
-"""What a statement that moves jobs says of one of them; `j` is the moved row with the state it had as `source`."""
+"""What a statement that moves jobs returns of each; `j` is the moved row, with the state it had as `source`."""
 
 LOCK = Statement(
     """
@@ -114,7 +114,7 @@ PRESENT = Statement(
 
 
 async def lock_free(connection: Connection, jobs: Sequence[JobRef]) -> set[JobRef]:
-    """Lock those of the jobs that nobody else holds; returns the busy rest. Waits for nobody."""
+    """Lock those of the jobs that are not locked by others; returns the busy rest. Never waits."""
     free = set(await connection.fetch(LOCK_FREE, jobs))
     rest = [key for key in jobs if key.job_id not in free]
     # What was not locked is busy, or does not exist.
@@ -250,6 +250,6 @@ MOVES: Final[dict[JobEvent, Statement[Sequence[Move], Moved]]] = {
 }
 
 
-async def move(connection: Connection, event: JobEvent, moves: Sequence[Move]) -> list[Moved]:
-    """Apply one event to many jobs, each at most once in `moves`; those that refuse it are left out of the answer."""
-    return await connection.fetch(MOVES[event], moves)
+async def move(connection: Connection, event: JobEvent, changes: Sequence[Move]) -> list[Moved]:
+    """Apply one event to many jobs, each at most once in `changes`; those that refuse it are left out of the answer."""
+    return await connection.fetch(MOVES[event], changes)

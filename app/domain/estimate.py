@@ -23,7 +23,7 @@ Sample: TypeAlias = tuple[float, float]
 
 
 def progress_of(reported: float | None, counts: Counts, previous: float) -> float:
-    """Give the progress of a live job: what the worker says, else the share of items done, else what it was."""
+    """Return the progress of a live job: as reported, else the share of items done, else as it was."""
     if reported is not None:
         value = reported
     elif counts.total > 0:

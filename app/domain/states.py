@@ -175,17 +175,17 @@ RERUNNABLE: Final = TERMINAL
 
 
 def rows_for(event: JobEvent) -> tuple[Transition, ...]:
-    """Give the rows of one event, in the order in which their guards are tried."""
+    """Return the rows of one event, in the order in which their guards are tried."""
     return tuple(row for row in TRANSITIONS if row.event is event)
 
 
 def sources_of(event: JobEvent) -> frozenset[JobState]:
-    """Give the states in which an event is accepted."""
+    """Return the states in which an event is accepted."""
     return frozenset(source for row in rows_for(event) for source in row.sources)
 
 
 def next_state(event: JobEvent, state: JobState, holding: Collection[Guard] = ()) -> JobState | None:
-    """Say where `event` takes a job in `state` when the guards in `holding` hold; None if it is refused.
+    """Return the state that `event` leads to from `state` when the guards in `holding` hold; None if it is refused.
 
     The database decides this in SQL built from the same rows; this twin serves the documentation and the tests.
     """

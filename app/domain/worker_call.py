@@ -1,4 +1,4 @@
-"""What a worker may say about a job under its lease, and what it is told."""
+"""What a worker may report about a job under its lease, and the answers."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,7 +18,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCall:
-    """Something a worker says about one job under one lease token."""
+    """A call of a worker about one job under one lease token."""
 
     project_id: UUID
     job_id: UUID

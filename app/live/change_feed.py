@@ -51,7 +51,7 @@ class Change:
     event_types: tuple[str, ...] = ()
     """What happened to it, for those who count."""
     job: Job | None = None
-    """The job as the change has left it, where the change knows: nobody in this process has to read it."""
+    """The job as the change has left it, where the change knows: this process need not read it."""
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Announcer(Loop):
         self._some = asyncio.Event()
 
     def announce(self, changes: Iterable[Change]) -> None:
-        """Tell everybody that these jobs changed; to be called after the commit."""
+        """Announce that these jobs changed; to be called after the commit."""
         jobs: dict[JobRef, Job | None] = {}
         claimable: list[ClaimableJob] = []
         for change in changes:
@@ -112,7 +112,7 @@ class Announcer(Loop):
             self._some.set()
 
     def announce_keys(self) -> None:
-        """Tell everybody to forget the keys they remember, because one was made or revoked."""
+        """Announce that remembered keys are to be forgotten, because one was created or revoked."""
         self._listeners.keys_changed()
         self._news.keys = True
         self._some.set()
@@ -175,7 +175,7 @@ class ChangeFeed(Loop):
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())
             await connection.add_listener(CHANNEL, self._receive)
-            # What changed while nobody listened was not heard: look at everything that is watched, after LISTEN.
+            # What changed while the connection was away was not heard: look at everything that is watched, after LISTEN.
             self._listeners.reconnected()
             while not self._lost.is_set():
                 await self._probe(connection)

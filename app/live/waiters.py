@@ -53,7 +53,7 @@ class Watch:
             del self.seen[key]
 
     def wake(self, cause: "Cause | None" = None, job: Job | None = None) -> None:
-        """Tell the caller that something may have changed, and how the job is now where that is known."""
+        """Wake the caller: something may have changed; `job` is how it is now, where that is known."""
         if not self._woken:
             self.cause = cause
         self._woken = True
@@ -67,8 +67,8 @@ class Watch:
             self._changed.set_result(None)
 
     def news(self) -> list[Job] | None:
-        """Give what has become known since the last call, in the order in which it did; None if something changed of
-        which no more is known, so that it has to be read.
+        """Return the jobs that the wake-ups since the last call brought along, in their order; None if one of them
+        brought none, so that the jobs have to be read.
         """
         news, stale = self._news, self._stale
         self._news, self._stale = None, False
@@ -97,7 +97,7 @@ class Watch:
 
 
 class _Watched:
-    """A job that somebody waits for."""
+    """A job with the watches over it."""
 
     __slots__ = ("is_waking", "seen", "watches")
 
@@ -121,7 +121,7 @@ class Waiters:
         return len(self._watches)
 
     def watch(self, keys: Collection[JobRef]) -> Watch:
-        """Make a watch over some jobs; it is registered while it is entered. Raises TooManyWaitsError."""
+        """Return a watch over some jobs, which is registered while it is entered. Raises TooManyWaitsError."""
         if len(self._watches) >= self._max_open:
             raise TooManyWaitsError(f"This process holds {self._max_open} waits open, which is the most it may.")
         return Watch(self, keys)
@@ -154,7 +154,7 @@ class Waiters:
         return list(self._by_job)
 
     def wake(self, changes: Mapping[JobRef, Job | None]) -> None:
-        """Wake whoever waits for these jobs; a job that is known as it is now spares them reading it."""
+        """Wake the watches over these jobs; a job that comes along spares them a read."""
         cause = Cause("notify", monotonic())
         for key, job in changes.items():
             watched = self._by_job.get(key)
@@ -171,7 +171,7 @@ class Waiters:
             asyncio.get_running_loop().call_soon(self._wake_all, watched, rest, cause, job)
 
     def seen_versions(self) -> Iterator[SeenVersion]:
-        """Give the jobs that anybody waits for, each in the version that all have seen who wait for it."""
+        """Yield the watched jobs, each with the version that all its watches have seen."""
         for watched in tuple(self._by_job.values()):
             if watched.is_waking:
                 continue

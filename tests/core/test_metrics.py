@@ -7,7 +7,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.metrics import MAX_QUEUES, Depths, Metrics
-from app.core.wait_clock import time_waits, waiting
+from app.core.wait_clock import time_waits, timed_wait
 from app.domain.errors import UnavailableError
 from app.domain.ids import new_id
 from app.domain.job import NewJob
@@ -103,7 +103,7 @@ async def test_waits_of_a_requests_own_tasks_are_timed_and_so_is_one_that_goes_o
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
-        with waiting():
+        with timed_wait():
             entered.set()
             await leave.wait()
 

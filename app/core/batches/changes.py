@@ -11,7 +11,7 @@ EVENT_TYPES = {JobState.PENDING: "released", JobState.DISPATCHED: "claimed", Job
 """What brought a job into a state, where the state itself is not the word for it."""
 
 
-def changes_of(moves: Iterable[Moved]) -> list[Change]:
+def changes_of(moved_jobs: Iterable[Moved]) -> list[Change]:
     """Return what to announce of jobs that moved: the change, and the work it offers if it can be claimed at once."""
     return [
         Change(
@@ -22,5 +22,5 @@ def changes_of(moves: Iterable[Moved]) -> list[Change]:
             (EVENT_TYPES.get(moved.target, moved.target),),
             moved.job,
         )
-        for moved in moves
+        for moved in moved_jobs
     ]

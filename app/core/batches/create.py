@@ -126,11 +126,11 @@ def _is_untouched(job: Job) -> bool:
 
 
 def _replayed(
-    request: CreateRequest, record: CreationRecord, replays: dict[JobRef, Created]
+    request: CreateRequest, record: CreationRecord, earlier: dict[JobRef, Created]
 ) -> Created | JobtrackError:
     if request.idempotency is None or record.fingerprint != request.idempotency.fingerprint:
         return reused_key_error()
-    created = replays.get(JobRef(record.project_id, record.job_id))
+    created = earlier.get(JobRef(record.project_id, record.job_id))
     if created is None:
         return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
     # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.
