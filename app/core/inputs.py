@@ -106,7 +106,7 @@ class Inputs:
     async def put(
         self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
     ) -> bool:
-        """Attach received bytes as the input of a job that is not held yet; returns whether it replaced an earlier one."""
+        """Attach received bytes to a job that is not held yet; returns whether they replaced an earlier input."""
         key = JobRef(project_id, job_id)
 
         async def work(connection: Connection) -> bool:

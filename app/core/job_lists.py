@@ -33,7 +33,7 @@ class JobLists:
         limit: int = 50,
         documents: bool = False,
     ) -> JobPage:
-        """Return the jobs that are older than `before`. A page may be short; only a `next_before` of None is the end."""
+        """Return the jobs older than `before`. A page may be short; only a `next_before` of None is the end."""
         window = limit + 1 if wanted.everything else FILTER_WINDOW
         found = await self._select(project_id, wanted, before=before, window=window, limit=limit + 1, offset=0)
         shown = tuple(found.jobs[:limit])

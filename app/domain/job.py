@@ -1,4 +1,4 @@
-"""A job as the rest of the service sees it, and what it takes to create one. What a worker reports is in `worker_call`."""
+"""A job as the rest of the service sees it, and what it takes to create one. Workers' calls are in `worker_call`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -175,7 +175,7 @@ class ChangeFeed(Loop):
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())
             await connection.add_listener(CHANNEL, self._receive)
-            # What changed while the connection was away was not heard: look at everything that is watched, after LISTEN.
+            # What changed while the connection was away was not heard: re-check all that is watched, after LISTEN.
             self._listeners.reconnected()
             while not self._lost.is_set():
                 await self._probe(connection)

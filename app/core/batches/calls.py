@@ -1,7 +1,7 @@
 """Workers' calls, applied many at a time: reports, completions, failures and releases in one transaction.
 
-All jobs of the batch are locked first, but for those that another transaction holds: their calls are deferred. Then the calls
-apply in rounds: the first call of every job, then the second of those that have one, and so on, each kind in one
+All jobs of the batch are locked first, but for those that another transaction holds: their calls are deferred. Then the
+calls apply in rounds: the first call of every job, then the second of those that have one, and so on, each kind in one
 set-based statement whose WHERE is the fence. A call that the fence refused is explained afterwards, by one more read.
 """
 
