@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
 from app.db.tables import literals
+from app.db.times import finite
 from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, Known, Retry
 from app.domain.states import LIVE, JobState
@@ -133,7 +134,7 @@ def job_from_row(row: Row, documents: Documents | None = None, *, first: int = 0
         updated_at=updated_at,
         status_changed_at=status_changed_at,
         scheduled_at=scheduled_at,
-        expires_at=expires_at,
+        expires_at=finite(expires_at),
         started_at=started_at,
         completed_at=completed_at,
         cancelled_at=cancelled_at,

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
+from app.db.times import finite
 from app.domain.principal import Principal, Project, Scope, StoredKey
 
 SELECT_BY_DIGEST = Statement("""
@@ -22,7 +23,7 @@ def _principal(row: Row) -> Principal:
         name=row.name,
         scopes=frozenset(Scope(scope) for scope in row.scopes),
         queues=None if row.queues is None else frozenset(row.queues),
-        expires_at=row.expires_at,
+        expires_at=finite(row.expires_at),
     )
 
 
@@ -79,7 +80,7 @@ def _stored(row: Row) -> StoredKey:
         scopes=frozenset(Scope(scope) for scope in row.scopes),
         queues=None if row.queues is None else frozenset(row.queues),
         created_at=row.created_at,
-        expires_at=row.expires_at,
+        expires_at=finite(row.expires_at),
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
     )

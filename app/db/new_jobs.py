@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
+from app.db.times import END
 from app.domain.item import Counts
 from app.domain.job import Documents, Job, JobKey, NewJob, Retry
 from app.domain.states import JobState
 
-INSERT = Statement("""
+# A rerun's deadline that would lie behind the end of all times is none: no clock reaches it.
+INSERT = Statement(f"""
     WITH input AS (
         SELECT i.*, coalesce(i.scheduled_at, statement_timestamp()) AS due
         FROM unnest(CAST(:project_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:queues AS text[]),
@@ -40,7 +42,7 @@ INSERT = Statement("""
         INSERT INTO runs (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
                           items_processed, items_failed, items_skipped, samples, log_lines, updated_at)
         SELECT project_id, id, lease_seconds, statement_timestamp() + lease_seconds * interval '1 second', 0, 0,
-               items_total, 0, 0, 0, '{}', 0, statement_timestamp()
+               items_total, 0, 0, 0, '{{}}', 0, statement_timestamp()
         FROM input WHERE token IS NOT NULL
     ), told AS (
         INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
@@ -67,7 +69,7 @@ INSERT = Statement("""
            i.original_job_id, CAST(i.labels AS json), i.worker, i.token, 1, 0, i.items_total, 0, 0, 0,
            statement_timestamp(), statement_timestamp(), statement_timestamp(), i.due,
            coalesce(i.expires_at,
-                    least(statement_timestamp() + i.lifetime, CAST('9999-12-31 23:59:59+00' AS timestamptz))),
+                    CASE WHEN statement_timestamp() + i.lifetime < {END} THEN statement_timestamp() + i.lifetime END),
            CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
     FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
     RETURNING id, created_at, scheduled_at, expires_at, retry_delay_seconds, retry_factor, retry_max_delay_seconds

@@ -23,7 +23,8 @@ class Due:
 
 # One statement for all: it is asked by every process, whether or not anything happens. The narrow table of runs is read
 # whole: it is as long as the number of live jobs, and an index on the lease would cost each heartbeat its place on the
-# page.
+# page. A deadline at `infinity`, which older versions stored, is left out: PostgreSQL before 17 subtracts nothing from
+# it, and the whole statement would fail.
 SELECT_DUE = Statement(f"""
     (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event, CAST(NULL AS float8) AS seconds FROM runs r
      WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit)
@@ -35,7 +36,8 @@ SELECT_DUE = Statement(f"""
     SELECT NULL, NULL, NULL, CAST(extract(epoch FROM least(
         (SELECT min(r.lease_ends_at) FROM runs r WHERE r.lease_ends_at > statement_timestamp()),
         (SELECT j.expires_at FROM jobs j
-         WHERE j.expires_at > statement_timestamp() AND j.state IN ({literals(LIVE)}) ORDER BY j.expires_at LIMIT 1)
+         WHERE j.expires_at > statement_timestamp() AND j.expires_at < 'infinity' AND j.state IN ({literals(LIVE)})
+         ORDER BY j.expires_at LIMIT 1)
     ) - statement_timestamp()) AS float8)
 """)
 

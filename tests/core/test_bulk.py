@@ -1,0 +1,27 @@
+"""A call about many jobs goes on past one that is at fault."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.job import Created
+from app.domain.job_filter import JobFilter
+from app.web.deps import Services
+from tests.core.test_jobs import PROJECT, completed, core, runtime  # noqa: F401 - fixtures
+
+
+async def test_fault_of_one_job_keeps_no_other_from_its_rerun(
+    core: Services,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = [await completed(core) for _ in range(3)]
+    rerun = core.jobs.rerun
+
+    async def faulty(project_id: Any, job_id: Any, **how: Any) -> Created:
+        if job_id == ended[1].id:
+            raise TypeError("can't subtract offset-naive and offset-aware datetimes")
+        return await rerun(project_id, job_id, **how)
+
+    monkeypatch.setattr(core.jobs, "rerun", faulty)
+    outcome = await core.bulk.rerun(PROJECT, JobFilter(types=frozenset({"t"})))
+    assert (outcome.matched, outcome.changed, outcome.next_before) == (3, 2, None)
