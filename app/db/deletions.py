@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from app.db.connection import Connection, Statement
 from app.db.inputs import ENDED_SENSITIVE
+from app.db.repairs import BEGUN
 from app.db.tables import literals
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL
@@ -114,20 +115,21 @@ async def prune_idempotency(connection: Connection, *, age: timedelta, limit: in
 ANYTHING = Statement(f"""
     SELECT EXISTS (SELECT FROM deletions) AS deleted, EXISTS ({_AGED.replace(":limit", "1")}) AS aged,
            EXISTS (SELECT FROM idempotency_records o WHERE {OLD_RECORD}) AS keys,
-           EXISTS ({ENDED_SENSITIVE}) AS inputs
+           EXISTS ({ENDED_SENSITIVE}) AS inputs, EXISTS ({BEGUN}) AS repairs
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Of which kinds there is something to remove."""
+    """Of which kinds there is something to remove or to mend."""
 
     deleted: bool
     aged: bool
     keys: bool
     inputs: bool
+    repairs: bool
 
 
 async def select_anything(connection: Connection, *, age: timedelta) -> Anything:
-    """Say what there is to remove; `age` is how long Idempotency-Keys are kept."""
+    """Read what there is to remove or to mend; `age` is how long Idempotency-Keys are kept."""
     return Anything(*await connection.fetchone(ANYTHING, {"age": age}))

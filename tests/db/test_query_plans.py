@@ -10,7 +10,20 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from app.db import claims, deletions, event_feed, items, job_lists, jobs, keys, queues, reports, sweeps, transitions
+from app.db import (
+    claims,
+    deletions,
+    event_feed,
+    items,
+    job_lists,
+    jobs,
+    keys,
+    queues,
+    repairs,
+    reports,
+    sweeps,
+    transitions,
+)
 from app.db.connection import Statement
 from app.db.engine import asyncpg_dsn
 from app.domain.states import JobEvent
@@ -55,6 +68,9 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "feed": (event_feed.FEED, {"events_feed", "jobs_pkey"}),
     "events of a job": (event_feed.OF_JOB, {"events_pkey", "jobs_pkey"}),
     "aged": (deletions.AGED, {"jobs_ended"}),
+    "jobs of a repair": (repairs.JOBS, {"jobs_pkey"}),
+    "mend deadlines": (repairs.MEND, {"jobs_pkey"}),
+    "anything to prune": (deletions.ANYTHING, {"jobs_ended"}),
     "claim by queue": (claims.CLAIM_BY_QUEUE, {"jobs_waiting", "jobs_pkey"}),
     "claim by id": (claims.CLAIM_BY_ID, {"jobs_pkey"}),
     # Either index of waiting jobs will do: the test below it is that there is one.
