@@ -8,6 +8,7 @@ import pytest
 from app.core import retention
 from app.core.retention import Retention
 from app.db.connection import Statement
+from app.db.engine import Database
 from app.domain.job import Job
 from app.domain.job_filter import JobFilter
 from app.live import renderings
@@ -74,14 +75,16 @@ async def test_deadlines_that_stand_for_none_are_taken_away_in_bounded_steps(
 async def test_walk_begins_when_it_is_planned_for_and_costs_no_question_afterwards(
     runtime: Runtime,  # noqa: F811
     core: Services,  # noqa: F811
+    database: Database,
 ) -> None:
+    """On connections of its own, by which no loop of the runtime asks anything."""
     job = await completed(core)
     await store(runtime, job, STAND_INS[0])
     await plan(runtime, "later", "now() + interval '1 hour'")
-    steps = Retention(runtime.database, lambda _: None)
+    steps = Retention(database, lambda _: None)
     await finish(steps)
     asked: list[Statement] = []
-    runtime.database.on_statement = asked.append
+    database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1
     assert (await core.jobs.get(PROJECT, job.id)).version == job.version

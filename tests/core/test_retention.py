@@ -82,10 +82,10 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
     assert await count(runtime.database, "idempotency_records") == 1
 
 
-async def test_nothing_to_remove_is_one_question(runtime: Runtime) -> None:  # noqa: F811
-    steps = Retention(runtime.database, lambda _: None)
+async def test_nothing_to_remove_is_one_question(database: Database) -> None:
+    steps = Retention(database, lambda _: None)
     assert not await steps.step(), "the first also looks for uploads that nobody has"
     asked: list[Statement] = []
-    runtime.database.on_statement = asked.append
+    database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1
