@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
-from app.cli.target import KEY_FILE
+from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
 from app.core.keys import make_key
 from app.runtime import prepare
 
@@ -48,6 +48,22 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     return FirstKey(made or kept, f"kept in {path}")
 
 
+def note_address(url: str, data_dir: Path) -> None:
+    """Write down, beside the key, of which service it is: the command line sends it nowhere else.
+
+    Only loopback is this machine's for certain. Any other address may be somebody else's tomorrow, or lie behind a
+    proxy; a service that serves on such a one alone is reached with JOBTRACK_API_KEY.
+    """
+    path = data_dir / ADDRESS_FILE
+    if is_loopback(url):
+        _write(path, url)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        fail(Exit.START_UP, f"{path} cannot be removed: {error.strerror or error}.")
+
+
 def _read(path: Path) -> str | None:
     try:
         return path.read_text().strip() or None
@@ -57,13 +73,13 @@ def _read(path: Path) -> str | None:
         fail(Exit.START_UP, f"The key file {path} cannot be read: {error}.")
 
 
-def _write(path: Path, key: str) -> None:
+def _write(path: Path, line: str) -> None:
     """Write the file whole or not at all, for its owner's eyes only."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123  a mode from the first moment
-            file.write(f"{key}\n")
+            file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
         if os.geteuid() == 0:
@@ -72,4 +88,4 @@ def _write(path: Path, key: str) -> None:
             os.chown(new, owner.st_uid, owner.st_gid)
         new.replace(path)
     except OSError as error:
-        fail(Exit.START_UP, f"The key file {path} cannot be written: {error.strerror or error}.")
+        fail(Exit.START_UP, f"{path} cannot be written: {error.strerror or error}.")

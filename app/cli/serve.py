@@ -72,6 +72,9 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             require_current(url)
         first = keys.install(url, settings, keep=database_url is None)
         own = _own_address(settings.host, listener.getsockname()[1])
+        if database_url is None:
+            # Before anybody can be answered, and while the port and the data directory are ours.
+            keys.note_address(own, settings.data_dir)
         worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, wanted=demo, as_json=as_json))
 
         def on_started() -> None:
