@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 class FirstKey:
     """A key that can be shown or used, if one is known, and a few words on where it is kept."""
 
-    key: str | None
+    key: str | None = dataclasses.field(repr=False)
     where: str
+    is_new: bool = False
+    """Generated just now: nobody can know it yet."""
+    file: Path | None = None
+
+    def shown(self, *, terminal: bool) -> str | None:
+        """Return the key if it may be printed: a log keeps what a terminal forgets, so there it stands once at most."""
+        return self.key if self.is_new or terminal else None
 
 
 def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
@@ -31,7 +38,7 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     if not keep:
         made = asyncio.run(prepare(url, chosen))
         if made and made != chosen:
-            return FirstKey(made, "shown this once: keep it")
+            return FirstKey(made, "shown this once: keep it", is_new=True)
         return FirstKey(None, "the one of JOBTRACK_BOOTSTRAP_KEY" if made else "as before: a key was made earlier")
     path = settings.data_dir / KEY_FILE
     kept = _read(path)
@@ -45,7 +52,8 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
         return FirstKey(None, f"as before: a key was made earlier, and is not in {path} any more")
     if made and made != kept:
         _write(path, made)
-    return FirstKey(made or kept, f"kept in {path}")
+    is_new = made is not None and chosen is None and kept is None
+    return FirstKey(made or kept, f"kept in {path}", is_new, path)
 
 
 def note_address(url: str, data_dir: Path) -> None:
