@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from app.cli import app, keys
+from app.cli.serve import _own_address
 from app.cli.target import api_key
 from jobtrack_client import JobtrackClient, JobtrackError, Unavailable
 from tests.cli.test_commands import UNKNOWN
@@ -224,10 +225,22 @@ def test_an_address_with_a_password_in_it_is_refused_and_not_repeated() -> None:
     assert "s3cret" not in str(refused.value)
 
 
-def test_only_loopback_is_noted(data_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("host", "noted"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:81"),
+        ("localhost", "http://localhost:81"),
+        ("::1", "http://[::1]:81"),
+        ("0.0.0.0", "http://127.0.0.1:81"),
+        ("::", "http://[::1]:81"),
+        ("127.0.0.2", None),
+        ("192.0.2.1", None),
+        ("host.example", None),
+    ],
+)
+def test_only_loopback_is_noted_and_anything_else_removes_the_note(
+    data_dir: Path, host: str, noted: str | None
+) -> None:
     note = data_dir / "api-key.url"
-    for url in ("http://127.0.0.1:81", "http://[::1]:82"):
-        keys.note_address(url, data_dir)
-        assert note.read_text() == f"{url}\n"
-    keys.note_address("http://192.0.2.1:8000", data_dir)
-    assert not note.exists()
+    keys.note_address(_own_address(host, 81), data_dir)
+    assert (note.read_text() if note.exists() else None) == (f"{noted}\n" if noted else None)
