@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 
+from app.domain.audit import Actor
 from app.domain.job import Created
 from app.domain.job_filter import JobFilter
+from app.domain.principal import Principal, Scope
 from app.web.deps import Services
 from tests.core.test_jobs import PROJECT, completed, core, runtime  # noqa: F401 - fixtures
+
+ADMIN = Actor(Principal(PROJECT, "k", "admin", frozenset({Scope.ADMIN})))
 
 
 async def test_fault_of_one_job_keeps_no_other_from_its_rerun(
@@ -23,5 +27,5 @@ async def test_fault_of_one_job_keeps_no_other_from_its_rerun(
         return await rerun(project_id, job_id, **how)
 
     monkeypatch.setattr(core.jobs, "rerun", faulty)
-    outcome = await core.bulk.rerun(PROJECT, JobFilter(types=frozenset({"t"})))
+    outcome = await core.bulk.rerun(ADMIN, JobFilter(types=frozenset({"t"})))
     assert (outcome.matched, outcome.changed, outcome.next_before) == (3, 2, None)
