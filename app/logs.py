@@ -6,11 +6,13 @@ output belongs to what a command was asked for.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 import structlog
 
@@ -22,15 +24,24 @@ _AUTHORIZATION = re.compile(
     r"""((?:proxy-)?authorization[\\"']*\s*[:=,]\s*(?:b?[\\"']+)?(?:(?:bearer|basic|token|apikey)\s+)?)[^\s\\"',)}\]]+""",
     re.IGNORECASE,
 )
-# A password may hold a colon, and one that was not quoted as it should be even an @.
-_DSN_PASSWORD = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s:/@"'\\]*:)[^\s/"'\\]+(@)""", re.IGNORECASE)
-_NAMES = ("password", "passwd", "pgpassword", "api_key", "apikey", "bootstrap_key", "secret", "lease_token")
-_NAMED = re.compile(
-    rf"""(\b(?:{"|".join(_NAMES)})[\\"']*\s*[:=]\s*[\\"']*)[^\s\\"',&)}}\]]+""",
-    re.IGNORECASE,
+# A password may hold a colon, and one that was not quoted as it should be even an @, a slash or a question mark. Its
+# length is bounded, because each address in a line is looked through for the last @.
+_DSN_PASSWORD = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s:/"'\\]*:)[^\s"'\\]{1,1024}(@)""", re.IGNORECASE)
+# Whatever stands before them belongs to the name: sslpassword, POSTGRES_PASSWORD.
+_NAMES = ("password", "passwd", "api_key", "apikey", "bootstrap_key", "secret", "lease_token")
+_NAME = rf"""(?:{"|".join(_NAMES)})[\\"']*\s*[:=]\s*(?:b(?=[\\"']))?"""
+_NAMED = re.compile(rf"""({_NAME}[\\"']*)[^\s\\"',&)}}\]]+""", re.IGNORECASE)
+# In a query only & and what ends the address end a value.
+_PARAMETER = re.compile(rf"""([?&][\w.%-]*(?:{"|".join(_NAMES)})=)[^\s&\\"']+""", re.IGNORECASE)
+# Between quotes a value may hold spaces and commas, and the quote itself behind a backslash.
+_QUOTED = re.compile(
+    rf"""({_NAME})(?:(')(?:[^'"\\]|\\.)+(?=')|(")(?:[^"\\]|\\.)+(?=")|(\\+")[^"\\]+(?=\\))""", re.IGNORECASE
 )
-_HIDDEN_FIELDS = frozenset({*_NAMES, "authorization"})
 _OF_LINES = frozenset({"event", "exception", "stack"})
+# An address that stands alone: scheme, user, password, and the rest.
+_DSN = re.compile(r"([^:]*://)(?:([^:]*:)?(.*)@)?(.*)", re.DOTALL)
+_NO_PORT = re.compile(r"(?:\[[^\]]*\]|[^/?#\[])*?:(?!\d*(?:[,/?#]|$))")
+_DSN_PARAMETER = re.compile(r"([?&])([^?&=]*)(=?)([^&]*)")
 # Lines about every start, stop and request of libraries that speak for themselves elsewhere.
 _QUIET = dict.fromkeys(("alembic.runtime.plugins", "httpx", "uvicorn.access", "uvicorn.error"), logging.WARNING)
 
@@ -39,17 +50,53 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """Give the text with every secret masked that can be told by its form, and the given ones."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    text = _DSN_PASSWORD.sub(rf"\1{MASK}\2", text)
     text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
+    text = _PARAMETER.sub(rf"\1{MASK}", text)
+    text = _QUOTED.sub(rf"\1\2\3\4{MASK}", text)
     text = _NAMED.sub(rf"\1{MASK}", text)
+    # After the named ones: an @ in `?password=` would pass for the end of the one before the host.
+    text = _DSN_PASSWORD.sub(rf"\1{MASK}\2", text)
     return _API_KEY.sub(rf"\1{MASK}", text)
+
+
+def scrub_dsn(dsn: str) -> str:
+    """Return the address of a database with its passwords masked, however they are written.
+
+    The whole text is the address here, so that no space, quote or slash in a password ends it.
+    """
+    found = _DSN.fullmatch(dsn)
+    if found is None:
+        return MASK
+    scheme, user, password, place = found.groups()
+    if password is None:
+        if _NO_PORT.match(place):
+            # A host was forgotten: what stands where a port would is a password.
+            return f"{scheme}{MASK}"
+        return scrub(f"{scheme}{_DSN_PARAMETER.sub(_masked_parameter, place)}")
+    if "?" in (user or "") + password:
+        # It may be the password's, and then the @ is, or the query's, and then the @ may end a password there.
+        return f"{scheme}{MASK}"
+    place = _DSN_PARAMETER.sub(_masked_parameter, place)
+    return scrub(f"{scheme}{user}{MASK}@{place}" if user else f"{scheme}{password}@{place}")
+
+
+def _masked_parameter(found: re.Match[str]) -> str:
+    mark, name, equals, value = found.groups()
+    # A piece without a name is the rest of a value that holds an & of its own.
+    if not equals:
+        return f"{mark}{MASK}"
+    return f"{mark}{name}={MASK if _is_secret(unquote_plus(name)) else value}"
+
+
+def _is_secret(name: str) -> bool:
+    return any(secret in name.lower() for secret in (*_NAMES, "authorization"))
 
 
 def _without_named(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask before colours come between a name and its value, and escape what would move a terminal's cursor."""
     del logger, method
     for key, value in event.items():
-        if key.lower() in _HIDDEN_FIELDS:
+        if _is_secret(key):
             event[key] = MASK
         elif isinstance(value, str):
             text = scrub(value)
@@ -60,7 +107,9 @@ def _without_named(logger: object, method: str, event: MutableMapping[str, Any])
 def configure(*, secrets: Iterable[str] = (), level: int = logging.INFO, as_json: bool | None = None) -> None:
     """Set logging up for this process; `secrets` are masked wherever they appear, whatever they look like."""
     as_json = not sys.stderr.isatty() if as_json is None else as_json
-    hidden = tuple(secret for secret in secrets if secret)
+    given = [secret for secret in secrets if secret]
+    # As they are, and as JSON writes them.
+    hidden = tuple(dict.fromkeys([*given, *(json.dumps(secret)[1:-1] for secret in given)]))
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

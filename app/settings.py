@@ -57,7 +57,9 @@ class _SecretFiles(PydanticBaseSettingsSource):
                     return Path(path).read_text().strip(), _names(field_name)[0], False
                 except (OSError, UnicodeDecodeError) as error:
                     why = error.strerror if isinstance(error, OSError) else "it is no text"
-                    raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {why}.") from None
+                    # Where it is no path, somebody has put the secret itself there.
+                    shown = f"{path}, which" if path.startswith("/") else "a file that"
+                    raise SettingsError(f"{name}_FILE names {shown} cannot be read: {why}.") from None
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:

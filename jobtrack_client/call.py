@@ -19,6 +19,7 @@ from jobtrack_client.errors import Unauthorized, Unavailable, from_response
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # Seconds added to a wait before the answer counts as lost: the way there and back, a busy service.
 SLACK_SECONDS = 15.0
 # An endless wait gets white space every 15 s, so a silence of four of those means that nobody is there.
@@ -96,7 +97,13 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
     except httpx.InvalidURL:
         parts = httpx.URL()
     if parts.scheme not in {"http", "https"} or not parts.host:
-        detail = f"{url!r} is not an address of Jobtrack: it should look like {DEFAULT_URL}"
+        # What stands before the last @ is a password where the database's address was given by mistake.
+        shown = f"***@{url.rpartition('@')[2]}" if "@" in url else url
+        detail = f"{shown!r} is not an address of Jobtrack: it should look like {DEFAULT_URL}"
+        raise Unavailable(detail, code="bad_address")
+    if parts.userinfo:
+        # httpx would send them in place of the key, and every message about the address would print them.
+        detail = f"An address of Jobtrack holds no user name or password: it should look like {DEFAULT_URL}"
         raise Unavailable(detail, code="bad_address")
     if not api_key.isascii() or not api_key.isprintable():
         detail = "The API key holds characters that no key has"
@@ -110,7 +117,7 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
         # A heartbeat must never queue behind long waits for a connection of the pool.
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
         # A proxy from the environment cannot reach this machine's own loopback.
-        "trust_env": parts.host not in {"127.0.0.1", "localhost", "::1"},
+        "trust_env": parts.host not in LOOPBACK,
     }
 
 

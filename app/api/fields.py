@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from app.domain import times
 from app.domain.ids import parse_id
 
 MAX_INT = 2_147_483_647
@@ -20,7 +21,8 @@ MAX_BIGINT = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_FIRST_YEAR, _LAST_YEAR = 1970, 9999
+_FIRST, _END = (moment.isoformat().replace("+00:00", "Z") for moment in (times.FIRST, times.END))
+_BOUNDS = f"Times lie from {_FIRST} on and before {_END}; an end that never comes is null."
 
 
 def read_time(value: object) -> datetime:
@@ -28,12 +30,21 @@ def read_time(value: object) -> datetime:
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise PydanticCustomError("rfc3339", "This is not an RFC 3339 time with an offset.")
     try:
-        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(value.upper())
+    except ValueError:
         raise PydanticCustomError("rfc3339", "This time does not exist.") from None
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise PydanticCustomError("rfc3339", "Times lie between the years 1970 and 9999.")
-    return moment
+    # Compared before it is moved to UTC, where the first and the last hours of the calendar have no place.
+    if not times.FIRST <= moment < times.END:
+        raise PydanticCustomError("rfc3339", _BOUNDS)
+    return moment.astimezone(UTC)
+
+
+def _microseconds(value: float) -> float:
+    return round(value, 6)
+
+
+ROUNDED = AfterValidator(_microseconds)
+"""Rounds seconds to PostgreSQL's microseconds. A part of a much shorter length underflows there, which is an error."""
 
 
 def read_uuid(value: object) -> UUID:
@@ -51,7 +62,12 @@ Uri: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=4096)
 Label: TypeAlias = Annotated[str, StringConstraints(max_length=255)]
 IdText: TypeAlias = Annotated[str, StringConstraints(max_length=255)]
 """An id in a list: one of the wrong shape is merely unknown."""
-Time: TypeAlias = Annotated[datetime, BeforeValidator(read_time)]
+Time: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(read_time),
+    # JSON Schema has no word for the bounds of a time; these are the ones that validators know.
+    Field(json_schema_extra={"formatMinimum": _FIRST, "formatExclusiveMaximum": _END}),
+]
 Id: TypeAlias = Annotated[UUID, BeforeValidator(read_uuid)]
 LeaseSeconds: TypeAlias = Annotated[int, Field(ge=1, le=86_400)]
 Size: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT)]

@@ -13,7 +13,7 @@ from app.api.routes import JobIdText, problems, router
 from app.domain.event import JobEventRecord, Position
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.cursors import MAX_ROW, QUERY, CursorText, InvalidCursorError, read_cursor, write_cursor
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
 from app.web.params import job_id_of
@@ -26,6 +26,7 @@ MAX_LINES = 1000
 
 Reader = Annotated[Principal, requires(Scope.READ)]
 _ID_BITS = 64
+_IDS = 1 << _ID_BITS
 
 
 def write_position(project_id: UUID, position: Position) -> str:
@@ -33,10 +34,13 @@ def write_position(project_id: UUID, position: Position) -> str:
     return write_cursor(position.xid << _ID_BITS | position.id, "events", str(project_id))
 
 
-def read_position(project_id: UUID, cursor: str) -> Position:
-    """Read an event's id."""
-    xid, event_id = divmod(read_cursor(cursor, "events", str(project_id)), 1 << _ID_BITS)
-    return Position(min(xid, 2**63 - 1), min(event_id, 2**63 - 1))
+def read_position(project_id: UUID, cursor: str, *, pointer: str = QUERY) -> Position:
+    """Read an event's id, which came in the place that `pointer` names."""
+    most = MAX_ROW << _ID_BITS | MAX_ROW
+    position = Position(*divmod(read_cursor(cursor, "events", str(project_id), most=most, pointer=pointer), _IDS))
+    if position.id > MAX_ROW:
+        raise InvalidCursorError(pointer)
+    return position
 
 
 def event_document(event: JobEventRecord) -> dict[str, Any]:
@@ -69,7 +73,7 @@ async def list_events(
         int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
     ] = DEFAULT_LIMIT,
     cursor: Annotated[
-        str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before, or an event's id.")
+        CursorText | None, Query(description="`next_cursor` of the page before, or an event's id.")
     ] = None,
 ) -> Response:
     """Give what happened to the job, attempt by attempt."""

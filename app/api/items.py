@@ -10,7 +10,7 @@ from app.api.schemas import ItemList
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH, MAX_ROW, read_cursor, write_cursor
+from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
 from app.web.deps import CoreServices
 from app.web.params import job_id_of
 
@@ -34,9 +34,7 @@ async def list_items(
     limit: Annotated[
         int, Query(ge=0, description="At most this many, up to 1,000; more is taken as 1,000, 0 as the default.")
     ] = DEFAULT_LIMIT,
-    cursor: Annotated[
-        str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before, same filter.")
-    ] = None,
+    cursor: Annotated[CursorText | None, Query(description="`next_cursor` of the page before, same filter.")] = None,
     status: Annotated[ItemStatus | None, Query(description="Only items with this status.")] = None,
 ) -> Response:
     """Give the items in the order in which they were first reported. A page may be short; only null is the end."""

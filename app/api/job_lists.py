@@ -16,7 +16,7 @@ from app.core.bulk import MOST_CANCELS, MOST_RERUNS, BulkOutcome
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.cursors import CursorText, read_id_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
 
 lists = router("Jobs")
@@ -42,9 +42,7 @@ async def list_jobs(
     limit: Annotated[
         int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
     ] = DEFAULT_LIMIT,
-    cursor: Annotated[
-        str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before, same filter.")
-    ] = None,
+    cursor: Annotated[CursorText | None, Query(description="`next_cursor` of the page before, same filter.")] = None,
     include: Annotated[
         list[Included] | None, Query(max_length=3, description="Large parts to show: payload, result, billing.")
     ] = None,
@@ -55,7 +53,7 @@ async def list_jobs(
     page = await services.lists.page(
         caller.project_id,
         wanted,
-        before=None if cursor is None else UUID(int=read_cursor(cursor, *bound)),
+        before=None if cursor is None else read_id_cursor(cursor, *bound),
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
         documents=bool(shown),
     )
@@ -72,14 +70,13 @@ async def list_jobs(
 class BulkIn(JobFilterIn):
     """Which jobs, and how many of them at a time. At least one condition must be given."""
 
-    cursor: Annotated[str, Field(max_length=4 * MAX_LENGTH)] | None = Field(
-        default=None, description="`next_cursor` of the call before, same filter."
-    )
+    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the call before, same filter.")
     dry_run: bool = Field(default=False, description="Count what matches, and change nothing.")
 
     def before(self) -> UUID | None:
         """Give where the last call stopped."""
-        return None if self.cursor is None else UUID(int=read_cursor(self.cursor, *bound_of(self.to_domain())))
+        bound = bound_of(self.to_domain())
+        return None if self.cursor is None else read_id_cursor(self.cursor, *bound, pointer="/cursor")
 
 
 class BulkCancelIn(BulkIn):

@@ -1,6 +1,6 @@
 """Keys: make, show, end. A key itself is in one answer ever: the one that made it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Body, Path, Query, Request, Response
@@ -10,11 +10,12 @@ from app.api.key_models import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
 from app.api.render import json_response, time_text
 from app.api.routes import problems, router
 from app.core.key_admin import NewKey
+from app.domain import times
 from app.domain.errors import NotFoundError
 from app.domain.ids import parse_id
 from app.domain.principal import Principal, Scope, StoredKey
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH, read_cursor, write_cursor
+from app.web.cursors import CursorText, read_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
 from app.web.idempotency import idempotency_of
 
@@ -22,7 +23,7 @@ keys = router("Keys")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _EXAMPLE = {"name": "indexer", "scopes": ["read", "work"], "queues": ["default"], "expires_at": None}
 
 Admin = Annotated[Principal, requires(Scope.ADMIN)]
@@ -32,22 +33,23 @@ ProjectId = Annotated[
     Query(alias="project_id", description="A project other than the key's own; only for a key with `operator`."),
 ]
 Limit = Annotated[int, Query(ge=0, description="About this many, up to 500; more is taken as 500, 0 as the default.")]
-Cursor = Annotated[str | None, Query(max_length=4 * MAX_LENGTH, description="`next_cursor` of the page before.")]
+Cursor = Annotated[CursorText | None, Query(description="`next_cursor` of the page before.")]
 
 
 def moment_of(cursor: str | None, *bound: str) -> datetime | None:
     """Read the moment before which a page begins."""
-    return None if cursor is None else _EPOCH + timedelta(microseconds=_bounded(read_cursor(cursor, *bound)))
+    if cursor is None:
+        return None
+    return times.FIRST + _MICROSECOND * read_cursor(cursor, *bound, most=_microseconds(times.END))
 
 
-def _bounded(microseconds: int) -> int:
-    """Keep a forged position within what a time can hold: it asks for everything, which the caller may see anyway."""
-    return min(microseconds, 2**53)
+def _microseconds(moment: datetime) -> int:
+    return (moment - times.FIRST) // _MICROSECOND
 
 
 def cursor_of(moment: datetime | None, *bound: str) -> str | None:
     """Write the moment before which the next page begins."""
-    return None if moment is None else write_cursor((moment - _EPOCH) // timedelta(microseconds=1), *bound)
+    return None if moment is None else write_cursor(_microseconds(moment), *bound)
 
 
 def page_size(limit: int) -> int:

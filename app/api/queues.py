@@ -17,7 +17,7 @@ from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
 from app.domain.states import LIVE
 from app.web.auth import requires
-from app.web.cursors import read_name_cursor, write_name_cursor
+from app.web.cursors import NameCursorText, read_name_cursor, write_name_cursor
 from app.web.deps import Acting, CoreServices
 from app.web.params import check_queue
 
@@ -102,7 +102,7 @@ async def list_queues(
     limit: Annotated[
         int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
     ] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(max_length=2048, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Give the queues that jobs were made in or that were set up. Depths are at most a second old."""
     found, after = await services.queues.page(

@@ -6,7 +6,20 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import MAX_BIGINT, MAX_INT, AnyJson, Body, IdText, Labels, LeaseSeconds, Name, Size, Time, Uri
+from app.api.fields import (
+    MAX_BIGINT,
+    MAX_INT,
+    ROUNDED,
+    AnyJson,
+    Body,
+    IdText,
+    Labels,
+    LeaseSeconds,
+    Name,
+    Size,
+    Time,
+    Uri,
+)
 from app.api.rows import MAX_ROWS, judge_alone
 from app.domain.ids import new_id
 from app.domain.item import NewItem
@@ -14,11 +27,11 @@ from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_
 
 
 class RetryIn(Body):
-    """How long a failed job rests: `delay_seconds * factor ** (attempt - 1)`, with full jitter."""
+    """How long a failed job rests: `delay_seconds * factor ** (attempt - 1)`, with full jitter, to a microsecond."""
 
-    delay_seconds: float = Field(default=1.0, ge=0, le=86_400)
+    delay_seconds: Annotated[float, Field(ge=0, le=86_400), ROUNDED] = 1.0
     factor: float = Field(default=2.0, ge=1, le=100)
-    max_delay_seconds: float = Field(default=600.0, ge=0, le=604_800)
+    max_delay_seconds: Annotated[float, Field(ge=0, le=604_800), ROUNDED] = 600.0
 
 
 class ItemIn(Body):
@@ -49,7 +62,7 @@ class JobIn(Body):
     payload: AnyJson = None
     priority: int = Field(default=0, ge=-32_768, le=32_767, description="Higher comes first.")
     scheduled_at: Time | None = Field(default=None, description="Not handed out before; default: now.")
-    expires_at: Time | None = Field(default=None, description="Expired if it has not ended by then.")
+    expires_at: Time | None = Field(default=None, description="Expired if it has not ended by then; null: never.")
     max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=1000)
     retry: RetryIn | None = None
     labels: Labels = Field(default={})

@@ -16,7 +16,7 @@ from app.domain.event import Position
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_LENGTH
+from app.web.cursors import MAX_LENGTH, QUERY, CursorText
 from app.web.deps import CoreServices, Services
 from app.web.params import job_id_of
 from app.web.sse import EventStreamResponse, sse_frame
@@ -24,9 +24,8 @@ from app.web.sse import EventStreamResponse, sse_frame
 streams = router("History")
 
 Reader = Annotated[Principal, requires(Scope.READ)]
-CursorText = Annotated[
-    str | None,
-    Query(max_length=4 * MAX_LENGTH, description="The id of the last event you have; `Last-Event-ID` wins."),
+LastEventId = Annotated[
+    CursorText | None, Query(description="The id of the last event you have; `Last-Event-ID` wins.")
 ]
 
 _LAST_EVENT_ID: Final[dict[str, Any]] = {
@@ -34,7 +33,7 @@ _LAST_EVENT_ID: Final[dict[str, Any]] = {
     "in": "header",
     "required": False,
     "description": "The id of the last event you have: the stream goes on behind it, without gap or repeat.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "maxLength": MAX_LENGTH},
 }
 
 
@@ -55,7 +54,7 @@ async def stream_events(
     request: Request,
     caller: Reader,
     services: CoreServices,
-    cursor: CursorText = None,
+    cursor: LastEventId = None,
     type: Annotated[  # noqa: A002 - the parameter's name on the wire
         list[Name] | None, Query(max_length=20, description="Only events of these types, as `job.completed`.")
     ] = None,
@@ -102,7 +101,7 @@ async def _events(
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_job(
-    request: Request, caller: Reader, services: CoreServices, job_id: JobIdText, cursor: CursorText = None
+    request: Request, caller: Reader, services: CoreServices, job_id: JobIdText, cursor: LastEventId = None
 ) -> Response:
     """Send the job as it is (`snapshot`), then each event, and the job whenever it has changed (`job`).
 
@@ -131,5 +130,8 @@ async def _job(
 
 
 def _resumed(request: Request, project_id: UUID, cursor: str | None) -> Position | None:
-    last = request.headers.get("last-event-id") or cursor
-    return read_position(project_id, last) if last else None
+    # A browser that has had no id sends none, or an empty one.
+    last = request.headers.get("last-event-id")
+    if last:
+        return read_position(project_id, last, pointer=f"header:{_LAST_EVENT_ID['name']}")
+    return None if cursor is None else read_position(project_id, cursor, pointer=QUERY)

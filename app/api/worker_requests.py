@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError, to_json
 
 from app.api.fields import (
     MAX_INT,
+    ROUNDED,
     AnyJson,
     Body,
     Id,
@@ -140,7 +141,7 @@ class FailIn(Body):
     code: Name
     message: Text
     retryable: bool = True
-    retry_after_seconds: float | None = Field(default=None, ge=0, le=604_800)
+    retry_after_seconds: Annotated[float, Field(ge=0, le=604_800), ROUNDED] | None = None
 
     def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
         """Say it in the domain's words."""

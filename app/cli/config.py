@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import Annotated, Any
 
@@ -13,8 +12,6 @@ from app.cli.exits import Exit, fail, needing
 from app.cli.tables import print_json, print_rows
 
 app = typer.Typer(help="See how the service is set up.", no_args_is_help=True, rich_markup_mode=None)
-
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
 
 
 @app.command("show")
@@ -29,7 +26,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
     rows: list[dict[str, Any]] = [
         {
             "setting": name,
-            "value": _shown(getattr(settings, field)),
+            "value": _shown(field, getattr(settings, field)),
             "origin": origin_of(field),
             "description": description,
         }
@@ -43,12 +40,13 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
         print(f"jobtrack: {warning}", file=sys.stderr)
 
 
-def _shown(value: Any) -> str | None:
+def _shown(field: str, value: Any) -> str | None:
+    from app.logs import scrub_dsn
+
     if value is None:
         return None
     secret = getattr(value, "get_secret_value", None)
     if secret is None:
         return str(value)
-    text = str(secret())
-    # Of an address everything but the password is worth seeing; of a key, nothing.
-    return _PASSWORD.sub(r"\1***\2", text) if "://" in text else "***"
+    # Of an address everything but the password is worth seeing; of a key, whatever it looks like, nothing.
+    return scrub_dsn(secret()) if field.endswith("_url") else "***"

@@ -35,7 +35,7 @@ def demo(
     from app.cli.progress import Board
 
     url = address(url)
-    key = api_key()
+    key = api_key(url)
     with clear_sentences(url), Board(quiet=as_json) as board:
 
         def on_event(event: DemoEvent) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
-from app.cli.target import KEY_FILE
+from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
 from app.core.keys import make_key
 from app.runtime import prepare
 
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 class FirstKey:
     """A key that can be shown or used, if one is known, and a few words on where it is kept."""
 
-    key: str | None
+    key: str | None = dataclasses.field(repr=False)
     where: str
+    is_new: bool = False
+    """Generated just now: nobody can know it yet."""
+    file: Path | None = None
+
+    def shown(self, *, terminal: bool) -> str | None:
+        """Return the key if it may be printed: a log keeps what a terminal forgets, so there it stands once at most."""
+        return self.key if self.is_new or terminal else None
 
 
 def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
@@ -31,7 +38,7 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     if not keep:
         made = asyncio.run(prepare(url, chosen))
         if made and made != chosen:
-            return FirstKey(made, "shown this once: keep it")
+            return FirstKey(made, "shown this once: keep it", is_new=True)
         return FirstKey(None, "the one of JOBTRACK_BOOTSTRAP_KEY" if made else "as before: a key was made earlier")
     path = settings.data_dir / KEY_FILE
     kept = _read(path)
@@ -45,7 +52,24 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
         return FirstKey(None, f"as before: a key was made earlier, and is not in {path} any more")
     if made and made != kept:
         _write(path, made)
-    return FirstKey(made or kept, f"kept in {path}")
+    is_new = made is not None and chosen is None and kept is None
+    return FirstKey(made or kept, f"kept in {path}", is_new, path)
+
+
+def note_address(url: str, data_dir: Path) -> None:
+    """Write down, beside the key, of which service it is: the command line sends it nowhere else.
+
+    Only loopback is this machine's for certain. Any other address may be somebody else's tomorrow, or lie behind a
+    proxy; a service that serves on such a one alone is reached with JOBTRACK_API_KEY.
+    """
+    path = data_dir / ADDRESS_FILE
+    if is_loopback(url):
+        _write(path, url)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        fail(Exit.START_UP, f"{path} cannot be removed: {error.strerror or error}.")
 
 
 def _read(path: Path) -> str | None:
@@ -57,13 +81,13 @@ def _read(path: Path) -> str | None:
         fail(Exit.START_UP, f"The key file {path} cannot be read: {error}.")
 
 
-def _write(path: Path, key: str) -> None:
+def _write(path: Path, line: str) -> None:
     """Write the file whole or not at all, for its owner's eyes only."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123  a mode from the first moment
-            file.write(f"{key}\n")
+            file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
         if os.geteuid() == 0:
@@ -72,4 +96,4 @@ def _write(path: Path, key: str) -> None:
             os.chown(new, owner.st_uid, owner.st_gid)
         new.replace(path)
     except OSError as error:
-        fail(Exit.START_UP, f"The key file {path} cannot be written: {error.strerror or error}.")
+        fail(Exit.START_UP, f"{path} cannot be written: {error.strerror or error}.")

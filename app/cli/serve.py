@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +73,9 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             require_current(url)
         first = keys.install(url, settings, keep=database_url is None)
         own = _own_address(settings.host, listener.getsockname()[1])
+        if database_url is None:
+            # Before anybody can be answered, and while the port and the data directory are ours.
+            keys.note_address(own, settings.data_dir)
         worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, wanted=demo, as_json=as_json))
 
         def on_started() -> None:
@@ -139,12 +143,14 @@ def _own_address(host: str, port: int) -> str:
 
 
 def _say_where(url: str, first: FirstKey, *, as_json: bool) -> None:
+    key = first.shown(terminal=sys.stdout.isatty())
     if as_json:
-        print(json.dumps({"url": url, "docs_url": f"{url}/docs", "api_key": first.key}), flush=True)
+        file = str(first.file) if first.file else None
+        print(json.dumps({"url": url, "docs_url": f"{url}/docs", "api_key": key, "api_key_file": file}), flush=True)
         return
     print(
         f"Jobtrack is up.\n"
-        f"  API key     {f'{first.key} ({first.where})' if first.key else first.where}\n"
+        f"  API key     {f'{key} ({first.where})' if key else first.where}\n"
         f"  Start page  {url}/\n"
         f"  Swagger UI  {url}/docs\n"
         f"Ctrl-C stops it.",

@@ -40,8 +40,9 @@ _YOUNG_OBJECTS = 5_000
 class Serving:
     """What one serving process needs to know."""
 
-    database_url: str
-    listen_url: str | None
+    # They hold passwords.
+    database_url: str = dataclasses.field(repr=False)
+    listen_url: str | None = dataclasses.field(repr=False)
     pool_size: int
     prepared: bool
     """Whether statements are kept prepared."""

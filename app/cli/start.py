@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -17,6 +19,8 @@ from app.logs import configure, scrub
 from app.settings import Settings, SettingsError, load, unknown_names
 
 logger = logging.getLogger("jobtrack")
+
+_HOST = re.compile(r"(\[[^\]@]+\]|[^:@\[\]]*)(:\d*)?")
 
 
 @contextlib.contextmanager
@@ -31,6 +35,13 @@ def start_up(**options: object) -> Iterator[Settings]:
         fail(Exit.START_UP, str(error))
     secrets = (settings.bootstrap_key, settings.database_url, settings.listen_url)
     configure(secrets=[one.get_secret_value() for one in secrets if one])
+    for name, dsn in (("JOBTRACK_DATABASE_URL", settings.database_url), ("JOBTRACK_LISTEN_URL", settings.listen_url)):
+        if dsn and not _is_readable(dsn.get_secret_value()):
+            fail(
+                Exit.START_UP,
+                f"{name} is wrong: in its user name and password letters such as @ : / ? # & must be percent-encoded, "
+                "@ as %40.",
+            )
     for warning in unknown_names(os.environ):
         logger.warning(warning)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -58,6 +69,24 @@ def embedded(settings: Settings) -> Iterator[str]:
         yield url
     finally:
         server.stop()
+
+
+def _is_readable(dsn: str) -> bool:
+    """Check that the driver will take the address apart where its author meant it to.
+
+    Where it would not, its own errors repeat what it took for a port or an option: a piece of the password.
+    """
+    try:
+        parts = urlsplit(dsn)
+        if parts.query:
+            parse_qsl(parts.query, strict_parsing=True)
+    except ValueError:
+        return False
+    # By the first @, as the driver does.
+    user, at, hosts = parts.netloc.partition("@")
+    if not all(map(_HOST.fullmatch, (hosts if at else user).split(","))):
+        return False
+    return "@" not in parts.path and not parts.fragment
 
 
 def _is_about_the_database(error: Exception) -> bool:

@@ -1,10 +1,14 @@
-"""Which service the client commands talk to, and with which key. Nothing of the server may be needed here."""
+"""Which service the client commands talk to, and with which key. Nothing of the server may be needed here.
+
+A key that the user has set goes wherever the user says. The one that a service has written to the data directory goes
+to that service alone: the service notes its address beside it.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,9 +16,13 @@ from app.cli.exits import Exit, fail
 from app.paths import default_data_dir
 
 if TYPE_CHECKING:
+    import httpx
+
     from jobtrack_client import JobtrackClient
 
 KEY_FILE = "api-key"
+ADDRESS_FILE = "api-key.url"
+_THIS_MACHINE = "localhost"
 # A person waits for the answer: one more try after a hiccup, then the sentence.
 _ATTEMPTS = 2
 
@@ -38,21 +46,80 @@ def data_dir() -> Path:
     return Path(chosen).expanduser() if chosen else default_data_dir()
 
 
-def api_key() -> str:
-    """Give the key: from the environment, or the one that a service on this machine has written down."""
+def api_key(url: str) -> str:
+    """Return the key for this address: the user's, or the one of the service on this machine that serves there."""
     key = os.environ.get("JOBTRACK_API_KEY", "").strip()
-    if key:
-        return key
     named = os.environ.get("JOBTRACK_API_KEY_FILE")
-    path = Path(named) if named else data_dir() / KEY_FILE
+    if not key and named:
+        key = _read(Path(named)) or ""
+        if not key:
+            # Not the name: whoever mixes the two variables up has put the key there.
+            fail(Exit.UNAUTHORIZED, "There is no API key: the file that JOBTRACK_API_KEY_FILE names cannot be read.")
+    return key or _kept_key(url)
+
+
+def is_loopback(url: str) -> bool:
+    """Check whether an address is this machine's own, on every network and whatever the proxy."""
+    parts = _parsed(url)
+    return parts is not None and _origin(parts).host == _THIS_MACHINE
+
+
+def _parsed(url: str) -> httpx.URL | None:
+    """Read an address with the parser that decides where the request goes: by another's reading the key might stray."""
+    import httpx
+
     try:
-        return path.read_text().strip()
+        parts = httpx.URL(url.strip())
+    except httpx.InvalidURL:
+        return None
+    return parts if parts.scheme in {"http", "https"} and parts.host else None
+
+
+class _Origin(NamedTuple):
+    """What two addresses of one service have in common; a user name in front of it is never part of ours."""
+
+    user: bytes
+    scheme: str
+    host: str
+    port: int | None
+
+
+def _origin(parts: httpx.URL) -> _Origin:
+    from jobtrack_client.call import LOOPBACK
+
+    host = _THIS_MACHINE if parts.host in LOOPBACK else parts.host
+    return _Origin(parts.userinfo, parts.scheme, host, parts.port)
+
+
+def _kept_key(url: str) -> str:
+    parts = _parsed(url)
+    if parts is None:
+        # The client refuses such an address in words of its own, and sends nothing.
+        return ""
+    path, note = data_dir() / KEY_FILE, data_dir() / ADDRESS_FILE
+    key, service = _read(path), _parsed(_read(note) or "")
+    if key is None:
+        why = f"{path} cannot be read"
+    elif service is None:
+        why = f"the one in {path} is only for the address in {note}, which a service writes when it starts"
+    else:
+        why = f"the one in {path} is only for {service}"
+    if key is None or service is None or _origin(service) != _origin(parts):
+        shown = f"{parts.scheme}://{'***@' if parts.userinfo else ''}{parts.netloc.decode()}"
+        fail(Exit.UNAUTHORIZED, f"No key for {shown}: set JOBTRACK_API_KEY; {why}.")
+    return key
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
     except (OSError, UnicodeDecodeError):
-        fail(Exit.UNAUTHORIZED, f"There is no API key: set JOBTRACK_API_KEY, for {path} cannot be read.")
+        return None
 
 
 def client(url: str, *, patient: bool = False, key: str | None = None) -> JobtrackClient:
     """Build the client; a patient one outlasts a restart of the service."""
     from jobtrack_client import JobtrackClient, Retry
 
-    return JobtrackClient(url, api_key() if key is None else key, retry=Retry(attempts=30 if patient else _ATTEMPTS))
+    key = api_key(url) if key is None else key
+    return JobtrackClient(url, key, retry=Retry(attempts=30 if patient else _ATTEMPTS))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from app.core import audit
 from app.core.batches.changes import changes_of
 from app.core.job_lists import JobLists
@@ -20,6 +22,8 @@ from app.domain.job_filter import JobFilter, JobPage
 from app.domain.principal import Principal
 from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
 from app.live.change_feed import Change
+
+log = structlog.get_logger(__name__)
 
 MOST_CANCELS: Final = 1_000
 MOST_RERUNS: Final = 100
@@ -86,7 +90,7 @@ class Bulk:
         dry_run: bool = False,
     ) -> BulkOutcome:
         """Rerun up to `limit` ended jobs, each in a transaction of its own. One that has a live rerun, has nothing to
-        rerun or is gone meanwhile is matched and not changed.
+        rerun, is gone meanwhile or has a fault of its own is matched and not changed.
         """
         page = await self._matching(actor.principal, wanted, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS))
         if dry_run or not page.jobs:
@@ -109,6 +113,10 @@ class Bulk:
         except JobtrackError as error:
             if error.retryable:
                 raise
+            return False
+        except Exception:
+            # A fault of one job is that job's alone; it would otherwise keep the call from all that come after it.
+            log.exception("a job of a call about many could not be rerun", job_id=str(job.id))
             return False
         return not created.replayed
 

@@ -11,6 +11,7 @@ from app.db.connection import Connection
 from app.db.parameters import Batch, Int2, Int4, Values
 from app.db.projection import Projection
 from app.db.statement import Statement
+from app.db.times import END
 from app.domain.item import Counts
 from app.domain.job import CreateRequest, Documents, Job, JobRef, Retry
 from app.domain.states import JobState
@@ -85,8 +86,9 @@ _COMPUTED: Final = {
     "updated_at": "statement_timestamp()",
     "status_changed_at": "statement_timestamp()",
     "scheduled_at": "i.due",
+    # A rerun's deadline that would lie behind the end of all times is none: no clock reaches it.
     "expires_at": "coalesce(i.expires_at, "
-    "least(statement_timestamp() + i.lifetime, CAST('9999-12-31 23:59:59+00' AS timestamptz)))",
+    f"CASE WHEN statement_timestamp() + i.lifetime < {END} THEN statement_timestamp() + i.lifetime END)",
     "started_at": "CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END",
 }
 _INSERTED: Final = {

@@ -32,6 +32,7 @@ from app.db.expressions import is_one_of
 from app.db.inputs import select_ended_sensitive
 from app.db.parameters import Batch, Values
 from app.db.projection import NO_ROWS, Projection
+from app.db.repairs import BEGUN
 from app.db.statement import CoreStatement
 from app.domain.job import JobRef
 from app.domain.states import TERMINAL
@@ -193,12 +194,13 @@ async def prune_idempotency(connection: Connection, *, age: timedelta, limit: in
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Of which kinds there is something to remove."""
+    """Of which kinds there is something to remove or to mend."""
 
     deleted: bool
     aged: bool
     keys: bool
     inputs: bool
+    repairs: bool
 
 
 _ANYTHING: Final = Projection(
@@ -208,6 +210,7 @@ _ANYTHING: Final = Projection(
         "aged": _select_aged(1).exists(),
         "keys": exists().where(_IS_OLD),
         "inputs": select_ended_sensitive().exists(),
+        "repairs": BEGUN.exists(),
     },
 )
 # One statement for all kinds: it is asked every few seconds by every process, and nearly always there is nothing.
@@ -215,5 +218,5 @@ ANYTHING = CoreStatement(select(*_ANYTHING.elements()), Values(_OlderThan), _ANY
 
 
 async def select_anything(connection: Connection, *, age: timedelta) -> Anything:
-    """Return what there is to remove; `age` is how long idempotency records are kept."""
+    """Return what there is to remove or to mend; `age` is how long idempotency records are kept."""
     return await connection.fetchone(ANYTHING, _OlderThan(age))

@@ -11,8 +11,9 @@ from uuid import UUID
 from app.db import tables
 from app.db.connection import Connection
 from app.db.parameters import Batch, Values
-from app.db.projection import LEFT_OUT, Projection, Value
+from app.db.projection import LEFT_OUT, Projection, Value, reading
 from app.db.statement import Statement, literals
+from app.db.times import finite
 from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobRef, SeenVersion
 from app.domain.states import LIVE, JobState
@@ -43,6 +44,7 @@ JOB: Final = Projection(
             JobFailure, JOBS, {"message": "coalesce(j.error_message, '')"}, prefix="error_", absent_without="code"
         ),
         "updated_at": "greatest(j.updated_at, r.updated_at)",
+        "expires_at": reading(JOBS.c.expires_at, finite),
         "documents": LEFT_OUT,
     },
 )

@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from app.db import tables
 from app.db.connection import Connection
 from app.db.parameters import NOTHING, Batch, Values
-from app.db.projection import NO_ROWS, Projection, Value
+from app.db.projection import NO_ROWS, Projection, Value, reading
 from app.db.statement import CoreStatement, Statement
+from app.db.times import finite
 from app.domain.principal import Principal, Scope, StoredKey
 
 _K: Final = tables.keys.alias("k")
@@ -34,7 +35,7 @@ SELECT_BY_DIGEST = Statement(
     LIMIT 1
     """,
     Values(_Digest),
-    Projection(Principal, _K, {"key_id": _K.c.id}),
+    Projection(Principal, _K, {"key_id": _K.c.id, "expires_at": reading(_K.c.expires_at, finite)}),
 )
 
 
@@ -43,7 +44,7 @@ async def select_by_digest(connection: Connection, digest: bytes) -> Principal |
     return await connection.fetchrow(SELECT_BY_DIGEST, _Digest(digest))
 
 
-KEY: Final = Projection(StoredKey, _KEYS)
+KEY: Final = Projection(StoredKey, _KEYS, {"expires_at": reading(_KEYS.c.expires_at, finite)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

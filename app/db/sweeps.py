@@ -39,7 +39,8 @@ class _Lapsed:
 
 # One statement for all: it is asked by every process, whether or not anything happens. The narrow table of runs is read
 # whole: it is as long as the number of live jobs, and an index on the lease would cost each heartbeat its place on the
-# page.
+# page. A deadline at `infinity`, which older versions stored, is left out: PostgreSQL before 17 subtracts nothing from
+# it, and the whole statement would fail.
 SELECT_DUE = Statement(
     f"""
     SELECT :returned FROM (
@@ -53,7 +54,8 @@ SELECT_DUE = Statement(
     SELECT NULL, NULL, NULL, CAST(extract(epoch FROM least(
         (SELECT min(r.lease_ends_at) FROM runs r WHERE r.lease_ends_at > statement_timestamp()),
         (SELECT j.expires_at FROM jobs j
-         WHERE j.expires_at > statement_timestamp() AND j.state IN ({literals(LIVE)}) ORDER BY j.expires_at LIMIT 1)
+         WHERE j.expires_at > statement_timestamp() AND j.expires_at < 'infinity' AND j.state IN ({literals(LIVE)})
+         ORDER BY j.expires_at LIMIT 1)
     ) - statement_timestamp()) AS float8)
     ) d
     """,

@@ -306,6 +306,17 @@ events = Table(
 # Jobs whose row is gone and whose other rows, perhaps millions, are being pruned in steps.
 deletions = Table("deletions", metadata, _plain_project(), _job(), _timestamp("deleted_at"))
 
+# Walks over stored jobs that are still to be made, each once: a row goes when its walk has seen every job.
+repairs = Table(
+    "repairs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _timestamp("begins_at"),
+    # The last job that it has seen.
+    Column("project_id", Uuid, nullable=False),
+    Column("job_id", Uuid, nullable=False),
+)
+
 job_logs = Table(
     "job_logs",
     metadata,

@@ -3,16 +3,21 @@
   const choice = document.getElementById("api");
   const names = [...choice.options].map((option) => option.value);
   const asked = new URLSearchParams(location.search).get("api");
+  let ui = null;
 
   const show = () => {
-    window.SwaggerUIBundle({
+    // From one API to the next the key goes in memory: what the browser stores, every script of this address can read,
+    // for as long as nobody clears it.
+    const authorized = ui ? ui.authSelectors.authorized().toJS() : {};
+    ui = window.SwaggerUIBundle({
       url: choice.selectedOptions[0].dataset.url,
       dom_id: "#swagger-ui",
       deepLinking: true,
-      persistAuthorization: true,
+      persistAuthorization: false,
       tryItOutEnabled: true,
       validatorUrl: null,
       presets: [window.SwaggerUIBundle.presets.apis],
+      onComplete: () => ui.authActions.authorize(authorized),
     });
   };
 
@@ -22,4 +27,6 @@
     show();
   });
   show();
+  // Where an earlier version of this page has left the key. Last, because a browser that stores nothing throws here.
+  localStorage.removeItem("authorized");
 })();

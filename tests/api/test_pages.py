@@ -20,6 +20,12 @@ async def test_page_has_no_inline_script(service: ServiceProcess, path: str) -> 
             assert (await browser.get(link)).status_code == 200, link
 
 
+async def test_swagger_ui_is_told_to_store_no_key(service: ServiceProcess) -> None:
+    # What a browser really keeps, test_swagger_ui.py looks at where there is one.
+    async with httpx.AsyncClient(base_url=service.url) as browser:
+        assert "persistAuthorization: false," in (await browser.get("/static/docs.js")).text
+
+
 async def test_documents_are_served_without_a_key(service: ServiceProcess) -> None:
     async with httpx.AsyncClient(base_url=service.url) as browser:
         native = (await browser.get("/openapi.json")).json()

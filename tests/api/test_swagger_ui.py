@@ -142,3 +142,29 @@ async def test_job_is_created_and_read_in_swagger_ui(
     assert hosts == {urlsplit(service.url).netloc}
     # Whatever the page's policy refuses, or a script throws, is a complaint here.
     assert [entry["message"] for entry in await browser.log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.mark.slow
+async def test_the_key_is_kept_by_the_page_alone(browser: Browser, service: ServiceProcess) -> None:
+    async def stored() -> str:
+        script = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+        return str(await browser.call("POST", "/execute/sync", {"script": script, "args": []}))
+
+    await browser.call("POST", "/url", {"url": f"{service.url}/docs"})
+    await browser.click(".btn.authorize")
+    await browser.write(".modal-ux input[type=text], .modal-ux input[type=password]", service.api_key)
+    await browser.click(".modal-ux .btn.authorize")
+    await browser.click(".modal-ux .btn-done")
+    await browser.element(".btn.authorize.locked")
+    assert service.api_key not in await stored()
+    # Another API of the same page is asked with the same key.
+    await browser.click("#api option[value=captain]")
+    await browser.element("#operations-Indexing-captain_index_azure")
+    await browser.element(".btn.authorize.locked")
+    assert service.api_key not in await stored()
+    # What an earlier version has stored goes with the next visit, and whoever comes then has to bring a key.
+    left = f'localStorage.setItem("authorized", "{service.api_key}")'
+    await browser.call("POST", "/execute/sync", {"script": left, "args": []})
+    await browser.call("POST", "/refresh", {})
+    await browser.element(".btn.authorize.unlocked")
+    assert service.api_key not in await stored()

@@ -75,7 +75,7 @@ async def test_a_wrong_key_and_none_are_5(service: ServiceProcess) -> None:
     none = await run("jobs", "get", UNKNOWN, JOBTRACK_URL=service.url)
     assert none.returncode == 5
     assert none.stderr == (
-        "jobtrack: There is no API key: set JOBTRACK_API_KEY, for /nonexistent/api-key cannot be read.\n"
+        f"jobtrack: No key for {service.url}: set JOBTRACK_API_KEY; /nonexistent/api-key cannot be read.\n"
     )
 
 
@@ -95,10 +95,12 @@ async def test_a_wrong_word_is_2() -> None:
 async def test_the_key_is_found_in_the_data_directory(service: ServiceProcess, api: Any, tmp_path: Path) -> None:
     job = await finished(api)
     (tmp_path / "api-key").write_text(f"{service.api_key}\n")
-    done = await run("jobs", "get", job["id"], JOBTRACK_URL=service.url, JOBTRACK_DATA_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert f"id:         {job['id']}" in done.stdout
-    assert "status:     completed" in done.stdout
+    (tmp_path / "api-key.url").write_text(f"{service.url}\n")
+    for url in (service.url, f"http://localhost:{service.port}/"):
+        done = await run("jobs", "get", job["id"], JOBTRACK_URL=url, JOBTRACK_DATA_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert f"id:         {job['id']}" in done.stdout
+        assert "status:     completed" in done.stdout
 
 
 async def test_a_job_is_printed_as_the_service_gives_it(service: ServiceProcess, api: Any) -> None:

@@ -1,33 +1,25 @@
 """`jobtrack serve` as a real process: the embedded database, the key, the demo, and above all the end."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
-import pytest_asyncio
 
+from tests.cli.serving import gone, said, serve
 from tests.conftest import StartService
-from tests.service_process import ROOT, ServiceProcess, free_port
+from tests.service_process import ROOT, ServiceProcess
 
 OPEN_WAITS = 500
 GONE_SECONDS = 5.0
-
-
-async def gone(process: subprocess.Popen[bytes], within: float) -> int:
-    return await asyncio.to_thread(process.wait, within)
 
 
 async def hold(client: httpx.AsyncClient, count: int) -> list[asyncio.Task[httpx.Response]]:
@@ -110,81 +102,6 @@ async def test_a_dead_serving_process_is_replaced(start_service: StartService) -
     assert len({child.pid for child in parent.children()} - before) == 1
     # Ready again as at the start: what was on its way to the dead one is cut.
     await service.ready()
-
-
-@pytest_asyncio.fixture
-async def data_dir(room: Path) -> AsyncIterator[Path]:
-    """Where nothing is yet."""
-    yield room / uuid4().hex[:8]
-
-
-@contextlib.asynccontextmanager
-async def serve(data_dir: Path, *options: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """The command as `make run` starts it, on a database of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
-    chosen = os.environ.get("JOBTRACK_TEST_PG_BINDIR")
-    if chosen:
-        pytest.skip("the service runs the PostgreSQL of the wheel")
-    with (data_dir.parent / f"{data_dir.name}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
-            [sys.executable, "-m", "app.cli", "serve", *options],
-            cwd=ROOT,
-            env={**kept, "JOBTRACK_DATA_DIR": str(data_dir)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-            process.send_signal(signal.SIGINT)
-            assert await gone(process, 10) == 0
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    await gone(process, 10)
-                process.kill()
-
-
-async def said(data_dir: Path, pattern: str, process: subprocess.Popen[bytes]) -> re.Match[str]:
-    """Wait until the command has said it."""
-    end = time.monotonic() + 60
-    text = ""
-    while time.monotonic() < end and process.poll() is None:
-        text = (data_dir.parent / f"{data_dir.name}.log").read_text()
-        found = re.search(pattern, text)
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{pattern} was not said:\n{text}")
-
-
-async def test_the_embedded_mode_keeps_its_key_and_lets_no_second_in(data_dir: Path) -> None:
-    port = str(free_port())
-    async with serve(data_dir, "--port", port) as process:
-        key = (await said(data_dir, r"API key     (jt_\w+) \(kept in", process)).group(1)
-        kept = data_dir / "api-key"
-        assert kept.read_text() == f"{key}\n"
-        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
-            answer = await client.post(f"http://127.0.0.1:{port}/v1/jobs", json={"type": "x"})
-        assert answer.status_code == 201
-        for other, sentence in (("0", f"Another Jobtrack (process {process.pid}) is using"), (port, "Cannot serve on")):
-            second = await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, "-m", "app.cli", "serve", "--port", other],
-                check=False,
-                capture_output=True,
-                text=True,
-                cwd=ROOT,
-                env={**os.environ, "JOBTRACK_DATA_DIR": str(data_dir)},
-            )
-            assert (second.returncode, second.stdout) == (3, "")
-            assert second.stderr.splitlines()[-1].startswith(f"jobtrack: {sentence}")
-            assert "Traceback" not in second.stderr
-    async with serve(data_dir, "--port", "0", "--json") as process:
-        line = (await said(data_dir, r'(?m)^(\{"url".*\})$', process)).group(1)
-        assert json.loads(line)["api_key"] == key
 
 
 async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_path: Path) -> None:

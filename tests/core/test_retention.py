@@ -7,6 +7,7 @@ import pytest
 
 from app.core import retention
 from app.core.retention import Retention
+from app.db.engine import Database
 from app.db.statement import Statement
 from app.domain.errors import NotFoundError
 from app.domain.ids import new_id
@@ -69,10 +70,10 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
     assert await count(runtime.database, "idempotency_records") == 1
 
 
-async def test_nothing_to_remove_is_one_question(runtime: Runtime) -> None:
-    steps = Retention(runtime.database, lambda _: None)
+async def test_nothing_to_remove_is_one_question(database: Database) -> None:
+    steps = Retention(database, lambda _: None)
     assert not await steps.step(), "the first also looks for uploads that nobody has"
     asked: list[Statement[Any, Any]] = []
-    runtime.database.on_statement = asked.append
+    database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1

@@ -105,6 +105,27 @@ async def test_upgrade_and_downgrade_with_data_in_place(create_database: CreateD
     assert await asyncio.to_thread(migrate.is_current, url)
 
 
+async def test_walks_to_mend_stored_deadlines_are_planned_only_where_jobs_are_stored(
+    create_database: CreateDatabase,
+) -> None:
+    """Of the two the second comes when no process of the version before writes such deadlines any more."""
+    planned = "SELECT name, begins_at <= now() AS begun FROM repairs ORDER BY begins_at"
+    found = []
+    for jobs in (0, 1):
+        url = await create_database(migrated=False)
+        await asyncio.to_thread(migrate.upgrade, url, "0002")
+        database = Database(make_engine(url, pool_size=1))
+        async with database.transaction() as connection:
+            project_id = await factories.project(connection)
+            for _ in range(jobs):
+                await factories.job(connection, project_id)
+        await asyncio.to_thread(migrate.upgrade, url)
+        async with database.connection() as connection:
+            found.append([(row.name, row.begun) for row in await sql.fetch(connection, planned)])
+        await database.close()
+    assert found == [[], [("deadlines", True), ("deadlines after the deploy", False)]]
+
+
 async def test_many_processes_may_migrate_at_once(create_database: CreateDatabase) -> None:
     url = await create_database(migrated=False)
     program = "import sys; from app.db import migrate; migrate.upgrade(sys.argv[1])"

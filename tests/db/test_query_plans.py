@@ -21,6 +21,7 @@ from app.db import (
     jobs,
     keys,
     limits,
+    repairs,
     reports,
     sweeps,
     transitions,
@@ -69,6 +70,9 @@ STATEMENTS: dict[str, tuple[Statement[Any, Any], set[str]]] = {
     "feed": (events.FEED, {"events_feed", "jobs_pkey"}),
     "events of a job": (events.OF_JOB, {"events_pkey", "jobs_pkey"}),
     "aged": (deletions.AGED, {"jobs_ended"}),
+    "jobs of a repair": (repairs.JOBS, {"jobs_pkey"}),
+    "mend deadlines": (repairs.MEND, {"jobs_pkey"}),
+    "anything to prune": (deletions.ANYTHING, {"jobs_ended"}),
     "claim by queue": (claims.CLAIM_BY_QUEUE, {"jobs_waiting", "jobs_pkey"}),
     "claim by id": (claims.CLAIM_BY_ID, {"jobs_pkey"}),
     # Either index of waiting jobs will do: the test below it is that there is one.

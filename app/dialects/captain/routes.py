@@ -12,7 +12,7 @@ from app.domain.errors import AlreadyTerminalError
 from app.domain.principal import Scope
 from app.web.auth import requires
 from app.web.body import BodyRules
-from app.web.cursors import MAX_LENGTH, MAX_ROW, read_cursor, write_cursor
+from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared, render_detail
 from app.web.params import job_id_of
@@ -44,7 +44,7 @@ async def get_status(
     caller: Caller,
     files_limit: Annotated[int, Query(ge=1, le=500, description="The most files of a page.")] = 50,
     files_cursor: Annotated[
-        str | None, Query(max_length=4 * MAX_LENGTH, description="`files_page.next_cursor` of the page before.")
+        CursorText | None, Query(description="`files_page.next_cursor` of the page before.")
     ] = None,
 ) -> Response:
     """Get the status of an indexing job with detailed progress information and a page of its files.
@@ -54,7 +54,7 @@ async def get_status(
     """
     parsed = job_id_of(job_id)
     bound = ("captain-files", job_id)
-    after = 0 if files_cursor is None else read_cursor(files_cursor, *bound, name="files_cursor", most=MAX_ROW)
+    after = 0 if files_cursor is None else read_cursor(files_cursor, *bound, most=MAX_ROW, pointer="?files_cursor")
     # The job first: of one that has ended no file changes any more, so no final status stands beside unfinished files.
     job = await services.jobs.get(caller.project_id, parsed, documents=True)
     page = await services.items.page(caller.project_id, parsed, after=after, limit=files_limit)
