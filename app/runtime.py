@@ -39,7 +39,7 @@ from app.maintenance.key_uses import KeyUses
 from app.maintenance.pruner import Pruner
 from app.maintenance.rescuer import Rescuer
 from app.web.deps import Services
-from app.web.telemetry import HttpMetrics
+from app.web.http_metrics import HttpMetrics
 
 POOL_SIZE = 10
 
