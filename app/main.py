@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
 
 from app import dialects
 from app.api import native
 from app.api.render import render_error
 from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
-from app.web.edge import Edge
 from app.web.errors import install
-from app.web.hot import HotRoutes, hot_routes
-from app.web.telemetry import HttpMetrics, Telemetry
+from app.web.front import Front
+from app.web.http_metrics import HttpMetrics
+from app.web.route_table import RouteTable
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -31,37 +31,29 @@ def create_app(
     telemetry: HttpMetrics | None = None,
     lifespan: Lifespan | None = None,
     speak: tuple[str, ...] | None = None,
-) -> FastAPI:
+) -> Front:
     """Build the application, with the dialects that it is to speak: all, or those named.
 
-    Nothing is opened here; whoever built the services starts and stops them.
+    Nothing is opened here; whoever built the services starts and stops them. Without `telemetry` requests are timed for
+    nobody.
     """
     # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
     app = FastAPI(
         title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
-    app.state.services = services
     found = dialects.discover(speak)
-    if telemetry is not None:
-        # Within the edge, which makes a GET of a HEAD: what is timed is what the route did.
-        app.add_middleware(Telemetry, telemetry)
-    app.add_middleware(Edge)
-    for router in (*native.ROUTERS, *(dialect.router for dialect in found)):
-        app.include_router(router)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
-    app.include_router(make_pages(titles, partial(_documents, speak)))
+    pages = make_pages(titles, partial(_documents, speak))
+    routers = (*native.ROUTERS, *(dialect.router for dialect in found), pages)
+    for router in routers:
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     install(app, render_error, {prefix: dialect.render for dialect in found for prefix in dialect.prefixes})
-    return app
+    return Front(app, RouteTable(routers), services, telemetry or HttpMetrics(CollectorRegistry()))
 
 
-def with_hot_routes(app: FastAPI, telemetry: HttpMetrics | None = None) -> ASGIApp:
-    """Put the shorter way to the busiest routes in front of the application."""
-    return HotRoutes(app, hot_routes(native.ROUTERS), app.state.services, telemetry)
-
-
-def openapi_documents(app: FastAPI) -> dict[str, dict[str, Any]]:
-    """Return the OpenAPI document of every API, by name."""
+def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:
+    """Give the OpenAPI document of every API that there is, by name."""
     del app
     return _documents()
 

@@ -39,7 +39,7 @@ from app.live.read_batcher import ReadBatcher
 from app.live.sweep import Sweep
 from app.live.waiters import Waiters
 from app.web.deps import Services
-from app.web.telemetry import HttpMetrics
+from app.web.http_metrics import HttpMetrics
 
 POOL_SIZE = 10
 

@@ -126,11 +126,6 @@ class Settings(BaseSettings):
         description="The vendors' APIs to serve besides the native one, by name with commas between (`immuta,docent`), "
         "or `none`; absent: all.",
     )
-    hot_routes: Annotated[bool, Field(validation_alias=_named("hot_routes"))] = Field(
-        default=True,
-        description="Whether the busiest calls skip the web framework's machinery; `false` only to find out whether "
-        "that is at fault for something.",
-    )
     bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
         default=None,
         description="The first admin key, of 32 to 255 visible characters, installed when there is no key yet; absent: "

@@ -2,10 +2,10 @@
 
 BOUNDS: dict[int, str] = {
     1: "one core of the service. The bare server spends its time on parsing and sending, and each of our six further "
-    "headers costs it 0.6 µs more; the hot way with key, scope, headers and metrics takes 17 µs a request; asking "
+    "headers costs it 0.6 µs more; our own part with key, scope, headers and metrics takes 17 µs a request; asking "
     "the database, one question for all who ask at that moment, takes some 30, a third of which is waiting for "
     "its answer. The profile is flat: nothing of ours is above 4 %.",
-    2: "as row 1 without the database, so that the hot way's 17 µs beside the server's own are what is left. The "
+    2: "as row 1 without the database, so that our own part's 17 µs beside the server's own are what is left. The "
     "database says every 0.4 s, for a thousand jobs at a time, whether those read lately are still there.",
     3: "as row 1; a version is asked for by the same question as a body, and nothing is sent.",
     4: "the service's core: bodies that were rendered before are joined; the database looks at two index entries a "

@@ -1,12 +1,12 @@
 """The conditions on jobs: as query parameters of the list, as a body of the calls about many jobs."""
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, TypeAlias
+from uuid import UUID
 
-from fastapi import Query
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import Body, Id, Label, Labels, Name, Time
 from app.domain.errors import FieldError, InvalidError
@@ -15,74 +15,76 @@ from app.domain.job_filter import JobFilter
 from app.domain.states import JobState
 
 State: TypeAlias = Annotated[JobState, Field(strict=False)]
-Names: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=20)]
+States: TypeAlias = Annotated[list[State], Field(max_length=len(JobState))]
+Names: TypeAlias = Annotated[list[Name], Field(max_length=20)]
 
 _LABEL = re.compile(r"((?:[^\\:]|\\[\\:])+):(.*)", re.DOTALL)
 MAX_LABEL_TEXT = 2 * 255 + 1 + 255
+LabelText: TypeAlias = Annotated[str, Field(max_length=MAX_LABEL_TEXT)]
 
 
-class JobFilterIn(Body):
-    """Which jobs: all conditions that are given must hold."""
+class JobConditions(BaseModel):
+    """The conditions that a query and a body write alike; all that are given must hold."""
 
-    status: list[State] | None = Field(default=None, min_length=1, max_length=len(JobState))
-    type: Names | None = None
-    queue: Names | None = None
-    collection: Name | None = None
-    labels: Labels = Field(default={}, description="Jobs that have all of these.")
-    created_after: Time | None = Field(default=None, description="Inclusive.")
-    created_before: Time | None = Field(default=None, description="Exclusive.")
-    original_job_id: Id | None = Field(default=None, description="Direct reruns of this job.")
+    model_config = ConfigDict(frozen=True)
 
-    def to_domain(self) -> JobFilter:
-        """Say it in the domain's words."""
+    status: States | None = Field(default=None, description="One of these.")
+    type: Names | None = Field(default=None, description="One of these types.")
+    queue: Names | None = Field(default=None, description="In one of these queues.")
+    collection: Name | None = Field(default=None, description="In this collection.")
+    created_after: Time | None = Field(default=None, description="Created then or later (RFC 3339).")
+    created_before: Time | None = Field(default=None, description="Created earlier than this (RFC 3339).")
+
+    def with_labels(self, labels: Iterable[tuple[str, Label]], original_job_id: UUID | None) -> JobFilter:
+        """Return the filter of these conditions and of the two that a query and a body write differently."""
         return JobFilter(
             states=None if self.status is None else frozenset(self.status),
             types=None if self.type is None else frozenset(self.type),
             queues=None if self.queue is None else frozenset(self.queue),
             collection=self.collection,
-            labels=tuple(sorted(self.labels.items())),
+            labels=tuple(sorted(labels)),
             created_after=self.created_after,
             created_before=self.created_before,
-            original_job_id=self.original_job_id,
+            original_job_id=original_job_id,
         )
 
 
-async def query_filter(
-    status: Annotated[list[JobState] | None, Query(description="One of these.", max_length=len(JobState))] = None,
-    type: Annotated[list[Name] | None, Query(description="One of these types.", max_length=20)] = None,  # noqa: A002
-    queue: Annotated[list[Name] | None, Query(description="In one of these queues.", max_length=20)] = None,
-    collection: Annotated[Name | None, Query(description="In this collection.")] = None,
-    label: Annotated[
-        list[Annotated[str, Field(max_length=MAX_LABEL_TEXT)]] | None,
-        Query(
-            description="`name:value`, may be repeated: jobs that have all of these. A colon or a backslash in the "
-            "name is written with a backslash before it.",
-            max_length=50,
-        ),
-    ] = None,
-    created_after: Annotated[Time | None, Query(description="Created then or later (RFC 3339).")] = None,
-    created_before: Annotated[Time | None, Query(description="Created earlier than this (RFC 3339).")] = None,
-    original_job_id: Annotated[
-        str | None,
-        Query(max_length=255, description="Direct reruns of this job.", json_schema_extra={"format": "uuid"}),
-    ] = None,
-) -> JobFilter:
-    """Read the conditions from the query."""
-    wanted = JobFilter(
-        states=frozenset(status) if status else None,
-        types=frozenset(type) if type else None,
-        queues=frozenset(queue) if queue else None,
-        collection=collection,
-        labels=tuple(sorted({_label(text) for text in label or ()})),
-        created_after=created_after,
-        created_before=created_before,
+class JobFilterIn(Body, JobConditions):
+    """Which jobs: all conditions that are given must hold."""
+
+    # An empty list would match nothing; a query cannot even write one.
+    status: Annotated[States, Field(min_length=1)] | None = Field(default=None, description="One of these.")
+    type: Annotated[Names, Field(min_length=1)] | None = Field(default=None, description="One of these types.")
+    queue: Annotated[Names, Field(min_length=1)] | None = Field(default=None, description="In one of these queues.")
+    labels: Labels = Field(default={}, description="Jobs that have all of these.")
+    original_job_id: Id | None = Field(default=None, description="Direct reruns of this job.")
+
+    def to_domain(self) -> JobFilter:
+        """Return the conditions in the domain's terms."""
+        return self.with_labels(self.labels.items(), self.original_job_id)
+
+
+class JobQuery(JobConditions):
+    """The conditions as query parameters."""
+
+    label: Annotated[list[LabelText], Field(max_length=50)] | None = Field(
+        default=None,
+        description="`name:value`, may be repeated: jobs that have all of these. A colon or a backslash in the "
+        "name is written with a backslash before it.",
     )
-    if original_job_id is None:
-        return wanted
-    parsed = parse_id(original_job_id)
-    if parsed is None:
-        raise _wrong("original_job_id", "uuid", "This is not a UUID in lower case.")
-    return replace(wanted, original_job_id=parsed)
+    original_job_id: Annotated[str, Field(max_length=255)] | None = Field(
+        default=None, description="Direct reruns of this job.", json_schema_extra={"format": "uuid"}
+    )
+
+    def to_domain(self) -> JobFilter:
+        """Return the conditions in the domain's terms; raise if a label or the id is not written as one."""
+        labels = {_label(text) for text in self.label or ()}
+        if self.original_job_id is None:
+            return self.with_labels(labels, None)
+        original_job_id = parse_id(self.original_job_id)
+        if original_job_id is None:
+            raise _wrong("original_job_id", "uuid", "This is not a UUID in lower case.")
+        return self.with_labels(labels, original_job_id)
 
 
 def _label(text: str) -> tuple[str, Label]:

@@ -16,7 +16,6 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import check_scope, requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices
-from app.web.hot import hot
 from app.web.idempotency import idempotency_of
 from app.web.params import check_queue
 
@@ -30,7 +29,6 @@ job_batches = router("Jobs", BATCH_BODY)
     response_model=CreateResults,
     responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
 )
-@hot
 async def create_batch(
     request: Request,
     caller: Annotated[Principal, requires(Scope.SUBMIT)],

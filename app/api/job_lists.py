@@ -4,16 +4,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body as FromBody
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
-from app.api.filters import JobFilterIn, bound_of, query_filter
+from app.api.filters import JobFilterIn, JobQuery, bound_of
 from app.api.render import job_document, json_response
 from app.api.requests import Included
 from app.api.routes import problems, router
 from app.api.schemas import BulkResult, JobList
 from app.core.bulk import MOST_CANCELS, MOST_RERUNS, BulkOutcome
-from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import CursorText, read_id_cursor, write_cursor
@@ -27,6 +26,20 @@ MAX_LIMIT = 500
 _LINK = {"Link": {"description": '`rel="next"`: the next page.', "schema": {"type": "string"}}}
 
 
+class ListJobsQuery(JobQuery):
+    """Which jobs, and how many of them at a time."""
+
+    limit: int = Field(
+        default=DEFAULT_LIMIT,
+        ge=0,
+        description="At most this many, up to 500; more is taken as 500, 0 as the default.",
+    )
+    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the page before, same filter.")
+    include: Annotated[list[Included], Field(max_length=3)] | None = Field(
+        default=None, description="Large parts to show: payload, result, billing."
+    )
+
+
 @lists.get(
     "/jobs",
     operation_id="jobs_list",
@@ -38,23 +51,17 @@ async def list_jobs(
     request: Request,
     caller: Annotated[Principal, requires(Scope.READ)],
     services: CoreServices,
-    wanted: Annotated[JobFilter, Depends(query_filter)],
-    limit: Annotated[
-        int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
-    ] = DEFAULT_LIMIT,
-    cursor: Annotated[CursorText | None, Query(description="`next_cursor` of the page before, same filter.")] = None,
-    include: Annotated[
-        list[Included] | None, Query(max_length=3, description="Large parts to show: payload, result, billing.")
-    ] = None,
+    query: Annotated[ListJobsQuery, Query()],
 ) -> Response:
     """Give the jobs that fulfil all conditions. A page may be short or empty; only a null cursor is the end."""
-    bound = bound_of(wanted)
-    shown = {part.value for part in include or ()}
+    conditions = query.to_domain()
+    bound = bound_of(conditions)
+    shown = {part.value for part in query.include or ()}
     page = await services.lists.page(
         caller.project_id,
-        wanted,
-        before=None if cursor is None else read_id_cursor(cursor, *bound),
-        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        conditions,
+        before=None if query.cursor is None else read_id_cursor(query.cursor, *bound),
+        limit=min(query.limit, MAX_LIMIT) or DEFAULT_LIMIT,
         documents=bool(shown),
     )
     next_cursor = None if page.next_before is None else write_cursor(page.next_before.int, *bound)

@@ -16,7 +16,6 @@ from app.domain.states import JobState
 from app.web.auth import check_scope, requires
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
-from app.web.hot import hot
 from app.web.idempotency import idempotency_of
 from app.web.params import check_queue, job_id_of
 
@@ -58,7 +57,6 @@ _CONDITIONS: list[dict[str, Any]] = [
     response_model=JobCreated,
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
 )
-@hot
 async def create(
     request: Request,
     caller: Submitter,
@@ -85,7 +83,6 @@ async def create(
     },
     openapi_extra={"parameters": _CONDITIONS},
 )
-@hot
 async def get_job(
     request: Request,
     caller: Reader,

@@ -17,7 +17,6 @@ from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices, Services
-from app.web.hot import hot
 from app.web.streaming import held_json_response
 
 waits = router("Jobs")
@@ -32,7 +31,6 @@ _EXAMPLE = {"ids": ["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"], "until": "all", "wa
     response_model=Waited,
     responses={200: {"description": "Their states. White space may come before the JSON."}, **problems(body=True)},
 )
-@hot
 async def wait_for_jobs(
     request: Request,
     caller: Annotated[Principal, requires(Scope.READ)],

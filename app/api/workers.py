@@ -30,7 +30,6 @@ from app.web.auth import requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
-from app.web.hot import hot
 from app.web.idempotency import idempotency_of
 from app.web.params import check_queue, job_id_of
 
@@ -51,7 +50,6 @@ _REPORT = {"token": _TOKEN, "stage": "embedding", "progress": 40, "items": [{"ke
     response_model=Claimed,
     responses={200: {"description": "The jobs with their leases."}, **problems(body=True)},
 )
-@hot
 async def claim(
     request: Request,
     caller: WorkerKey,
@@ -116,7 +114,6 @@ class _ClaimResponse(Response):
     response_model=ReportedOut,
     responses={200: {"description": "What is left of the lease."}, **problems(404, 409, body=True)},
 )
-@hot
 async def report(
     request: Request,
     caller: WorkerKey,
@@ -135,7 +132,6 @@ async def report(
     response_model=JobSummary,
     responses={200: {"description": "The job, ended."}, **problems(404, 409, body=True)},
 )
-@hot
 async def complete(
     request: Request,
     caller: WorkerKey,
@@ -154,7 +150,6 @@ async def complete(
     response_model=JobSummary,
     responses={200: {"description": "The job: retrying while attempts remain."}, **problems(404, 409, body=True)},
 )
-@hot
 async def fail(
     request: Request,
     caller: WorkerKey,
@@ -173,7 +168,6 @@ async def fail(
     response_model=JobSummary,
     responses={200: {"description": "The job: pending again, or cancelled."}, **problems(404, 409, body=True)},
 )
-@hot
 async def release(
     request: Request,
     caller: WorkerKey,
@@ -199,7 +193,6 @@ async def _submit(request: Request, services: Services, call: WorkerCall) -> Res
     response_model=ReportResults,
     responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
 )
-@hot
 async def reports(
     request: Request,
     caller: WorkerKey,

@@ -87,7 +87,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         if prepared is None:
             # Nothing can stand between the service and a database of its own.
             prepared = database_url is None
-        serving = Serving(url, listen_url, settings.pool_size, prepared, dialects, settings.hot_routes)
+        serving = Serving(url, listen_url, settings.pool_size, prepared, dialects)
         try:
             listener.listen(BACKLOG)
         except OSError as error:

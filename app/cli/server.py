@@ -22,7 +22,7 @@ import uvloop
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from app.web.front import Front
 
 # What is open after the drain is a client that does not read, or a slow statement. Five seconds are promised to whoever
 # stops the service, and the rest of them is for closing the pool.
@@ -48,7 +48,6 @@ class Serving:
     """Whether statements are kept prepared."""
     dialects: tuple[str, ...] | None = None
     """Which vendors' APIs to speak; None: all."""
-    hot_routes: bool = True
 
 
 class DrainingServer(uvicorn.Server):
@@ -100,7 +99,7 @@ def serve_until_signal(
 ) -> None:
     """Run one serving process on the socket until a signal comes, or until the pipe from its parent is cut."""
     # Here and not above: the parent of several processes serves nothing, and every route is a second of imports.
-    from app.main import create_app, with_hot_routes
+    from app.main import create_app
 
     # From another process they come as a list.
     speak = None if serving.dialects is None else tuple(serving.dialects)
@@ -116,7 +115,7 @@ def serve_until_signal(
         try:
             app = create_app(runtime.services, telemetry=runtime.telemetry, speak=speak)
             config = uvicorn.Config(
-                with_hot_routes(app, runtime.telemetry) if serving.hot_routes else app,
+                app,
                 lifespan="off",
                 # Ours stands already; and the access log would cost more than the request.
                 log_config=None,
@@ -158,7 +157,7 @@ def _stop_without(parent: int, server: DrainingServer) -> None:
     loop.add_reader(parent, cut)
 
 
-def bare_app() -> FastAPI:
+def bare_app() -> Front:
     """Give the application without a database behind it, for its documents."""
     from app.main import create_app
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Scope(StrEnum):
-    """What a key may do. The README lists which calls need which scope."""
+    """What a key may do. Admin implies read, submit and work; operator implies all."""
 
     READ = "read"
     SUBMIT = "submit"

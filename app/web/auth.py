@@ -28,14 +28,16 @@ def bearer_key(request: Request) -> str | None:
 
 
 class KeyScheme(SecurityBase):
-    """How a key travels, for the OpenAPI document. The check itself is the route class's, before any body is read."""
+    """How a key travels, for the OpenAPI document, and the mark of a parameter that is the caller. The check itself is
+    the route class's, before any body is read.
+    """
 
     def __init__(self, name: str, model: SecurityModel) -> None:
         self.scheme_name = name
         self.model = model
 
-    async def __call__(self, request: Request) -> Principal:
-        """Give the principal that the route class has found."""
+    def __call__(self, request: Request) -> Principal:
+        """Return the principal that the route class has found."""
         return principal(request)
 
 
@@ -50,11 +52,11 @@ def requires(*scopes: Scope, scheme: KeyScheme = BEARER) -> Any:
     return Security(scheme, scopes=[scope.value for scope in scopes])
 
 
-async def _nobody() -> None:
+def nobody() -> None:
     """Do nothing: the mark of a route that asks for no key."""
 
 
-public: Any = Depends(_nobody)
+public: Any = Depends(nobody)
 """Declare that a route asks for no key: `dependencies=[public]`."""
 
 
@@ -67,7 +69,7 @@ def scopes_of(dependant: Dependant) -> frozenset[Scope]:
         current = pending.pop()
         if current.own_oauth_scopes:
             found.add(frozenset(current.own_oauth_scopes))
-        is_public = is_public or current.call is _nobody
+        is_public = is_public or current.call is nobody
         pending.extend(current.dependencies)
     if len(found) > 1 or bool(found) == is_public:
         raise LookupError("a route declares once which scopes it wants, or that it is public")

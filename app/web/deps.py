@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The core as the edges see it; the runtime builds one and `create_app` keeps it in `app.state.services`."""
+    """The core as the edges see it; the runtime builds one for `create_app`."""
 
     jobs: "Jobs"
     lists: "JobLists"
@@ -50,12 +50,12 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """Give the services of the application that the request reached."""
-    return cast("Services", request.scope["app"].state.services)
+    """Return the core services, which the front puts beside each request."""
+    return cast("Services", request.scope["state"]["services"])
 
 
 def principal(request: Request) -> Principal:
-    """Give the key that the route class has checked; only routes that declare a scope have one."""
+    """Return the caller that the route class has checked; only routes that declare a scope have one."""
     return cast("Principal", request.scope["state"]["principal"])
 
 
@@ -69,24 +69,11 @@ def actor(request: Request) -> Actor:
     return Actor(principal(request), client_address(request), request.scope["state"]["request_id"])
 
 
-# `Depends` on plain functions would send each request through a thread pool, twice.
-async def _services(request: Request) -> Services:
-    return services(request)
-
-
-async def _principal(request: Request) -> Principal:
-    return principal(request)
-
-
-async def _actor(request: Request) -> Actor:
-    return actor(request)
-
-
-CoreServices = Annotated[Services, Depends(_services)]
+CoreServices = Annotated[Services, Depends(services)]
 """A route's parameter for the core services."""
 
-Caller = Annotated[Principal, Depends(_principal)]
+Caller = Annotated[Principal, Depends(principal)]
 """A route's parameter for who is calling."""
 
-Acting = Annotated[Actor, Depends(_actor)]
+Acting = Annotated[Actor, Depends(actor)]
 """A route's parameter for who makes a change, and from where."""

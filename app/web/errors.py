@@ -134,7 +134,7 @@ def headers_of(error: JobtrackError) -> dict[str, str]:
 
 
 def request_id(request: Request) -> str:
-    """Give the request's id, which the edge middleware chose."""
+    """Return the request's id, which the front has chosen."""
     return str(getattr(request.state, "request_id", ""))
 
 
@@ -213,10 +213,7 @@ def install(app: FastAPI, native: Render, fallbacks: Mapping[str, Render]) -> No
         known_error = as_jobtrack_error(error)
         if isinstance(known_error, MethodNotAllowedError):
             known_error.allow = allowed_methods(request)
-        response = render(request, known_error)
-        # The framework answers a crash outside of all middleware, and that answer needs the id the most.
-        response.headers["X-Request-ID"] = request_id(request)
-        return response
+        return render(request, known_error)
 
     app.add_exception_handler(HTTPException, known)
     app.add_exception_handler(RequestValidationError, known)

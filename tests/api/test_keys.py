@@ -56,7 +56,7 @@ def door(wanted: Wanted) -> Door:
             return principal
 
         keys = SimpleNamespace(authenticate=authenticate, remembered=lambda _: None)
-        app = create_app(cast("Services", SimpleNamespace(keys=keys, leases=wanted)))
+        app = create_app(cast("Services", SimpleNamespace(keys=keys, claims=wanted)))
         headers = {"Authorization": "Bearer any"}
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://app", headers=headers

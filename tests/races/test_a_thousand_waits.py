@@ -15,7 +15,7 @@ import psutil
 import pytest
 import uvicorn
 
-from app.main import create_app, with_hot_routes
+from app.main import create_app
 from app.runtime import Runtime, prepare
 from app.web.streaming import held_json_response
 from tests.races.conftest import Pair
@@ -152,9 +152,7 @@ async def inside(database_url: str) -> AsyncIterator[Inside]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            with_hot_routes(create_app(runtime.services)), lifespan="off", log_config=None, backlog=2_048
-        )
+        config = uvicorn.Config(create_app(runtime.services), lifespan="off", log_config=None, backlog=2_048)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([listener]))
         headers = {"Authorization": f"Bearer {API_KEY}"}

@@ -1,16 +1,12 @@
-"""Times every request, as plain ASGI: by method, route template and class of status, without what it only waited.
+"""The histograms of requests: by method, route template and class of status, without what a request only waited.
 
-A request ends here when the head of its answer goes out. Waiting has a histogram of its own: within the other one,
-every 99th percentile would be the 50 seconds of a long poll. It costs 3 to 4 microseconds a request.
+Waiting has a histogram of its own: within the other one, every 99th percentile would be the 50 seconds of a long poll.
 """
 
-from time import perf_counter
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from app.core.wait_clock import time_waits
+from starlette.types import Scope
 
 # The buckets of the OpenTelemetry convention, and two below them: most answers take a few milliseconds.
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -42,7 +38,7 @@ class HttpMetrics:
         self._known: dict[tuple[str, str, int], Any] = {}
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
-        """Note a request that was answered."""
+        """Record a request that was answered."""
         key = (scope["method"], _route(scope), status // 100)
         series = self._known.get(key)
         if series is None:
@@ -53,38 +49,10 @@ class HttpMetrics:
         series.observe(seconds)
 
     def waited(self, scope: Scope, seconds: float) -> None:
-        """Note how long a request waited."""
+        """Record how long a request waited."""
         self._waits.labels(_route(scope)).observe(seconds)
 
 
 def _route(scope: Scope) -> str:
     route = scope.get("route")
     return NO_ROUTE if route is None else route.path
-
-
-class Telemetry:
-    """The layer that times what lies below it."""
-
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        self.app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, timed."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began = perf_counter()
-        waited = time_waits()
-        metrics = self._metrics
-
-        async def noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                metrics.answered(scope, message["status"], perf_counter() - began - waited.seconds())
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noted)
-        finally:
-            if seconds := waited.seconds():
-                metrics.waited(scope, seconds)

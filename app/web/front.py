@@ -1,0 +1,51 @@
+"""The one way in: the application's outermost layer, as plain ASGI, which every request passes.
+
+It makes the exchange (id, headers, HEAD, clock), finds the route and calls it. What is no route of ours goes to the
+FastAPI application, in which the routes are declared: files, 404 and 405.
+
+No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client, and hides that the client left.
+"""
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.web.deps import Services
+from app.web.exchange import Exchange
+from app.web.http_metrics import HttpMetrics
+from app.web.route_table import RouteTable
+
+
+class Front:
+    """An ASGI application over the routes of a table and the application that declares them."""
+
+    def __init__(self, app: ASGIApp, table: RouteTable, services: Services, metrics: HttpMetrics) -> None:
+        self.app = app
+        self._table = table
+        self._services = services
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            # A copy: the server looks at its own scope to know that a body is not to be sent.
+            scope = {**scope, "method": "GET"}
+        exchange = Exchange(scope, send, self._metrics, without_body=is_head)
+        state = scope.setdefault("state", {})
+        state["request_id"] = exchange.request_id
+        state["services"] = self._services
+        try:
+            found = self._table.find(scope["method"], scope["path"])
+            if found is None:
+                await self.app(scope, receive, exchange.send)
+                return
+            entry, scope["path_params"] = found
+            # What the metrics are labelled by.
+            scope["route"] = entry.route
+            response = await entry.handler(Request(scope, receive, exchange.send))
+            await exchange.answer(response, receive)
+        finally:
+            exchange.end()
