@@ -10,10 +10,11 @@ A field that is itself a dataclass contributes its fields, each prefixed with it
 
 import json
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from itertools import count
 from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -61,7 +62,8 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
     return rest[0], True
 
 
-def fields_of(row_type: type) -> dict[str, Any]:
+@cache
+def fields_of(row_type: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the fields of a dataclass or NamedTuple with their annotations, in order."""
     hints = get_type_hints(row_type, include_extras=True)
     if is_dataclass(row_type):
@@ -165,7 +167,7 @@ class Values(Takes[Input]):
 
     def __init__(self, values_type: type[Input]) -> None:
         markers: dict[str, _Marker] = {}
-        for name, annotation in fields_of(values_type).items():
+        for name, annotation in fields_of(values_type).items():  # type: ignore[arg-type] # a type can be hashed
             element = _batch_element(annotation)
             if element is not None:
                 markers[name] = _Marker(_columns(f"v.{name}", element), name, numbered=True)

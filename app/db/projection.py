@@ -36,6 +36,13 @@ class Leaf:
         return self.sql if isinstance(self.sql, str) else text_of(self.sql)
 
 
+def _leaf(annotation: Any, sql: str | ColumnElement[Any], *, absent: str | None = None) -> Leaf:
+    if isinstance(sql, Column) and (fault := fault_of(annotation, sql, absent=absent)):
+        raise TypeError(fault)
+    plain, optional = without_none(annotation)
+    return Leaf(sql, annotation, _conversion(plain, optional=optional))
+
+
 def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any], annotation: Any = Any) -> Leaf:
     """Read a column through a function, for types that no annotation says how to read."""
     return Leaf(sql, annotation, convert)
@@ -61,31 +68,30 @@ class Projection(Generic[T]):
         self._source = source
         self._columns = dict(columns or {})
         self._prefix = prefix
-        self._absent_without = absent_without
+        self.absent_without = absent_without
         self._parts: dict[str, Leaf | Projection[Any]] = {}
-        for name, annotation in fields_of(row_type).items():  # type: ignore[arg-type]
+        for name, annotation in fields_of(row_type).items():
             part = self._part(name, annotation, self._columns.get(name))
             if part is not None:
                 self._parts[name] = part
-        if unknown := self._columns.keys() - fields_of(row_type).keys():  # type: ignore[arg-type]
+        if unknown := self._columns.keys() - fields_of(row_type).keys():
             raise TypeError(f"{row_type} has no field {', '.join(sorted(unknown))}")
 
     def _part(self, name: str, annotation: Any, given: Any) -> "Leaf | Projection[Any] | None":
         if given is LEFT_OUT:
             return None
-        if isinstance(given, Projection):
-            return given
         plain, optional = without_none(annotation)
+        if isinstance(given, Projection):
+            if given.row_type is not plain or (given.absent_without and not optional):
+                raise TypeError(f"{self.row_type}.{name} is {annotation}, and not what is read into {given.row_type}")
+            return given
         if isinstance(given, Leaf):
             return Leaf(given.sql, annotation, given.convert)
         if given is None and is_row_type(plain):
             first = next(iter(fields_of(plain)))
             inner = f"{self._prefix}{name}_"
             return Projection(plain, self._source, prefix=inner, absent_without=first if optional else None)
-        source = self._default(name) if given is None else given
-        if isinstance(source, Column) and (fault := fault_of(annotation, source, absent=self._absent_without)):
-            raise TypeError(f"{self.row_type}.{name}: {fault}")
-        return Leaf(source, annotation, _conversion(plain, optional=optional))
+        return _leaf(annotation, self._default(name) if given is None else given, absent=self.absent_without)
 
     def _default(self, name: str) -> str | ColumnElement[Any]:
         if self._source is None:
@@ -104,7 +110,7 @@ class Projection(Generic[T]):
             self._source,
             self._columns | columns,
             prefix=self._prefix,
-            absent_without=self._absent_without,
+            absent_without=self.absent_without,
         )
 
     def over(self, alias: str, *, prefix: str = "", absent_without: str | None = None) -> "Projection[T]":
@@ -116,7 +122,7 @@ class Projection(Generic[T]):
                 columns[name] = Leaf(f"{alias}.{label}", part.annotation, part.convert)
             else:
                 columns[name] = part.over(alias, prefix=f"{label}_")
-        return Projection(self.row_type, alias, columns, absent_without=absent_without or self._absent_without)
+        return Projection(self.row_type, alias, columns, absent_without=absent_without or self.absent_without)
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Leaf]]:
         """Iterate over the columns with their labels, in the order in which they are read."""
@@ -155,7 +161,7 @@ class Projection(Generic[T]):
         for name, part in self._parts.items():
             if isinstance(part, Leaf):
                 variable, value = _read(part, scope, names)
-                if name == self._absent_without:
+                if name == self.absent_without:
                     absent = variable
             else:
                 value = part._expression(scope, names)  # noqa: SLF001 - another one of its kind
@@ -175,7 +181,7 @@ class Value(Projection[T]):
     """A row of one column, read as the value itself."""
 
     def __init__(self, kind: type[T], sql: str | ColumnElement[Any]) -> None:
-        self._only = Leaf(sql, kind, _conversion(kind, optional=False))
+        self._only = _leaf(kind, sql)
         super().__init__(_Value, columns={"value": self._only})  # type: ignore[arg-type]
 
     def _expression(self, scope: dict[str, Any], names: list[str]) -> str:
