@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db.connection import Connection
-from app.db.parameters import Batch
+from app.db.parameters import Batch, Int4
 from app.db.statement import Statement
 from app.domain.states import JobState
 
@@ -18,7 +18,7 @@ class NewEvent:
     project_id: UUID
     job_id: UUID
     type: str
-    attempt: int
+    attempt: Int4
     worker: str | None = None
     source: JobState | None = None
     target: JobState

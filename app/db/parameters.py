@@ -81,11 +81,12 @@ def is_row_type(annotation: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One value that goes to the database: its name, its SQL type, and the Python expression that reads it."""
+    """One value, or column of values, that goes to the database. `expression` is the Python that reads it."""
 
     name: str
     sql_type: str
     expression: str
+    nullable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,8 @@ NOTHING: Takes[None] = Takes({})
 
 def _columns(rows: str, row_type: type) -> tuple[Parameter, ...]:
     return tuple(
-        Parameter(p.name, f"{p.sql_type}[]", f"[{p.expression} for r in {rows}]") for p in _fields("r", row_type)
+        Parameter(p.name, f"{p.sql_type}[]", f"[{p.expression} for r in {rows}]", p.nullable)
+        for p in _fields("r", row_type)
     )
 
 
@@ -199,7 +201,7 @@ def _parameters_of(name: str, annotation: Any, value: str, guard: str) -> Iterat
         inner = f"{guard}None if {value} is None else " if optional else guard
         yield from _fields(value, plain, f"{name}_", inner)
     else:
-        yield Parameter(name, _sql_type(plain), guard + _dumped(value, plain))
+        yield Parameter(name, _sql_type(plain), guard + _dumped(value, plain), optional or bool(guard))
 
 
 def _batch_element(annotation: Any) -> type | None:

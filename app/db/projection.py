@@ -43,9 +43,9 @@ def _leaf(annotation: Any, sql: str | ColumnElement[Any], *, absent: str | None 
     return Leaf(sql, annotation, _conversion(plain, optional=optional))
 
 
-def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any], annotation: Any = Any) -> Leaf:
+def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any]) -> Leaf:
     """Read a column through a function, for types that no annotation says how to read."""
-    return Leaf(sql, annotation, convert)
+    return Leaf(sql, Any, convert)
 
 
 class Projection(Generic[T]):
@@ -183,6 +183,7 @@ class Value(Projection[T]):
     def __init__(self, kind: type[T], sql: str | ColumnElement[Any]) -> None:
         self._only = _leaf(kind, sql)
         super().__init__(_Value, columns={"value": self._only})  # type: ignore[arg-type]
+        self._parts = {"value": self._only}
 
     def _expression(self, scope: dict[str, Any], names: list[str]) -> str:
         return _read(self._only, scope, names)[1]
