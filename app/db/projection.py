@@ -9,6 +9,7 @@ first of them is null.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from inspect import Parameter, signature
 from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 from sqlalchemy import Column, ColumnElement, FromClause, Label, literal_column
@@ -79,6 +80,8 @@ class Projection(Generic[T]):
 
     def _part(self, name: str, annotation: Any, given: Any) -> "Leaf | Projection[Any] | None":
         if given is LEFT_OUT:
+            if signature(self.row_type).parameters[name].default is Parameter.empty:
+                raise TypeError(f"{self.row_type}.{name} has no default to keep")
             return None
         plain, optional = without_none(annotation)
         if isinstance(given, Projection):
