@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from app.db import tables
 from app.db.connection import Connection
 from app.db.jobs import JOB
 from app.db.parameters import Batch, Int4, Values
@@ -84,14 +85,17 @@ class Claimed:
     job: Job
 
 
+_PAYLOADS: Final = tables.payloads.alias("l")
 _CLAIMED: Final = Projection(
     Claimed,
     "j",
     {
         "moved": MOVED,
-        "checkpoint": "c.checkpoint",
+        "checkpoint": tables.checkpoints.alias("c").c.checkpoint,
         "job": JOB.but(
-            documents=Projection(Documents, columns={"payload": "l.payload", "result": LEFT_OUT, "billing": LEFT_OUT})
+            documents=Projection(
+                Documents, columns={"payload": _PAYLOADS.c.payload, "result": LEFT_OUT, "billing": LEFT_OUT}
+            )
         ),
     },
 )

@@ -149,7 +149,7 @@ INSERT = Statement(
     SELECT * FROM inserted
     """,
     Batch(_NewJobRow),
-    Projection(_Inserted, "jobs"),
+    Projection(_Inserted, tables.jobs),
 )
 
 _AS_GIVEN: Final = tuple(

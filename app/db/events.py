@@ -14,7 +14,7 @@ from sqlalchemy import and_, bindparam, func, select
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.parameters import Batch, Values
+from app.db.parameters import Batch, Int4, Values
 from app.db.projection import Projection, Value
 from app.db.statement import CoreStatement, Statement
 from app.domain.event import JobEventRecord, Position
@@ -29,7 +29,7 @@ class NewEvent:
     project_id: UUID
     job_id: UUID
     type: str
-    attempt: int
+    attempt: Int4
     worker: str | None = None
     source: JobState | None = None
     target: JobState

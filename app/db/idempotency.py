@@ -61,7 +61,8 @@ _FIND = """
     SELECT :returned
     FROM :rows JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
 """
-SELECT_CREATIONS = Statement(_FIND, Batch(RecordKey), Projection(CreationRecord, "d"))
+# The record of a creation has a job.
+SELECT_CREATIONS = Statement(_FIND, Batch(RecordKey), Projection(CreationRecord, _RECORD, {"job_id": "d.job_id"}))
 
 
 async def select_creations(connection: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, CreationRecord]:

@@ -141,7 +141,7 @@ BY_KEY = Statement(
     ORDER BY j.id DESC
     """,
     Values(_KeyOfJobs),
-    Projection(_ItemOfJob, columns={"job_id": "j.id", "item": ITEM}),
+    Projection(_ItemOfJob, columns={"job_id": tables.jobs.alias("j").c.id, "item": ITEM}),
 )
 
 

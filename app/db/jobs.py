@@ -49,7 +49,7 @@ JOB: Final = Projection(
     },
 )
 JOB_WITH_DOCUMENTS: Final = JOB.but(
-    documents=Projection(Documents, columns={"payload": "p.payload", "result": "s.result", "billing": "s.billing"})
+    documents=Projection(Documents, tables.results.alias("s"), {"payload": tables.payloads.alias("p").c.payload})
 )
 
 REQUESTED = """
@@ -157,7 +157,7 @@ SELECT_LIVE_RERUN = Statement(
     ORDER BY j.id LIMIT 1
     """,
     Values(JobRef),
-    Value(UUID, "j.id"),
+    Value(UUID, JOBS.c.id),
 )
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
+from app.db import tables
 from app.db.connection import Connection
 from app.db.parameters import Values
 from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.job import ClaimFilter
 from app.domain.states import LEASED, LIVE
+
+_QUEUES: Final = tables.queues.alias("q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ LIMITED = Statement(
     WHERE q.project_id = ANY (:project_ids) AND q.concurrency_limit IS NOT NULL
     """,
     Values(_Projects),
-    Value(UUID, "q.project_id"),
+    Value(UUID, _QUEUES.c.project_id),
 )
 
 
@@ -53,7 +57,7 @@ LOCK_LIMITED = Statement(
     ORDER BY q.name FOR NO KEY UPDATE
     """,
     Values(_Queues),
-    Projection(_Limit, "q"),
+    Projection(_Limit, _QUEUES, {"concurrency_limit": "q.concurrency_limit"}),
 )
 
 
@@ -71,7 +75,7 @@ COUNT_HELD = Statement(
     GROUP BY j.queue
     """,
     Values(_Queues),
-    Projection(_Held, columns={"queue": "j.queue", "held": "count(*)"}),
+    Projection(_Held, columns={"queue": tables.jobs.alias("j").c.queue, "held": "count(*)"}),
 )
 
 

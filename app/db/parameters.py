@@ -10,10 +10,11 @@ A field that is itself a dataclass contributes its fields, each prefixed with it
 
 import json
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from itertools import count
 from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -61,7 +62,8 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
     return rest[0], True
 
 
-def fields_of(row_type: type) -> dict[str, Any]:
+@cache
+def fields_of(row_type: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the fields of a dataclass or NamedTuple with their annotations, in order."""
     hints = get_type_hints(row_type, include_extras=True)
     if is_dataclass(row_type):
@@ -79,11 +81,12 @@ def is_row_type(annotation: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One value that goes to the database: its name, its SQL type, and the Python expression that reads it."""
+    """One value, or column of values, that goes to the database. `expression` is the Python that reads it."""
 
     name: str
     sql_type: str
     expression: str
+    nullable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class Values(Takes[Input]):
 
     def __init__(self, values_type: type[Input]) -> None:
         markers: dict[str, _Marker] = {}
-        for name, annotation in fields_of(values_type).items():
+        for name, annotation in fields_of(values_type).items():  # type: ignore[arg-type] # a type can be hashed
             element = _batch_element(annotation)
             if element is not None:
                 markers[name] = _Marker(_columns(f"v.{name}", element), name, numbered=True)
@@ -180,7 +183,8 @@ NOTHING: Takes[None] = Takes({})
 
 def _columns(rows: str, row_type: type) -> tuple[Parameter, ...]:
     return tuple(
-        Parameter(p.name, f"{p.sql_type}[]", f"[{p.expression} for r in {rows}]") for p in _fields("r", row_type)
+        Parameter(p.name, f"{p.sql_type}[]", f"[{p.expression} for r in {rows}]", p.nullable)
+        for p in _fields("r", row_type)
     )
 
 
@@ -197,7 +201,7 @@ def _parameters_of(name: str, annotation: Any, value: str, guard: str) -> Iterat
         inner = f"{guard}None if {value} is None else " if optional else guard
         yield from _fields(value, plain, f"{name}_", inner)
     else:
-        yield Parameter(name, _sql_type(plain), guard + _dumped(value, plain))
+        yield Parameter(name, _sql_type(plain), guard + _dumped(value, plain), optional or bool(guard))
 
 
 def _batch_element(annotation: Any) -> type | None:

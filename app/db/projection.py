@@ -9,6 +9,7 @@ first of them is null.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from inspect import Parameter, signature
 from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 from sqlalchemy import Column, ColumnElement, FromClause, Label, literal_column
@@ -36,9 +37,16 @@ class Leaf:
         return self.sql if isinstance(self.sql, str) else text_of(self.sql)
 
 
-def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any], annotation: Any = Any) -> Leaf:
+def _leaf(annotation: Any, sql: str | ColumnElement[Any], *, absent: str | None = None) -> Leaf:
+    if isinstance(sql, Column) and (fault := fault_of(annotation, sql, absent=absent)):
+        raise TypeError(fault)
+    plain, optional = without_none(annotation)
+    return Leaf(sql, annotation, _conversion(plain, optional=optional))
+
+
+def reading(sql: str | ColumnElement[Any], convert: Callable[[Any], Any]) -> Leaf:
     """Read a column through a function, for types that no annotation says how to read."""
-    return Leaf(sql, annotation, convert)
+    return Leaf(sql, Any, convert)
 
 
 class Projection(Generic[T]):
@@ -61,31 +69,32 @@ class Projection(Generic[T]):
         self._source = source
         self._columns = dict(columns or {})
         self._prefix = prefix
-        self._absent_without = absent_without
+        self.absent_without = absent_without
         self._parts: dict[str, Leaf | Projection[Any]] = {}
-        for name, annotation in fields_of(row_type).items():  # type: ignore[arg-type]
+        for name, annotation in fields_of(row_type).items():
             part = self._part(name, annotation, self._columns.get(name))
             if part is not None:
                 self._parts[name] = part
-        if unknown := self._columns.keys() - fields_of(row_type).keys():  # type: ignore[arg-type]
+        if unknown := self._columns.keys() - fields_of(row_type).keys():
             raise TypeError(f"{row_type} has no field {', '.join(sorted(unknown))}")
 
     def _part(self, name: str, annotation: Any, given: Any) -> "Leaf | Projection[Any] | None":
         if given is LEFT_OUT:
+            if signature(self.row_type).parameters[name].default is Parameter.empty:
+                raise TypeError(f"{self.row_type}.{name} has no default to keep")
             return None
-        if isinstance(given, Projection):
-            return given
         plain, optional = without_none(annotation)
+        if isinstance(given, Projection):
+            if given.row_type is not plain or (given.absent_without and not optional):
+                raise TypeError(f"{self.row_type}.{name} is {annotation}, and not what is read into {given.row_type}")
+            return given
         if isinstance(given, Leaf):
             return Leaf(given.sql, annotation, given.convert)
         if given is None and is_row_type(plain):
             first = next(iter(fields_of(plain)))
             inner = f"{self._prefix}{name}_"
             return Projection(plain, self._source, prefix=inner, absent_without=first if optional else None)
-        source = self._default(name) if given is None else given
-        if isinstance(source, Column) and (fault := fault_of(annotation, source, absent=self._absent_without)):
-            raise TypeError(f"{self.row_type}.{name}: {fault}")
-        return Leaf(source, annotation, _conversion(plain, optional=optional))
+        return _leaf(annotation, self._default(name) if given is None else given, absent=self.absent_without)
 
     def _default(self, name: str) -> str | ColumnElement[Any]:
         if self._source is None:
@@ -104,7 +113,7 @@ class Projection(Generic[T]):
             self._source,
             self._columns | columns,
             prefix=self._prefix,
-            absent_without=self._absent_without,
+            absent_without=self.absent_without,
         )
 
     def over(self, alias: str, *, prefix: str = "", absent_without: str | None = None) -> "Projection[T]":
@@ -116,7 +125,7 @@ class Projection(Generic[T]):
                 columns[name] = Leaf(f"{alias}.{label}", part.annotation, part.convert)
             else:
                 columns[name] = part.over(alias, prefix=f"{label}_")
-        return Projection(self.row_type, alias, columns, absent_without=absent_without or self._absent_without)
+        return Projection(self.row_type, alias, columns, absent_without=absent_without or self.absent_without)
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Leaf]]:
         """Iterate over the columns with their labels, in the order in which they are read."""
@@ -155,7 +164,7 @@ class Projection(Generic[T]):
         for name, part in self._parts.items():
             if isinstance(part, Leaf):
                 variable, value = _read(part, scope, names)
-                if name == self._absent_without:
+                if name == self.absent_without:
                     absent = variable
             else:
                 value = part._expression(scope, names)  # noqa: SLF001 - another one of its kind
@@ -175,8 +184,9 @@ class Value(Projection[T]):
     """A row of one column, read as the value itself."""
 
     def __init__(self, kind: type[T], sql: str | ColumnElement[Any]) -> None:
-        self._only = Leaf(sql, kind, _conversion(kind, optional=False))
+        self._only = _leaf(kind, sql)
         super().__init__(_Value, columns={"value": self._only})  # type: ignore[arg-type]
+        self._parts = {"value": self._only}
 
     def _expression(self, scope: dict[str, Any], names: list[str]) -> str:
         return _read(self._only, scope, names)[1]

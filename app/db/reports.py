@@ -52,6 +52,7 @@ def _pairs(numbers: Sequence[float]) -> tuple[Sample, ...]:
 
 
 _RUN = tables.runs.alias("r")
+_JOB = tables.jobs.alias("j")
 ADMIT = Statement(
     f"""
     SELECT :returned
@@ -65,14 +66,14 @@ ADMIT = Statement(
         Admitted,
         _RUN,
         {
-            "source": "j.state",
+            "source": _JOB.c.state,
             "target": target(JobEvent.REPORT),
-            "attempt": "j.attempt",
-            "worker": "j.worker",
+            "attempt": _JOB.c.attempt,
+            "worker": _JOB.c.worker,
             "counts": Projection(
                 Counts, _RUN, {"total": "greatest(r.items_count, coalesce(r.declared_total, 0))"}, prefix="items_"
             ),
-            "samples": reading("r.samples", _pairs),
+            "samples": reading(_RUN.c.samples, _pairs),
             "now": "CAST(extract(epoch FROM statement_timestamp()) AS float8)",
         },
     ),
@@ -142,7 +143,7 @@ RECORD = Statement(
     Projection(
         _LeaseLeft,
         columns={
-            "job_id": "r.job_id",
+            "job_id": _RUN.c.job_id,
             "seconds": "CAST(extract(epoch FROM r.lease_ends_at - statement_timestamp()) AS float8)",
         },
     ),

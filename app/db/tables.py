@@ -5,17 +5,12 @@ how often they change: `jobs` on transitions only, `runs` on every report (narro
 HOT), `payloads` and `results` once.
 """
 
-from datetime import datetime
-from uuid import UUID
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -28,68 +23,27 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
-from sqlalchemy.types import UserDefinedType
 
+from app.db.columns import TIME, Xid8, key, not_null, nullable, of_job, plain_tenant, tenant
 from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
 
 metadata = MetaData()
 
-
-class Xid8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id: the order in which transactions began, for cursors in commit order."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        """Name the type as DDL does."""
-        return "xid8"
-
-    @property
-    def python_type(self) -> type[int]:
-        """Name the type of its values."""
-        return int
-
-
-def _timestamp(name: str, *, nullable: bool = False) -> Column[datetime]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
-
-
-def _project() -> Column[UUID]:
-    return Column("project_id", Uuid, ForeignKey("projects.id"), primary_key=True)
-
-
-def _plain_project() -> Column[UUID]:
-    """The tenant column of the hot tables: no foreign key, since each insert would lock the project."""
-    return Column("project_id", Uuid, primary_key=True)
-
-
-def _job() -> Column[UUID]:
-    return Column("job_id", Uuid, primary_key=True)
-
-
-projects = Table(
-    "projects",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("name", Text, nullable=False),
-    _timestamp("created_at"),
-)
+projects = Table("projects", metadata, key("id", Uuid), *not_null(Text, "name"), *not_null(TIME, "created_at"))
 
 keys = Table(
     "keys",
     metadata,
-    _project(),
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("scopes", ARRAY(Text), nullable=False),
-    Column("queues", ARRAY(Text)),
-    _timestamp("created_at"),
-    _timestamp("expires_at", nullable=True),
-    _timestamp("revoked_at", nullable=True),
-    _timestamp("last_used_at", nullable=True),
+    tenant(),
+    key("id", Text),
+    *not_null(Text, "name"),
+    *not_null(LargeBinary, "digest"),
+    *not_null(ARRAY(Text), "scopes"),
+    *nullable(ARRAY(Text), "queues"),
+    *not_null(TIME, "created_at"),
+    *nullable(TIME, "expires_at", "revoked_at", "last_used_at"),
     # Not unique, because a unique index must hold the tenant: a digest of 256 random bits needs no constraint.
     Index("keys_digest", "digest"),
 )
@@ -97,61 +51,44 @@ keys = Table(
 queues = Table(
     "queues",
     metadata,
-    _plain_project(),
-    Column("name", Text, primary_key=True),
+    plain_tenant(),
+    key("name", Text),
     Column("paused", Boolean, nullable=False, server_default=text("false")),
-    Column("concurrency_limit", Integer),
-    Column("retry_delay_seconds", Double),
-    Column("retry_factor", Double),
-    Column("retry_max_delay_seconds", Double),
-    Column("retention_seconds", BigInteger),
-    _timestamp("created_at"),
-    _timestamp("updated_at"),
+    *nullable(Integer, "concurrency_limit"),
+    *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
+    *nullable(BigInteger, "retention_seconds"),
+    *not_null(TIME, "created_at", "updated_at"),
 )
 
+_IS_LIVE = f"state IN ({literals(LIVE)})"
 jobs = Table(
     "jobs",
     metadata,
-    _plain_project(),
-    Column("id", Uuid, primary_key=True),
-    Column("type", Text, nullable=False),
-    Column("queue", Text, nullable=False),
-    Column("engine", Text),
-    Column("collection", Text),
-    Column("state", Text, nullable=False),
-    Column("priority", SmallInteger, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("max_attempts", Integer, nullable=False),
-    Column("retry_delay_seconds", Double, nullable=False),
-    Column("retry_factor", Double, nullable=False),
-    Column("retry_max_delay_seconds", Double, nullable=False),
-    Column("original_job_id", Uuid),
-    Column("labels", JSON, nullable=False),
-    Column("worker", Text),
+    plain_tenant(),
+    key("id", Uuid),
+    *not_null(Text, "type", "queue"),
+    *nullable(Text, "engine", "collection"),
+    *not_null(Text, "state"),
+    *not_null(SmallInteger, "priority"),
+    *not_null(Integer, "attempt", "max_attempts"),
+    *not_null(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
+    *nullable(Uuid, "original_job_id"),
+    *not_null(JSON, "labels"),
+    *nullable(Text, "worker"),
     # The latest claim's token. Null while it is spent (after a failure that is retried, or a release).
-    Column("token", Uuid),
+    *nullable(Uuid, "token"),
     # A digest of the call that ended the job, so that the same call again gets the recorded answer.
-    Column("final_call", LargeBinary),
-    Column("version", BigInteger, nullable=False),
+    *nullable(LargeBinary, "final_call"),
+    *not_null(BigInteger, "version"),
     # What the run said last; copied here when the job ends, while it lives the run has it.
-    Column("stage", Text),
-    Column("progress", Double, nullable=False),
-    Column("message", Text),
-    Column("items_total", BigInteger, nullable=False),
-    Column("items_processed", BigInteger, nullable=False),
-    Column("items_failed", BigInteger, nullable=False),
-    Column("items_skipped", BigInteger, nullable=False),
-    Column("error_code", Text),
-    Column("error_message", Text),
-    _timestamp("created_at"),
-    _timestamp("updated_at"),
-    _timestamp("status_changed_at"),
-    _timestamp("scheduled_at"),
-    _timestamp("expires_at", nullable=True),
-    _timestamp("started_at", nullable=True),
-    _timestamp("completed_at", nullable=True),
-    _timestamp("cancelled_at", nullable=True),
-    Column("cancelled_by", Text),
+    *nullable(Text, "stage"),
+    *not_null(Double, "progress"),
+    *nullable(Text, "message"),
+    *not_null(BigInteger, "items_total", "items_processed", "items_failed", "items_skipped"),
+    *nullable(Text, "error_code", "error_message"),
+    *not_null(TIME, "created_at", "updated_at", "status_changed_at", "scheduled_at"),
+    *nullable(TIME, "expires_at", "started_at", "completed_at", "cancelled_at"),
+    *nullable(Text, "cancelled_by"),
     CheckConstraint(f"state IN ({literals(JobState)})", name="jobs_state"),
     CheckConstraint(
         f"(completed_at IS NOT NULL) = (state IN ({literals(TERMINAL)}))", name="jobs_completed_at_when_terminal"
@@ -169,21 +106,10 @@ jobs = Table(
         postgresql_where=text(f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL"),
     ),
     Index("jobs_state_id", "project_id", "state", text("id DESC")),
-    Index(
-        "jobs_deadline",
-        "expires_at",
-        postgresql_where=text(f"expires_at IS NOT NULL AND state IN ({literals(LIVE)})"),
-    ),
+    Index("jobs_deadline", "expires_at", postgresql_where=text(f"expires_at IS NOT NULL AND {_IS_LIVE}")),
     Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
     # How deep a queue is, and how many of its jobs are held.
-    Index(
-        "jobs_live",
-        "project_id",
-        "queue",
-        "state",
-        "scheduled_at",
-        postgresql_where=text(f"state IN ({literals(LIVE)})"),
-    ),
+    Index("jobs_live", "project_id", "queue", "state", "scheduled_at", postgresql_where=text(_IS_LIVE)),
     # What retention walks, and what the rates of a queue are counted in.
     Index("jobs_ended", "project_id", "queue", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
 )
@@ -191,60 +117,52 @@ jobs = Table(
 job_labels = Table(
     "job_labels",
     metadata,
-    _plain_project(),
-    _job(),
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    *of_job(),
+    key("name", Text),
+    *not_null(Text, "value"),
     Index("job_labels_value", "project_id", "name", "value", text("job_id DESC")),
 )
 
 runs = Table(
     "runs",
     metadata,
-    _plain_project(),
-    _job(),
-    Column("lease_seconds", Integer),
+    *of_job(),
+    *nullable(Integer, "lease_seconds"),
     # Null while nobody holds the job, and for an engine's job without a lease. Never indexed: the sweep reads the whole
     # table, which is as long as the number of live jobs, and every heartbeat stays a HOT update.
-    _timestamp("lease_ends_at", nullable=True),
-    Column("version", BigInteger, nullable=False),
-    Column("stage", Text),
-    Column("progress", Double, nullable=False),
-    Column("message", Text),
-    Column("declared_total", BigInteger),
-    Column("items_count", BigInteger, nullable=False),
-    Column("items_processed", BigInteger, nullable=False),
-    Column("items_failed", BigInteger, nullable=False),
-    Column("items_skipped", BigInteger, nullable=False),
-    Column("eta_seconds", Double),
-    Column("eta_low_seconds", Double),
-    Column("eta_high_seconds", Double),
+    *nullable(TIME, "lease_ends_at"),
+    *not_null(BigInteger, "version"),
+    *nullable(Text, "stage"),
+    *not_null(Double, "progress"),
+    *nullable(Text, "message"),
+    *nullable(BigInteger, "declared_total"),
+    *not_null(BigInteger, "items_count", "items_processed", "items_failed", "items_skipped"),
+    *nullable(Double, "eta_seconds", "eta_low_seconds", "eta_high_seconds"),
     # Moments and progress of the last half minute, alternating: what the estimate is made from.
-    Column("samples", ARRAY(Double), nullable=False),
-    Column("log_lines", BigInteger, nullable=False),
-    _timestamp("updated_at"),
+    *not_null(ARRAY(Double), "samples"),
+    *not_null(BigInteger, "log_lines"),
+    *not_null(TIME, "updated_at"),
     CheckConstraint("progress BETWEEN 0 AND 99", name="runs_progress"),
     postgresql_with={"fillfactor": "50"},
 )
 
-payloads = Table("payloads", metadata, _plain_project(), _job(), Column("payload", JSON, nullable=False))
+payloads = Table("payloads", metadata, *of_job(), *not_null(JSON, "payload"))
 
-results = Table("results", metadata, _plain_project(), _job(), Column("result", JSON), Column("billing", JSON))
+results = Table("results", metadata, *of_job(), *nullable(JSON, "result", "billing"))
 
 # A job's input is described here and lies in chunks, which a rerun shares with its original.
 inputs = Table(
     "inputs",
     metadata,
-    _plain_project(),
-    _job(),
-    Column("upload_id", Uuid, nullable=False),
-    Column("content_type", Text, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("sha256", LargeBinary, nullable=False),
+    *of_job(),
+    *not_null(Uuid, "upload_id"),
+    *not_null(Text, "content_type"),
+    *not_null(BigInteger, "size_bytes"),
+    *not_null(LargeBinary, "sha256"),
     # It holds credentials: dropped when the job has ended, and `dropped_at` says so to a rerun.
-    Column("sensitive", Boolean, nullable=False),
-    _timestamp("created_at"),
-    _timestamp("dropped_at", nullable=True),
+    *not_null(Boolean, "sensitive"),
+    *not_null(TIME, "created_at"),
+    *nullable(TIME, "dropped_at"),
     Index("inputs_upload", "project_id", "upload_id"),
     Index("inputs_sensitive", "project_id", "job_id", postgresql_where=text("sensitive AND dropped_at IS NULL")),
 )
@@ -252,34 +170,28 @@ inputs = Table(
 input_chunks = Table(
     "input_chunks",
     metadata,
-    _plain_project(),
-    Column("upload_id", Uuid, primary_key=True),
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("data", LargeBinary, nullable=False),
-    _timestamp("created_at"),
+    plain_tenant(),
+    key("upload_id", Uuid),
+    key("n", Integer),
+    *not_null(LargeBinary, "data"),
+    *not_null(TIME, "created_at"),
 )
 
-checkpoints = Table("checkpoints", metadata, _plain_project(), _job(), Column("checkpoint", JSON, nullable=False))
+checkpoints = Table("checkpoints", metadata, *of_job(), *not_null(JSON, "checkpoint"))
 
 items = Table(
     "items",
     metadata,
-    _plain_project(),
-    _job(),
+    *of_job(),
     # The place in the order of first report, given under the job's lock: a reader that walks it meets no gap.
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
-    Column("name", Text),
-    Column("uri", Text),
-    Column("status", Text, nullable=False),
-    Column("stage", Text),
-    Column("message", Text),
-    Column("error_code", Text),
-    Column("error_message", Text),
-    Column("skip_reason", Text),
-    Column("size_bytes", BigInteger),
-    Column("result", JSON),
-    _timestamp("updated_at"),
+    key("position", BigInteger),
+    *not_null(Text, "key"),
+    *nullable(Text, "name", "uri"),
+    *not_null(Text, "status"),
+    *nullable(Text, "stage", "message", "error_code", "error_message", "skip_reason"),
+    *nullable(BigInteger, "size_bytes"),
+    *nullable(JSON, "result"),
+    *not_null(TIME, "updated_at"),
     CheckConstraint(f"status IN ({literals(ItemStatus)})", name="items_status"),
     Index("items_key", "project_id", "job_id", "key", unique=True),
     postgresql_with={"fillfactor": "80"},
@@ -288,58 +200,53 @@ items = Table(
 events = Table(
     "events",
     metadata,
-    _plain_project(),
-    _job(),
+    *of_job(),
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     # A feed ordered by id alone would skip rows that commit late; readers take what lies below the oldest running xid.
     Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
-    Column("type", Text, nullable=False),
-    _timestamp("at"),
-    Column("attempt", Integer, nullable=False),
-    Column("worker", Text),
-    Column("from_state", Text),
-    Column("to_state", Text, nullable=False),
-    Column("data", JSON),
+    *not_null(Text, "type"),
+    *not_null(TIME, "at"),
+    *not_null(Integer, "attempt"),
+    *nullable(Text, "worker", "from_state"),
+    *not_null(Text, "to_state"),
+    *nullable(JSON, "data"),
     Index("events_feed", "project_id", "xid", "id"),
 )
 
 # Jobs whose row is gone and whose other rows, perhaps millions, are being pruned in steps.
-deletions = Table("deletions", metadata, _plain_project(), _job(), _timestamp("deleted_at"))
+deletions = Table("deletions", metadata, *of_job(), *not_null(TIME, "deleted_at"))
 
 # Walks over stored jobs that are still to be made, each once: a row goes when its walk has seen every job.
 repairs = Table(
     "repairs",
     metadata,
-    Column("name", Text, primary_key=True),
-    _timestamp("begins_at"),
+    key("name", Text),
+    *not_null(TIME, "begins_at"),
     # The last job that it has seen.
-    Column("project_id", Uuid, nullable=False),
-    Column("job_id", Uuid, nullable=False),
+    *not_null(Uuid, "project_id", "job_id"),
 )
 
 job_logs = Table(
     "job_logs",
     metadata,
-    _plain_project(),
-    _job(),
-    Column("line", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("level", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    *of_job(),
+    key("line", BigInteger),
+    *not_null(TIME, "at"),
+    *not_null(Integer, "attempt"),
+    *not_null(Text, "level", "message"),
 )
 
 idempotency_records = Table(
     "idempotency_records",
     metadata,
-    _plain_project(),
-    Column("route", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("status", SmallInteger, nullable=False),
+    plain_tenant(),
+    key("route", Text),
+    key("key", Text),
+    *not_null(LargeBinary, "fingerprint"),
+    *not_null(SmallInteger, "status"),
     # What the call made, or its whole answer where it made nothing that can be read again.
-    Column("job_id", Uuid),
-    Column("body", JSON),
-    _timestamp("created_at"),
+    *nullable(Uuid, "job_id"),
+    *nullable(JSON, "body"),
+    *not_null(TIME, "created_at"),
     Index("idempotency_records_age", "created_at"),
 )

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from app.db import tables
 from app.db.connection import Connection
-from app.db.jobs import JOB
+from app.db.jobs import JOB, JOBS
 from app.db.lifecycle_sql import accepted, by_effect, target
 from app.db.parameters import Batch
 from app.db.projection import LEFT_OUT, Projection, Value
@@ -69,14 +68,13 @@ class Moved:
         return self.target in (JobState.PENDING, JobState.RETRYING) and self.engine is None
 
 
-_MOVED: Final = tables.jobs.alias("j")
 MOVED: Final = Projection(
     Moved,
-    _MOVED,
+    JOBS,
     {
-        "job_id": "j.id",
+        "job_id": JOBS.c.id,
         "source": "j.source",
-        "target": "j.state",
+        "target": JOBS.c.state,
         "now": "statement_timestamp()",
         "job": LEFT_OUT,
     },
@@ -89,7 +87,7 @@ LOCK = Statement(
     ORDER BY j.id FOR NO KEY UPDATE OF j
     """,
     Batch(JobRef),
-    Value(UUID, "j.id"),
+    Value(UUID, JOBS.c.id),
 )
 
 
@@ -104,12 +102,12 @@ LOCK_FREE = Statement(
     ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
     """,
     Batch(JobRef),
-    Value(UUID, "j.id"),
+    Value(UUID, JOBS.c.id),
 )
 PRESENT = Statement(
     "SELECT :returned FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id",
     Batch(JobRef),
-    Projection(JobRef, columns={"project_id": "j.project_id", "job_id": "j.id"}),
+    Projection(JobRef, JOBS, {"job_id": JOBS.c.id}),
 )
 
 

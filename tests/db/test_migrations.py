@@ -10,8 +10,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from app.db import migrate
+from app.db.columns import Xid8
 from app.db.engine import Database, make_engine
-from app.db.tables import Xid8, metadata
+from app.db.tables import metadata
 from app.domain.states import JobState
 from app.paths import migrations_dir
 from tests import factories, sql
