@@ -72,7 +72,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             require_current(url)
         first = keys.install(url, settings, keep=database_url is None)
         own = _own_address(settings.host, listener.getsockname()[1])
-        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, wanted=demo, as_json=as_json))
+        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, enabled=demo, as_json=as_json))
 
         def on_started() -> None:
             _say_where(own, first, as_json=as_json)
