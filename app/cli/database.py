@@ -1,4 +1,4 @@
-"""`jobtrack migrate`: upgrade the schema, only when an operator says so."""
+"""`jobtrack migrate`: upgrade the schema. No other command changes the schema of a database that is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url_of(settings: Settings) -> str | None:
 
 
 def require_current(url: str) -> None:
-    """Exit unless the database has this version's schema; only the operator's command may change somebody's data."""
+    """Exit unless the database has this version's schema; only `jobtrack migrate` changes that of a named database."""
     from app.db.migrate import is_current
 
     if not is_current(url):
