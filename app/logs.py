@@ -1,7 +1,7 @@
-"""Logging: structlog and the standard library's loggers into one stream, without secrets.
+"""Logging: structlog and the standard library's loggers write to one stream, without secrets.
 
-On a terminal lines are for people; everywhere else each is one JSON object. They go to standard error, because standard
-output belongs to what a command was asked for.
+On a terminal lines are for people; elsewhere each line is one JSON object. They go to standard error, because standard
+output is for the result of a command.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from urllib.parse import unquote_plus
 import structlog
 
 MASK = "***"
-# The id of a key stays: it says which key was used, and opens nothing.
+# The id of a key is kept: it says which key was used, and grants nothing.
 _API_KEY = re.compile(r"\b(jt_[A-Za-z0-9]+_)[A-Za-z0-9_-]+")
-# However headers are written down: `Authorization: Bearer x`, {"authorization": "x"}, (b'authorization', b'Bearer x').
+# Headers in any notation: `Authorization: Bearer x`, {"authorization": "x"}, (b'authorization', b'Bearer x').
 _AUTHORIZATION = re.compile(
     r"""((?:proxy-)?authorization[\\"']*\s*[:=,]\s*(?:b?[\\"']+)?(?:(?:bearer|basic|token|apikey)\s+)?)[^\s\\"',)}\]]+""",
     re.IGNORECASE,
@@ -42,12 +42,12 @@ _OF_LINES = frozenset({"event", "exception", "stack"})
 _DSN = re.compile(r"([^:]*://)(?:([^:]*:)?(.*)@)?(.*)", re.DOTALL)
 _NO_PORT = re.compile(r"(?:\[[^\]]*\]|[^/?#\[])*?:(?!\d*(?:[,/?#]|$))")
 _DSN_PARAMETER = re.compile(r"([?&])([^?&=]*)(=?)([^&]*)")
-# Lines about every start, stop and request of libraries that speak for themselves elsewhere.
+# Libraries that log every start, stop or request, which is logged elsewhere already.
 _QUIET = dict.fromkeys(("alembic.runtime.plugins", "httpx", "uvicorn.access", "uvicorn.error"), logging.WARNING)
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
-    """Give the text with every secret masked that can be told by its form, and the given ones."""
+    """Return the text with the given secrets masked, and every secret that can be recognized by its form."""
     for secret in secrets:
         text = text.replace(secret, MASK)
     text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
@@ -93,7 +93,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _without_named(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask before colours come between a name and its value, and escape what would move a terminal's cursor."""
+    """Mask secrets before colour codes separate a name from its value, and escape what would move the cursor."""
     del logger, method
     for key, value in event.items():
         if _is_secret(key):
@@ -105,7 +105,7 @@ def _without_named(logger: object, method: str, event: MutableMapping[str, Any])
 
 
 def configure(*, secrets: Iterable[str] = (), level: int = logging.INFO, as_json: bool | None = None) -> None:
-    """Set logging up for this process; `secrets` are masked wherever they appear, whatever they look like."""
+    """Configure logging for this process; `secrets` are masked wherever they appear, whatever their form."""
     as_json = not sys.stderr.isatty() if as_json is None else as_json
     given = [secret for secret in secrets if secret]
     # As they are, and as JSON writes them.
@@ -128,7 +128,7 @@ def configure(*, secrets: Iterable[str] = (), level: int = logging.INFO, as_json
         rendering = [_without_named, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 
     def masked(logger: object, method: str, line: Any) -> str:
-        """The last step works on the finished line, so that tracebacks and foreign loggers are covered as well."""
+        """Mask the finished line, as the last step, so that tracebacks and foreign loggers are covered as well."""
         del logger, method
         return scrub(line, hidden)
 
@@ -141,7 +141,7 @@ def configure(*, secrets: Iterable[str] = (), level: int = logging.INFO, as_json
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(quiet)
-    # One form for both ways of logging: the pre-chain runs once, in the formatter.
+    # One format for both ways of logging: the pre-chain runs once, in the formatter.
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

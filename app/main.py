@@ -1,4 +1,4 @@
-"""The application: the native API, every dialect, and the pages, over the services that it is given."""
+"""The ASGI application: the native API, the dialects and the pages, built on the given services."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -30,35 +30,35 @@ def create_app(
     *,
     telemetry: HttpMetrics | None = None,
     lifespan: Lifespan | None = None,
-    speak: tuple[str, ...] | None = None,
+    dialect_names: tuple[str, ...] | None = None,
 ) -> Front:
-    """Build the application, with the dialects that it is to speak: all, or those named.
+    """Build the application with the named dialects, or with all of them.
 
-    Nothing is opened here; whoever built the services starts and stops them. Without `telemetry` requests are timed for
-    nobody.
+    Nothing is opened here; the caller, who built the services, starts and stops them. Without `telemetry` the times of
+    requests are discarded.
     """
-    # A redirect to a path with or without its slash would point to http:// behind a proxy that speaks TLS.
+    # Behind a proxy that terminates TLS, a redirect that adds or removes a slash would point to http://.
     app = FastAPI(
         title="Jobtrack", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
-    found = dialects.discover(speak)
-    titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in found}}
-    pages = make_pages(titles, partial(_documents, speak))
-    routers = (*native.ROUTERS, *(dialect.router for dialect in found), pages)
+    served = dialects.discover(dialect_names)
+    titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in served}}
+    pages = make_pages(titles, partial(_documents, dialect_names))
+    routers = (*native.ROUTERS, *(dialect.router for dialect in served), pages)
     for router in routers:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    install(app, render_error, {prefix: dialect.render for dialect in found for prefix in dialect.prefixes})
+    install(app, render_error, {prefix: dialect.render for dialect in served for prefix in dialect.prefixes})
     return Front(app, RouteTable(routers), services, telemetry or HttpMetrics(CollectorRegistry()))
 
 
 def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:
-    """Give the OpenAPI document of every API that there is, by name."""
+    """Return the OpenAPI document of every API by name."""
     del app
     return _documents()
 
 
 @cache
-def _documents(speak: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
-    """Return the documents, made at the first request for one: every start would pay for them otherwise."""
-    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(speak)}}
+def _documents(dialect_names: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
+    """Build the documents once, when one is first read: every start of the service would pay for them otherwise."""
+    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(dialect_names)}}

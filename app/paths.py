@@ -1,4 +1,4 @@
-"""Where files that are not code lie: the same names for a checkout and for an installed wheel."""
+"""The folders of files that are not code, in a checkout and in an installed wheel alike."""
 
 import os
 from pathlib import Path
@@ -7,25 +7,25 @@ _PACKAGE = Path(__file__).parent
 
 
 def migrations_dir() -> Path:
-    """The Alembic scripts: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of the Alembic scripts: inside the package in a wheel, beside it in a checkout."""
     packed = _PACKAGE / "migrations"
     return packed if packed.is_dir() else _PACKAGE.parent / "migrations"
 
 
 def assets_dir() -> Path:
-    """The front-end libraries that `make assets` fetches; absent until it has run."""
+    """Return the folder of the front-end libraries, which exists once `make assets` has fetched them."""
     return _PACKAGE / "static" / "vendor"
 
 
 def default_data_dir() -> Path:
-    """Where the embedded database and generated secrets lie when nobody says otherwise.
+    """Return the default folder of the embedded database and the generated secrets.
 
-    One place for the service and for the command line, which looks there for the key. Root's own data folder is closed
-    to every other user, and PostgreSQL runs as one of those.
+    The service and the command line, which reads the API key there, use the same one. Root has another default, because
+    root's own data folder is closed to all other users, and PostgreSQL has to run as one of them.
     """
     if os.geteuid() == 0:
         return Path("/var/lib/jobtrack")
-    # Only here: nobody who merely asks for the scripts should pay for it.
+    # Imported here, because the other functions do not need it.
     from platformdirs import user_data_path  # noqa: PLC0415
 
     return user_data_path("jobtrack", appauthor=False)

@@ -1,7 +1,7 @@
-"""What the service can be told from outside: environment variables, read once, checked before a port opens.
+"""The settings of the service: environment variables, read once and checked before a port opens.
 
-`JOBTRACK_DATABASE_URL` and every other secret can also be given as a file, by the same name with `_FILE` behind it.
-Nothing here is read by the client commands: they run where only the client is installed.
+`JOBTRACK_DATABASE_URL` and every other secret can also be read from a file, whose path is in the variable of the same
+name with `_FILE` appended. The client commands do not use this module: they run where only the client is installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.paths import default_data_dir
 
 PREFIX = "JOBTRACK_"
-# Read by the command line and the worker helper, by make and by the tests: known, and none of ours.
+# Read by the client commands and the client itself: known names, but not settings of the service.
 _ELSEWHERE = frozenset({"JOBTRACK_URL", "JOBTRACK_API_KEY", "JOBTRACK_API_KEY_FILE"})
 _TEST_PREFIX = "JOBTRACK_TEST_"
 _SECRETS = ("database_url", "listen_url", "bootstrap_key")
@@ -30,11 +30,11 @@ _KEY = re.compile(r"[\x21-\x7e]{32,255}")
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the text is one sentence that names it and never repeats a secret."""
+    """A setting is wrong; the message is one sentence that names it and never repeats a secret."""
 
 
 def _names(field: str) -> list[str]:
-    """The environment variables of a field; the first one that is set wins."""
+    """Return the environment variables of a field; the first one that is set is used."""
     return [PREFIX + field.upper(), *([_ALIASES[field]] if field in _ALIASES else [])]
 
 
@@ -43,10 +43,10 @@ def _named(field: str) -> Any:
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """Secrets that lie in files, as container platforms mount them: `JOBTRACK_BOOTSTRAP_KEY_FILE=/run/secrets/key`."""
+    """Secrets in files, as container platforms mount them: `JOBTRACK_BOOTSTRAP_KEY_FILE=/run/secrets/key`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Give the content of the file of a secret, without the line feed that editors end it with."""
+        """Return the content of a secret's file, without the line feed that editors append."""
         del field
         for name in _names(field_name):
             path = os.environ.get(f"{name}_FILE")
@@ -56,20 +56,20 @@ class _SecretFiles(PydanticBaseSettingsSource):
                 try:
                     return Path(path).read_text().strip(), _names(field_name)[0], False
                 except (OSError, UnicodeDecodeError) as error:
-                    why = error.strerror if isinstance(error, OSError) else "it is no text"
+                    why = error.strerror if isinstance(error, OSError) else "it is not text"
                     # Where it is no path, somebody has put the secret itself there.
                     shown = f"{path}, which" if path.startswith("/") else "a file that"
                     raise SettingsError(f"{name}_FILE names {shown} cannot be read: {why}.") from None
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Give what was found."""
-        found = (self.get_field_value(info, name) for name, info in self.settings_cls.model_fields.items())
-        return {key: value for value, key, _ in found if value is not None}
+        """Return the values of all secrets that are set by files."""
+        values = (self.get_field_value(info, name) for name, info in self.settings_cls.model_fields.items())
+        return {key: value for value, key, _ in values if value is not None}
 
 
 class Settings(BaseSettings):
-    """The settings of the service; `load` makes one and turns what is wrong into a sentence."""
+    """The settings of the service; `load` reads them, and reports errors as one sentence."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -82,54 +82,54 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr | None, Field(validation_alias=_named("database_url"))] = Field(
         default=None,
-        description="A PostgreSQL 15 to 18, as postgresql://user:password@host:port/database; absent: an embedded one "
-        "in the data directory.",
+        description="The URL of a PostgreSQL 15 to 18, as postgresql://user:password@host:port/database; if absent, an "
+        "embedded one in the data directory is used.",
     )
     listen_url: Annotated[SecretStr | None, Field(validation_alias=_named("listen_url"))] = Field(
         default=None,
-        description="A direct connection for LISTEN, where the main one goes through a pooler; absent: the main one.",
+        description="The URL of a direct connection for LISTEN if the main one uses a pooler; default: the main one.",
     )
     host: Annotated[str, Field(validation_alias=_named("host"))] = Field(
         default="127.0.0.1",
-        description="The address to serve on; 0.0.0.0 for all of this machine's. By default only this machine reaches "
-        "the service, for it speaks no TLS.",
+        description="The address to serve on; 0.0.0.0 for all addresses of this machine. By default only this machine "
+        "can reach the service, because it does not speak TLS.",
         min_length=1,
     )
     port: Annotated[int, Field(validation_alias=_named("port"))] = Field(
-        default=8000, description="The TCP port to serve on; 0: any free one, which is printed.", ge=0, le=65535
+        default=8000, description="The TCP port to serve on; 0 chooses a free one, which is printed.", ge=0, le=65535
     )
     workers: Annotated[int, Field(validation_alias=_named("workers"))] = Field(
         default=1,
-        description="Serving processes. One keeps a processor busy; more than there are processors gain nothing.",
+        description="Server processes. Each keeps one processor busy; more than there are processors gain nothing.",
         ge=1,
         le=64,
     )
     pool_size: Annotated[int, Field(validation_alias=_named("pool_size"))] = Field(
         default=10,
-        description="Database connections of each process. Reads and writes are gathered, so that more rarely help.",
+        description="Database connections of each process. Reads and writes are batched, so more rarely help.",
         ge=2,
         le=100,
     )
     prepared_statements: Annotated[bool | None, Field(validation_alias=_named("prepared_statements"))] = Field(
         default=None,
-        description="Whether connections keep their statements prepared, which halves the cost of many. Never with a "
-        "pooler in between that shares connections by transaction: it mixes them up, and rows come out wrong. Absent: "
-        "`true` for the embedded database, `false` for one that is named.",
+        description="Whether connections keep prepared statements, which halves the cost of many. Must be off behind a "
+        "pooler in transaction mode, which mixes them up and returns wrong rows. Default: `true` for the embedded "
+        "database, `false` for one that is named.",
     )
     data_dir: Annotated[Path, Field(validation_alias=_named("data_dir"))] = Field(
         default_factory=default_data_dir,
-        description="The folder of the embedded database, the generated key and the demo's index; default: the user's "
-        "data folder, /var/lib/jobtrack for root.",
+        description="The folder for the embedded database, the generated API key and the demo's index; default: the "
+        "user's data folder, or /var/lib/jobtrack for root.",
     )
     dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
         default=None,
-        description="The vendors' APIs to serve besides the native one, by name with commas between (`immuta,docent`), "
-        "or `none`; absent: all.",
+        description="The vendors' APIs to serve besides the native one: names separated by commas (`immuta,docent`), "
+        "or `none`; default: all.",
     )
     bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
         default=None,
-        description="The first admin key, of 32 to 255 visible characters, installed when there is no key yet; absent: "
-        "one is made.",
+        description="The first admin key, of 32 to 255 visible characters, which is installed if there is no key yet; "
+        "default: a new one.",
     )
 
     @field_validator("database_url", "listen_url")
@@ -160,29 +160,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Options of the command line win over the environment."""
+        """Return the sources in their order of precedence: the command line, the environment, files."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _SecretFiles(settings_cls)
 
 
 def load(**options: object) -> Settings:
-    """Read the environment, under the given options that are not None; raises `SettingsError`."""
-    given: dict[str, Any] = {_names(name)[0]: value for name, value in options.items() if value is not None}
+    """Read the environment; options that are not None take precedence. Raises `SettingsError`."""
+    values: dict[str, Any] = {_names(name)[0]: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**given)
+        return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
 
 
 def unknown_names(environment: Mapping[str, str]) -> list[str]:
-    """A warning for every JOBTRACK_ name that means nothing: a slip of the finger must not pass as a setting."""
-    known = {PREFIX + field.upper() for field in Settings.model_fields} | _ELSEWHERE
-    known |= {f"{PREFIX}{field.upper()}_FILE" for field in _SECRETS}
+    """Return a warning for every JOBTRACK_ name that is not a setting, so that a typing error is noticed."""
+    names = {PREFIX + field.upper() for field in Settings.model_fields} | _ELSEWHERE
+    names |= {f"{PREFIX}{field.upper()}_FILE" for field in _SECRETS}
     warnings = []
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known and not name.startswith(_TEST_PREFIX):
-            # Without the prefix, which would make everything look alike.
-            bare = [candidate.removeprefix(PREFIX) for candidate in known]
+        if name.startswith(PREFIX) and name not in names and not name.startswith(_TEST_PREFIX):
+            # Compared without the prefix, which would make all names similar.
+            bare = [candidate.removeprefix(PREFIX) for candidate in names]
             near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
             hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
             warnings.append(f"{name} is not a setting of Jobtrack{hint}")
@@ -190,12 +190,12 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
 
 
 def settings_named() -> list[tuple[str, str, str]]:
-    """List the settings: the field, the environment variable that sets it, and what it means."""
+    """List the settings: the field, the environment variable that sets it, and the description."""
     return [(field, _names(field)[0], info.description or "") for field, info in Settings.model_fields.items()]
 
 
 def origin_of(field: str) -> str:
-    """Say where a setting's value comes from."""
+    """Return where the value of a setting comes from."""
     for name in _names(field):
         if os.environ.get(name):
             return f"environment {name}"
@@ -206,7 +206,7 @@ def origin_of(field: str) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    # The input is left out everywhere: it may be a secret.
+    # The input is omitted, because it may be a secret.
     faults = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         place = str(fault["loc"][0])

@@ -1,7 +1,7 @@
-"""Talk to Jobtrack from your own programs: submit and watch jobs, or work them.
+"""The Python client of Jobtrack: submit and watch jobs, or write a worker that processes them.
 
-Needs httpx and nothing of the server. Begin with `JobtrackClient` (plain code), `AsyncJobtrackClient`
-(asyncio) or `Worker` (takes jobs, keeps their leases, reports, and finishes them).
+It needs httpx and nothing of the server. Start with `JobtrackClient` (synchronous code), `AsyncJobtrackClient`
+(asyncio) or `Worker`, which claims jobs, keeps their leases, sends reports and finishes the jobs.
 """
 
 from jobtrack_client.client import AsyncJobtrackClient, JobtrackClient

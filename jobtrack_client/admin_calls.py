@@ -1,4 +1,4 @@
-"""The operations of those who run the service: queues and keys."""
+"""Calls for operators: queues and API keys."""
 
 from __future__ import annotations
 
@@ -6,62 +6,58 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from jobtrack_client.call import Call, whole
-from jobtrack_client.models import KeyPage, Queue, QueuePage
+from jobtrack_client.admin_models import KeyPage, Queue, QueuePage
+from jobtrack_client.call import Call, read_nothing, read_object
 
 
-def _queue_path(name: str, rest: str = "") -> str:
-    return f"/v1/queues/{quote(name, safe='')}{rest}"
+def _queue_path(name: str, suffix: str = "") -> str:
+    return f"/v1/queues/{quote(name, safe='')}{suffix}"
 
 
 def list_queues(*, limit: int = 500, cursor: str | None = None) -> Call[QueuePage]:
-    """Give a page of queues by name, with their depth and rates."""
+    """Return a page of queues in order of their names, with their depths and rates."""
     params: dict[str, str | int | list[str]] = {"limit": limit, **({"cursor": cursor} if cursor else {})}
-    return Call(method="GET", path="/v1/queues", read=whole, params=params, repeatable=True)
+    return Call(method="GET", path="/v1/queues", read=read_object, params=params, repeatable=True)
 
 
 def get_queue(name: str) -> Call[Queue]:
-    """Give one queue. Raises `NotFound` for one that nobody has named yet."""
-    return Call(method="GET", path=_queue_path(name), read=whole, repeatable=True)
+    """Return one queue. Raises `NotFound` if no job and no setting has used this name yet."""
+    return Call(method="GET", path=_queue_path(name), read=read_object, repeatable=True)
 
 
 def put_queue(name: str, **rules: object) -> Call[Queue]:
-    """Set all rules of a queue: paused, concurrency_limit, retry, retention; what is left out is the default."""
-    return Call(method="PUT", path=_queue_path(name), read=whole, body=rules, repeatable=True)
+    """Replace the rules of a queue: paused, concurrency_limit, retry, retention. Omitted ones get their defaults."""
+    return Call(method="PUT", path=_queue_path(name), read=read_object, body=rules, repeatable=True)
 
 
 def pause_queue(name: str) -> Call[Queue]:
-    """Hand out nothing more from a queue."""
-    return Call(method="POST", path=_queue_path(name, "/pause"), read=whole, repeatable=True)
+    """Stop handing out jobs of a queue."""
+    return Call(method="POST", path=_queue_path(name, "/pause"), read=read_object, repeatable=True)
 
 
 def resume_queue(name: str) -> Call[Queue]:
-    """Let a queue go on."""
-    return Call(method="POST", path=_queue_path(name, "/resume"), read=whole, repeatable=True)
+    """Resume handing out jobs of a queue."""
+    return Call(method="POST", path=_queue_path(name, "/resume"), read=read_object, repeatable=True)
 
 
 def create_key(
     name: str, scopes: Sequence[str], *, queues: Sequence[str] | None = None, expires_at: str | None = None
 ) -> Call[dict[str, Any]]:
-    """Make a key; `key` in the answer is shown this once. Scopes: read, submit, work, admin, operator."""
+    """Create an API key; only this response shows it, as `key`. Scopes: read, submit, work, admin, operator."""
     body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
     if queues is not None:
         body["queues"] = list(queues)
     if expires_at is not None:
         body["expires_at"] = expires_at
-    return Call(method="POST", path="/v1/keys", read=whole, body=body)
+    return Call(method="POST", path="/v1/keys", read=read_object, body=body)
 
 
 def list_keys(*, limit: int = 500, cursor: str | None = None) -> Call[KeyPage]:
-    """Give a page of keys, newest first, without the keys themselves."""
+    """Return a page of API keys, newest first, without the secrets themselves."""
     params: dict[str, str | int | list[str]] = {"limit": limit, **({"cursor": cursor} if cursor else {})}
-    return Call(method="GET", path="/v1/keys", read=whole, params=params, repeatable=True)
+    return Call(method="GET", path="/v1/keys", read=read_object, params=params, repeatable=True)
 
 
 def revoke_key(key_id: str) -> Call[None]:
-    """End a key for good; within two seconds nobody accepts it any more."""
-    return Call(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=_nothing, repeatable=True)
-
-
-def _nothing(_: object) -> None:
-    """Read an answer that says nothing."""
+    """Revoke an API key permanently; every server process rejects it within two seconds."""
+    return Call(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=read_nothing, repeatable=True)

@@ -1,6 +1,6 @@
-"""What a handler has said and the service has not yet been told, gathered into few reports.
+"""The updates that a handler has made and the service has not received yet, merged into few reports.
 
-Thread-safe and without I/O: handlers fill it from any thread, the reporter empties it.
+Thread-safe and without I/O: handlers fill the buffer from any thread, the reporter empties it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 from jobtrack_client.models import ItemUpdate, LogLine
 
-# The service takes 1,000 items a report, and a body of 1 MiB; half of that leaves room for the rest.
+# The service accepts 1,000 items a report and a body of 1 MiB; half of that leaves room for the other fields.
 MAX_ITEMS = 1000
 MAX_ITEM_BYTES = 512 * 1024
 MAX_LOGS = 200
 
 
 class ReportBuffer:
-    """Merges what is said between two reports; the newest word on a field or an item wins.
+    """Merges the updates made between two reports; the latest value of a field or an item wins.
 
-    `wake` is called, from the thread that said something, when the buffer stops being empty (False)
-    and when it should be sent at once (True).
+    `wake` is called from the thread that made the update: with False when the buffer stops being empty,
+    with True when it should be sent at once.
     """
 
     def __init__(self, wake: Callable[[bool], None]) -> None:
@@ -42,21 +42,21 @@ class ReportBuffer:
             return self._is_empty()
 
     def add_fields(self, **fields: str | float | None) -> None:
-        """Say something about the job; None says nothing. A new stage is sent at once."""
-        given = {name: value for name, value in fields.items() if value is not None}
-        _size(given)
+        """Update fields of the job; None leaves a field as it is. A new stage is sent at once."""
+        changes = {name: value for name, value in fields.items() if value is not None}
+        _size(changes)
         with self._lock:
             was_empty = self._is_empty()
-            self._fields |= given
-            urgent = given.get("stage", self._stage) != self._stage
-            self._stage = given.get("stage", self._stage)
-        self._tell(was_empty, urgent)
+            self._fields |= changes
+            urgent = changes.get("stage", self._stage) != self._stage
+            self._stage = changes.get("stage", self._stage)
+        self._notify(was_empty, urgent)
 
     def add_items(self, updates: Iterable[ItemUpdate]) -> None:
-        """Say something about items; sent at once when a whole report is full.
+        """Update items; they are sent at once when they fill a report.
 
-        Written as JSON here, in the thread of the handler: what is no JSON raises where it was said,
-        and the size of a report is known before it is made.
+        They are encoded here, in the handler's thread, so that a value that is not JSON raises where the
+        handler passed it, and so that the size of a report is known before it is built.
         """
         sized = [(update, _size(update)) for update in updates]
         with self._lock:
@@ -65,7 +65,7 @@ class ReportBuffer:
                 self._items.setdefault(update["key"], {}).update(update)
                 self._sizes[update["key"]] = self._sizes.get(update["key"], 0) + size
             urgent = len(self._items) >= MAX_ITEMS
-        self._tell(was_empty, urgent)
+        self._notify(was_empty, urgent)
 
     def add_log(self, line: LogLine) -> None:
         """Add a line to the job's log."""
@@ -73,22 +73,22 @@ class ReportBuffer:
         with self._lock:
             was_empty = self._is_empty()
             self._logs.append(line)
-        self._tell(was_empty, urgent=False)
+        self._notify(was_empty, urgent=False)
 
     def set_checkpoint(self, checkpoint: object) -> None:
-        """Keep this for the next attempt; it is sent with or after all that was said before it."""
-        # A copy: the handler goes on changing its own while this one waits to be sent.
-        kept = json.loads(json.dumps(checkpoint, allow_nan=False))
+        """Save the checkpoint for the next attempt; it is sent with or after all earlier updates."""
+        # A copy, because the handler may go on changing its own object until this one is sent.
+        copy = json.loads(json.dumps(checkpoint, allow_nan=False))
         with self._lock:
             was_empty = self._is_empty()
-            self._checkpoint = [kept]
-        self._tell(was_empty, urgent=False)
+            self._checkpoint = [copy]
+        self._notify(was_empty, urgent=False)
 
     def take(self) -> dict[str, Any]:
-        """Remove and give the next report's fields; an empty one is a heartbeat.
+        """Remove and return the fields of the next report; a report without fields is a heartbeat.
 
-        The checkpoint goes with the last of the items: a next attempt that starts from it must not
-        find items missing that were done before it.
+        The checkpoint is sent with the last of the items: when the next attempt starts from it, the items
+        that were finished before it must not be missing.
         """
         with self._lock:
             report = self._fields
@@ -116,12 +116,12 @@ class ReportBuffer:
     def _is_empty(self) -> bool:
         return not (self._fields or self._items or self._logs or self._checkpoint)
 
-    def _tell(self, was_empty: bool, urgent: bool) -> None:
-        # Once per report and not once per item: waking the event loop from a thread is a system call.
+    def _notify(self, was_empty: bool, urgent: bool) -> None:
+        # Once per report instead of once per item: waking the event loop from a thread is a system call.
         if urgent or was_empty:
             self._wake(urgent)
 
 
 def _size(value: object) -> int:
-    """Give the bytes of the value on the wire; raises `ValueError` or `TypeError` for what is no JSON."""
+    """Return the size of the value in bytes of JSON. Raises `ValueError` or `TypeError` if it is not JSON."""
     return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())

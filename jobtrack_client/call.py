@@ -1,4 +1,4 @@
-"""One call to the service as data: what to send, how to read the answer, whether it may be repeated.
+"""One call to the service as data: what to send, how to read the response, whether it may be repeated.
 
 Nothing here sends anything. The two clients do, each in its own way, and share everything else.
 """
@@ -20,36 +20,36 @@ T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-# Seconds added to a wait before the answer counts as lost: the way there and back, a busy service.
+# Seconds added to a wait before its response counts as lost: time for the network and for a busy service.
 SLACK_SECONDS = 15.0
-# An endless wait gets white space every 15 s, so a silence of four of those means that nobody is there.
+# During a wait without a limit the service sends white space every 15 s; after four missed ones the connection is dead.
 ENDLESS_SILENCE_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """A request to be sent, typed by what its answer is read as."""
+    """A request to send; the type parameter is what `read` returns for its response."""
 
     method: str
     path: str
     read: Callable[[Any], T]
     params: Mapping[str, str | int | list[str]] = dataclasses.field(default_factory=dict)
     body: Mapping[str, Any] | None = None
-    # What is sent instead of JSON, and whether the answer is bytes and no JSON.
+    # A body that is not JSON, and whether the response body is bytes instead of JSON.
     content: bytes | Iterable[bytes] | None = None
     raw: bool = False
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    # Sending it twice does what sending it once does.
+    # Whether sending the call twice has the same effect as sending it once.
     repeatable: bool = False
-    # How long the service may hold the answer, in seconds; -1: as long as it takes; None: not at all.
+    # Seconds for which the service may hold the response; -1: without a limit; None: not at all.
     wait: int | None = None
-    # Seconds for the answer where the client's own are too many: a heartbeat that hangs must fail in time for another.
+    # Read timeout where the client's own is too long: a heartbeat that hangs must fail in time for the next one.
     timeout: float | None = None
-    # Needs no second try: the question is whether the service answers now.
+    # Whether the call is never retried, because it checks whether the service responds now.
     once: bool = False
 
     def arguments(self, waited: float, timeout: float) -> dict[str, Any]:
-        """Give the arguments for httpx, with the wait shortened by the `waited` seconds of earlier tries."""
+        """Return the arguments for httpx; the wait is shortened by the `waited` seconds of earlier attempts."""
         params, body = dict(self.params), None if self.body is None else dict(self.body)
         read_timeout = timeout if self.timeout is None else self.timeout
         if self.wait is not None:
@@ -70,7 +70,7 @@ class Call(Generic[T]):
         }
 
     def result(self, response: httpx.Response, address: str) -> T:
-        """Read the answer, or raise what it says."""
+        """Return the result of the call, or raise the error that the response means."""
         if response.status_code in (httpx.codes.NOT_MODIFIED, httpx.codes.NO_CONTENT):
             return self.read(None)
         if not response.is_success:
@@ -80,15 +80,15 @@ class Call(Generic[T]):
         try:
             return self.read(response.json())
         except (ValueError, KeyError, TypeError) as error:
-            # Cut off after the white space of a long wait, or not Jobtrack at all.
-            detail = f"What answers at {address} does not speak Jobtrack's protocol, or was cut off"
+            # Truncated after the white space of a long wait, or not a response of Jobtrack at all.
+            detail = f"The server at {address} does not speak Jobtrack's protocol, or its response was cut off"
             raise Unavailable(detail, code="broken_answer", status=response.status_code) from error
 
 
 def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
-    """Give the arguments that both kinds of httpx client are built with.
+    """Return the arguments that both kinds of httpx client are built with.
 
-    Arguments win over `JOBTRACK_URL` and `JOBTRACK_API_KEY`.
+    `url` and `api_key` take precedence over `JOBTRACK_URL` and `JOBTRACK_API_KEY`.
     """
     url = (url or os.environ.get("JOBTRACK_URL") or DEFAULT_URL).strip().rstrip("/")
     api_key = (api_key or os.environ.get("JOBTRACK_API_KEY") or "").strip()
@@ -106,7 +106,7 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
         detail = f"An address of Jobtrack holds no user name or password: it should look like {DEFAULT_URL}"
         raise Unavailable(detail, code="bad_address")
     if not api_key.isascii() or not api_key.isprintable():
-        detail = "The API key holds characters that no key has"
+        detail = "The API key contains characters that are not allowed in a key"
         raise Unauthorized(detail, code="unauthorized", status=401)
     headers = {"Accept": "application/json", "User-Agent": "jobtrack-client"}
     if api_key:
@@ -114,29 +114,33 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
     return {
         "base_url": url,
         "headers": headers,
-        # A heartbeat must never queue behind long waits for a connection of the pool.
+        # Without a limit, a heartbeat never has to queue for a connection behind long waits.
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
-        # A proxy from the environment cannot reach this machine's own loopback.
+        # A proxy that the environment names cannot reach the loopback interface of this machine.
         "trust_env": parts.host not in LOOPBACK,
     }
 
 
-def job_path(job_id: str, rest: str = "") -> str:
-    """Give the path of a job, whatever characters its id is given in."""
-    return f"/v1/jobs/{quote(job_id, safe='')}{rest}"
+def job_path(job_id: str, suffix: str = "") -> str:
+    """Return the path of a job, with the id escaped whatever characters it contains."""
+    return f"/v1/jobs/{quote(job_id, safe='')}{suffix}"
 
 
-# The views are dictionaries, so reading an answer is no more than a look at its outer shape; another
-# one raises, which `Call.result` reports as an answer that is not Jobtrack's.
+# The models are dictionaries, so reading a body only checks its outer shape. Another shape raises, which `Call.result`
+# reports as a response that is not Jobtrack's.
 
 
-def whole(answer: Any) -> Any:
-    """Read the answer as it is."""
-    if not isinstance(answer, dict):
-        raise TypeError(answer)
-    return answer
+def read_object(body: Any) -> Any:
+    """Return the body as it is. Raises `TypeError` if it is not an object."""
+    if not isinstance(body, dict):
+        raise TypeError(body)
+    return body
 
 
-def inner(field: str) -> Callable[[Any], Any]:
-    """Read the list in that field of the answer."""
-    return lambda answer: list(answer[field])
+def read_list(field: str) -> Callable[[Any], Any]:
+    """Return a function that reads the list in the given field of a body."""
+    return lambda body: list(body[field])
+
+
+def read_nothing(_: object) -> None:
+    """Ignore the body, for calls without a result."""

@@ -1,7 +1,7 @@
-"""The operations for those who submit jobs and watch them, each a function that builds its `Call`.
+"""Calls for programs that submit jobs and watch them, each a function that builds a `Call`.
 
-Both clients offer every function here and in `worker_calls` as a method of the same name, so that
-signatures and explanations stand once. Waits are whole seconds.
+Both clients offer every function here and in `job_calls`, `worker_calls` and `admin_calls` as a method of the same
+name, so that signatures and docstrings are written once. Waits are in whole seconds.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobtrack_client.call import Call, job_path, whole
+from jobtrack_client.call import Call, job_path, read_object
 from jobtrack_client.models import ItemPage, Job, JobStates, Until
 
 
 def create_job(
-    type: str,  # noqa: A002  the word of the wire
+    type: str,  # noqa: A002  the name on the wire
     *,
     idempotency_key: str | None = None,
     **fields: object,
 ) -> Call[Job]:
-    """Submit a job and give it back as stored.
+    """Submit a job and return it as stored.
 
     `fields`: queue, engine, collection, payload, priority, scheduled_at, expires_at, max_attempts,
-    retry `{delay_seconds, factor, max_delay_seconds}`, labels, items, claim. A connection that breaks
-    is tried again without making a second job: the call carries an idempotency key, by default a
-    fresh one. Pass your own to make one job of several calls.
-    Raises `Unprocessable` when a field is wrong, `Conflict` when the key was used for another job.
+    retry `{delay_seconds, factor, max_delay_seconds}`, labels, items, claim. The call carries an
+    idempotency key, by default a new one, so repeating it after a broken connection does not create a
+    second job. Pass your own key so that several calls create only one job.
+    Raises `Unprocessable` if a field is invalid, `Conflict` if the key was used for a different job.
     """
     return Call(
         method="POST",
         path="/v1/jobs",
-        read=whole,
+        read=read_object,
         body={"type": type, **fields},
         headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
         repeatable=True,
@@ -39,11 +39,11 @@ def create_job(
 
 
 def get_job(job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Call[Job | None]:
-    """Give the job, with payload, result and billing.
+    """Return the job, with payload, result and billing.
 
-    `wait` holds the answer up to so many seconds (the service caps it at 50) until the job has ended
-    or, with `if_none_match` (the `version` you know), until it changes; None is given when it did not.
-    Raises `NotFound`.
+    `wait` holds the response for up to this many seconds (the service caps it at 50) until the job has
+    ended or, with `if_none_match` (the `version` you have), until it changes. The result is None if the
+    job still has that version. Raises `NotFound`.
     """
     headers = {} if if_none_match is None else {"If-None-Match": f'"{if_none_match}"'}
     return Call(
@@ -64,57 +64,57 @@ def wait_jobs(
     versions: Mapping[str, int] | None = None,
     include: Sequence[str] = (),
 ) -> Call[JobStates]:
-    """Give the states of up to 100 jobs, as `{jobs, not_found}`.
+    """Return the states of up to 100 jobs, as `{jobs, not_found}`.
 
-    The answer comes when `all` or `any` of them have ended, or on `change` since the `versions` you
-    know; after `wait` seconds at the latest (-1: never give up; 0: at once). `include` names fields
-    that are left out otherwise: payload, result, billing.
+    The response comes when `all` or `any` of them have ended or, with `change`, when one of them differs
+    from the `versions` you have; after `wait` seconds at the latest (-1: no limit; 0: at once). `include`
+    adds fields that are otherwise omitted: payload, result, billing.
     """
     body: dict[str, Any] = {"ids": list(ids), "until": until}
     if versions is not None:
         body["versions"] = dict(versions)
     if include:
         body["include"] = list(include)
-    return Call(method="POST", path="/v1/jobs/wait", read=whole, body=body, wait=wait, repeatable=True)
+    return Call(method="POST", path="/v1/jobs/wait", read=read_object, body=body, wait=wait, repeatable=True)
 
 
 def list_items(
     job_id: str, *, status: str | None = None, limit: int = 1000, cursor: str | None = None
 ) -> Call[ItemPage]:
-    """Give one page of the job's items, in the order in which they were first reported.
+    """Return one page of the job's items, in the order in which they were first reported.
 
-    `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the page before. Raises `NotFound`.
+    `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the previous page. Raises `NotFound`.
     """
     params: dict[str, str | int] = {"limit": limit}
     params |= {name: value for name, value in (("status", status), ("cursor", cursor)) if value}
-    return Call(method="GET", path=job_path(job_id, "/items"), read=whole, params=params, repeatable=True)
+    return Call(method="GET", path=job_path(job_id, "/items"), read=read_object, params=params, repeatable=True)
 
 
 def rerun(job_id: str, *, only_failed_items: bool = False, idempotency_key: str | None = None) -> Call[Job]:
-    """Make a new job of one that has ended, and give the new one.
+    """Run a job that has ended again, as a new job, and return the new job.
 
-    Raises `Conflict` while the job is live or when its input is gone, `Unprocessable` when only the
-    failed items are asked for and none failed.
+    Raises `Conflict` while the job is live or if its input no longer exists, `Unprocessable` if
+    `only_failed_items` is set and no item failed.
     """
     return Call(
         method="POST",
         path=job_path(job_id, "/rerun"),
-        read=whole,
+        read=read_object,
         body={"only_failed_items": only_failed_items},
         headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
-        # Without a key, a live rerun answers the second call too, but one that has ended does not.
+        # Without a key, a repeated call returns the first rerun only while that is live; later it creates a second.
         repeatable=idempotency_key is not None,
     )
 
 
 def cancel(job_id: str) -> Call[Job]:
-    """Ask for the job to be cancelled and give it: `cancelled`, or `cancelling` while a worker holds it.
+    """Request cancellation and return the job: `cancelled`, or `cancelling` while a worker holds it.
 
-    Raises `AlreadyTerminal` when it ended in another way.
+    Raises `AlreadyTerminal` if the job has ended in another way.
     """
-    return Call(method="POST", path=job_path(job_id, "/cancel"), read=whole, repeatable=True)
+    return Call(method="POST", path=job_path(job_id, "/cancel"), read=read_object, repeatable=True)
 
 
 def health() -> Call[dict[str, Any]]:
-    """Ask whether the service is ready; needs no key. Raises `Unavailable` when it is not."""
-    return Call(method="GET", path="/readyz", read=whole, once=True)
+    """Check that the service is ready. Needs no API key. Raises `Unavailable` if it is not ready."""
+    return Call(method="GET", path="/readyz", read=read_object, once=True)

@@ -1,40 +1,31 @@
-"""The two clients: the same methods, one for plain code and one for asyncio.
+"""The two clients with the same methods, one for synchronous code and one for asyncio.
 
-What a method sends and how its answer is read stands in `calls`, `job_calls`, `admin_calls` and `worker_calls`, what
-takes several calls in `walks`; here is only the sending.
+What a method sends and how its response is read is in `calls`, `job_calls`, `admin_calls` and `worker_calls`; methods
+of several calls are in `walks`, and the sending itself is in `sender`. Here they become methods of a class.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
-import itertools
-import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
-
-import httpx
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from jobtrack_client import admin_calls, calls, job_calls, walks, worker_calls
-from jobtrack_client.call import Call, connection
+from jobtrack_client.call import Call
 from jobtrack_client.models import Job
-from jobtrack_client.retry import Retry
+from jobtrack_client.sender import AsyncSender, Sender
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Seconds for connecting, for writing, and for reading an answer that nobody asked to be held.
-TIMEOUT_SECONDS = 30.0
 
-
-def _like(build: Callable[..., object], method: Callable[..., object]) -> None:
-    """Give a method the name, the explanation and the signature of what builds its call."""
+def _copy_signature(build: Callable[..., object], method: Callable[..., object]) -> None:
+    """Copy the name, the docstring and the signature of the function that builds a call to the method that sends it."""
     functools.update_wrapper(method, build)
     signature = inspect.signature(build)
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    whole = signature.replace(parameters=[this, *signature.parameters.values()])
-    vars(method)["__signature__"] = whole
+    vars(method)["__signature__"] = signature.replace(parameters=[this, *signature.parameters.values()])
 
 
 def _method(
@@ -43,7 +34,7 @@ def _method(
     def method(client: JobtrackClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return client.send(build(*args, **kwargs))
 
-    _like(build, method)
+    _copy_signature(build, method)
     return method
 
 
@@ -53,49 +44,17 @@ def _async_method(
     async def method(client: AsyncJobtrackClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await client.send(build(*args, **kwargs))
 
-    _like(build, method)
+    _copy_signature(build, method)
     return method
 
 
-class JobtrackClient:
-    """Talks to Jobtrack from plain code; may be shared by threads; use it as a context manager.
+class JobtrackClient(Sender):
+    """A synchronous client of Jobtrack. Threads may share it. Use it as a context manager, or call `close`.
 
-    `url` and `api_key` are by default `JOBTRACK_URL` (else http://127.0.0.1:8000) and
-    `JOBTRACK_API_KEY`. Calls that are safe to repeat are repeated as `retry` says when the connection
-    breaks or the service is away for a moment; every refusal raises a `JobtrackError`.
+    `url` defaults to `JOBTRACK_URL` (else http://127.0.0.1:8000), `api_key` to `JOBTRACK_API_KEY`. Calls that
+    are safe to repeat are retried, as `retry` says, when the connection breaks or the service is briefly
+    unavailable. Every refusal raises a `JobtrackError`.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        api_key: str | None = None,
-        *,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        retry: Retry | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Prepare; nothing is sent. `transport` replaces the network, as httpx understands it."""
-        arguments = connection(url, api_key)
-        self.url: str = arguments["base_url"]
-        self._timeout = timeout_seconds
-        self._retry = retry or Retry()
-        self._http = httpx.Client(**arguments, transport=transport)
-
-    def send(self, call: Call[T]) -> T:
-        """Send a call, again where that is safe and of use, and give its result."""
-        began = time.monotonic()
-        for attempt in itertools.count(1):
-            arguments = call.arguments(time.monotonic() - began, self._timeout)
-            try:
-                response = self._http.request(**arguments)
-            except httpx.TransportError as error:
-                pause: float | None = self._retry.after_error(call, attempt, error, self.url)
-            else:
-                pause = self._retry.after_answer(call, attempt, response)
-                if pause is None:
-                    return call.result(response, self.url)
-            time.sleep(pause or 0)
-        raise AssertionError  # the loop has no end of its own
 
     create_job = _method(calls.create_job)
     wait_jobs = _method(calls.wait_jobs)
@@ -137,56 +96,12 @@ class JobtrackClient:
     @overload
     def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None: ...
     def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
-        """As `calls.get_job`: the job, or None when it is still the version that `if_none_match` names."""
+        """Return the job, or None if it still has the version `if_none_match`; see `calls.get_job`."""
         return self.send(calls.get_job(job_id, wait, if_none_match))
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
-    def __enter__(self) -> Self:
-        """Begin a block at whose end the connections are closed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connections."""
-        self.close()
-
-
-class AsyncJobtrackClient:
-    """`JobtrackClient` for asyncio: the same methods, to be awaited; belongs to one event loop."""
-
-    def __init__(
-        self,
-        url: str | None = None,
-        api_key: str | None = None,
-        *,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        retry: Retry | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        """Prepare; nothing is sent. `transport` replaces the network, as httpx understands it."""
-        arguments = connection(url, api_key)
-        self.url: str = arguments["base_url"]
-        self._timeout = timeout_seconds
-        self._retry = retry or Retry()
-        self._http = httpx.AsyncClient(**arguments, transport=transport)
-
-    async def send(self, call: Call[T]) -> T:
-        """Send a call, again where that is safe and of use, and give its result."""
-        began = time.monotonic()
-        for attempt in itertools.count(1):
-            arguments = call.arguments(time.monotonic() - began, self._timeout)
-            try:
-                response = await self._http.request(**arguments)
-            except httpx.TransportError as error:
-                pause: float | None = self._retry.after_error(call, attempt, error, self.url)
-            else:
-                pause = self._retry.after_answer(call, attempt, response)
-                if pause is None:
-                    return call.result(response, self.url)
-            await asyncio.sleep(pause or 0)
-        raise AssertionError  # the loop has no end of its own
+class AsyncJobtrackClient(AsyncSender):
+    """`JobtrackClient` for asyncio: the same methods, as coroutines. It belongs to one event loop."""
 
     create_job = _async_method(calls.create_job)
     wait_jobs = _async_method(calls.wait_jobs)
@@ -230,17 +145,5 @@ class AsyncJobtrackClient:
         self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None
     ) -> Job | None: ...
     async def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
-        """As `calls.get_job`: the job, or None when it is still the version that `if_none_match` names."""
+        """Return the job, or None if it still has the version `if_none_match`; see `calls.get_job`."""
         return await self.send(calls.get_job(job_id, wait, if_none_match))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Begin a block at whose end the connections are closed."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
-        await self.close()

@@ -1,4 +1,4 @@
-"""What a handler holds while it works on a job."""
+"""What a handler works with: its job, the ways to report on it, and the request to stop."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ Reason = Literal["stopping", "cancel", "refused", "lost"]
 _STRENGTH: dict[Reason | None, int] = {None: 0, "stopping": 1, "cancel": 2, "refused": 3, "lost": 4}
 
 
-class JobCancelled(Exception):  # noqa: N818  says what is the case
-    """The code should stop: a cancel was asked for, or the worker stops and gives the job back."""
+class JobCancelled(Exception):  # noqa: N818  names the state, not a defect
+    """The handler should stop: cancellation was requested, or the worker is stopping and releases the job."""
 
 
 class Stop:
-    """The order to stop that reaches a handler, from whichever side it comes first.
+    """A request that the handler stop, with its reason.
 
-    `stopping` and `cancel` end in a release, `refused` (the service does not take what the handler
-    says) in a failure, `lost` in nothing, because nothing may be written; the last word is the strongest.
+    `stopping` and `cancel` lead to a release, `refused` (the service rejected a report of the handler) to a
+    failure, `lost` to nothing, because the job may no longer be written to. When there are several reasons,
+    the one that comes later in this list counts.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Stop:
         self._listener: Callable[[], object] | None = None
 
     def request(self, reason: Reason, detail: str) -> None:
-        """Give the order; only a stronger one replaces it."""
+        """Request the stop; an earlier request is replaced only by a stronger reason."""
         if _STRENGTH[reason] <= _STRENGTH[self.reason]:
             return
         first = self.reason is None
@@ -43,13 +44,13 @@ class Stop:
             self._listener()
 
     def listen(self, listener: Callable[[], object]) -> None:
-        """Call this when the order comes; at once if it has come."""
+        """Call the listener when a stop is requested; at once if it has been."""
         self._listener = listener
         if self.reason is not None:
             listener()
 
     def check(self) -> None:
-        """Raise what the order means, if there is one."""
+        """Raise the exception for the reason if a stop was requested."""
         if self.reason == "lost":
             raise LeaseLost(self.detail, code="lease_lost", status=409)
         if self.reason == "refused":
@@ -59,11 +60,12 @@ class Stop:
 
 
 class JobContext:
-    """The job at hand: its input, and the ways to say how it goes.
+    """The claimed job: its payload, and the methods that report on it.
 
-    Everything may be called from any thread and returns at once: what is said is gathered, and sent in
-    a report twice a second or so (a new stage at once). `job` is the job as claimed, `checkpoint` what
-    the last attempt kept. `cancelled` is set when the code should stop; coroutines are cancelled too.
+    The reporting methods may be called from any thread and return at once: updates are buffered and sent
+    in a report about twice a second (a new stage at once). `job` is the job as claimed, `checkpoint` the
+    value that the last attempt saved. `cancelled` is set when the code should stop; a handler that is a
+    coroutine is cancelled as well.
     """
 
     def __init__(
@@ -83,11 +85,11 @@ class JobContext:
 
     @property
     def payload(self) -> Any:
-        """What the job was created with."""
+        """The payload with which the job was created."""
         return self.job.get("payload")
 
     def check_cancelled(self) -> None:
-        """Raise `JobCancelled` when the code should stop, `LeaseLost` when the job is no longer ours."""
+        """Raise `JobCancelled` if the code should stop, `LeaseLost` if this worker no longer holds the job."""
         self._stop.check()
 
     def report(
@@ -98,31 +100,31 @@ class JobContext:
         message: str | None = None,
         items_total: int | None = None,
     ) -> None:
-        """Say how far the job is (0 to 100), in which stage, and how many items it will have."""
+        """Report how far the job is (0 to 100), its stage, and how many items it will have."""
         self._buffer.add_fields(progress=progress, stage=stage, message=message, items_total=items_total)
 
     def item(self, **update: Unpack[ItemUpdate]) -> None:
-        """Say how one item (a file, a row) is doing; `key` names it, what is left out stays."""
+        """Update one item (a file, a row), identified by `key`; omitted fields stay as they are."""
         self._buffer.add_items([update])
 
     def items(self, updates: Iterable[ItemUpdate]) -> None:
-        """Say how many items are doing, in one go."""
+        """Update several items with one call."""
         self._buffer.add_items(updates)
 
     def log(self, level: str, message: str) -> None:
-        """Add a line to the job's log; levels are debug, info, warning, error."""
+        """Add a line to the job's log; the levels are debug, info, warning and error."""
         self._buffer.add_log({"level": level, "message": message})
 
     def save_checkpoint(self, checkpoint: object) -> None:
-        """Keep any JSON value for the next attempt, which finds it as `checkpoint`."""
+        """Save a JSON value for the next attempt, which finds it as `checkpoint`."""
         self._buffer.set_checkpoint(checkpoint)
 
     async def flush(self) -> None:
-        """Wait until the service knows all that was said. Raises `LeaseLost`."""
+        """Wait until the service has acknowledged all earlier updates. Raises `LeaseLost`."""
         await self._flush()
 
     def flush_from_thread(self) -> None:
-        """`flush` for a handler that is plain code; also what slows one down that says too much."""
+        """Do the same as `flush`, for a synchronous handler; it also slows down one that reports too fast."""
 
         async def flush() -> None:
             await self._flush()

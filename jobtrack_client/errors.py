@@ -1,10 +1,9 @@
-"""What can go wrong when talking to Jobtrack: one small tree, made from RFC 9457 problems.
+"""The exceptions of the client: one small tree, built from RFC 9457 problems.
 
-Programs switch on the class, or on `code` where they need to be exact; people read `str(error)`,
-which is one sentence.
+Programs distinguish them by class, or by `code` where they need to be exact; `str(error)` is one sentence for people.
 """
 
-# ruff: noqa: N818  the names say what is the case, and read as such in an `except`
+# ruff: noqa: N818  the names state the condition, and read as such in an `except`
 
 from __future__ import annotations
 
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class JobtrackError(Exception):
-    """The service refused a call, or could not be asked.
+    """The service refused a call, or could not be reached.
 
-    `status` is the HTTP status (0 when there was no answer), `code` the stable word for it, `detail`
-    the sentence, `job` the current state of the job where a 409 carries it, `errors` the single
-    faults of a 422 as `{pointer, code, message}`, `retryable` what the service says about repeating.
+    `status` is the HTTP status (0 if there was no response), `code` the stable identifier of the error, `detail` a
+    sentence, `job` the current state of the job if a 409 contains it, `errors` the individual faults of a 422 as
+    `{pointer, code, message}`, and `retryable` whether the service says that the call may be repeated.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class JobtrackError(Exception):
         status: int = 0,
         problem: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep the facts; `problem` is the whole problem document where there is one."""
+        """Store the details; `problem` is the whole problem document, if there is one."""
         super().__init__(detail)
         self.detail = detail
         self.code = code
@@ -43,46 +42,46 @@ class JobtrackError(Exception):
 
     @property
     def job(self) -> Job | None:
-        """The job as it stands, when the service said so."""
+        """The current state of the job, if the response contains it."""
         return self.problem.get("job")
 
     @property
     def errors(self) -> list[dict[str, Any]]:
-        """The single faults of the body, each with a JSON Pointer."""
+        """The individual faults of the request body, each with a JSON Pointer."""
         return self.problem.get("errors") or []
 
     @property
     def retryable(self) -> bool | None:
-        """Whether the same call may succeed later; None when the service does not say."""
+        """Whether the same call may succeed later; None if the service does not say."""
         return self.problem.get("retryable")
 
 
 class Unavailable(JobtrackError):
-    """There was no answer, or one that says "not now" (502, 503, 504); names the address."""
+    """There was no response, or one that means "not now" (502, 503, 504); the message contains the address."""
 
 
 class Unauthorized(JobtrackError):
-    """No API key, or one that the service does not know (401)."""
+    """There is no API key, or the service does not know it (401)."""
 
 
 class Forbidden(JobtrackError):
-    """The key is known and lacks the scope for this call (403)."""
+    """The API key lacks the scope for this call (403)."""
 
 
 class NotFound(JobtrackError):
-    """No such job in the project of this key (404)."""
+    """The job (or queue, or key) does not exist in the project of the API key (404)."""
 
 
 class Unprocessable(JobtrackError):
-    """The request itself is wrong (400, 413, 415, 422); `errors` says where."""
+    """The request itself is invalid (400, 413, 415, 422); `errors` says where."""
 
 
 class Conflict(JobtrackError):
-    """The job is not in a state that allows this (409); nothing was changed."""
+    """The state of the job does not allow this (409); nothing was changed."""
 
 
 class LeaseLost(Conflict):
-    """The token is not the job's latest one: somebody else holds the job, or nobody does."""
+    """The token is not the job's current one: another worker holds the job, or none does."""
 
 
 class AlreadyTerminal(Conflict):
@@ -90,7 +89,7 @@ class AlreadyTerminal(Conflict):
 
 
 class InvalidTransition(Conflict):
-    """The job's state does not know this event."""
+    """The job's state does not allow this event."""
 
 
 _BY_STATUS: dict[int, type[JobtrackError]] = {
@@ -114,7 +113,7 @@ _BY_CODE: dict[str, type[JobtrackError]] = {
 
 
 def from_problem(status: int, problem: Mapping[str, Any], address: str) -> JobtrackError:
-    """Turn a problem document into the error to raise; also for the problems inside a batch."""
+    """Return the exception for a problem document; also for the problems in the results of a batch."""
     code = str(problem.get("code") or f"http_{status}")
     detail = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status, JobtrackError)
@@ -124,9 +123,9 @@ def from_problem(status: int, problem: Mapping[str, Any], address: str) -> Jobtr
 
 
 def from_response(response: httpx.Response, address: str) -> JobtrackError:
-    """Turn an answer outside 2xx into the error to raise, whatever its body is.
+    """Return the exception for a response outside 2xx, whatever its body is.
 
-    A proxy in between answers HTML, and a wrong address may answer anything.
+    A proxy in between responds with HTML, and a wrong address may respond with anything.
     """
     try:
         problem = json.loads(response.content)

@@ -1,4 +1,4 @@
-"""Server-sent events, read as the WHATWG describes them: by lines that end in CR, LF or both, and in nothing else."""
+"""Server-sent events, parsed as the WHATWG specifies: lines end in CR, LF or both, and in nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_RETRY_SECONDS = 2.0
 
 
 class ServerEvent(NamedTuple):
-    """One event: its name, its data, and the id behind which a stream can be resumed."""
+    """One event: its name, its data, and the id after which the stream can be resumed."""
 
     name: str
     data: Any
@@ -18,9 +18,9 @@ class ServerEvent(NamedTuple):
 
 
 class EventParser:
-    """Turns pieces of a stream into events, however the pieces are cut.
+    """Turns the chunks of a stream into events, wherever the chunks are cut.
 
-    Not by `splitlines()`, which also splits at U+2028 and would cut a text in the middle.
+    It does not use `splitlines()`, which also splits at U+2028 and would cut a text in the middle.
     """
 
     def __init__(self) -> None:
@@ -31,22 +31,22 @@ class EventParser:
         self._name = ""
         self._data: list[str] = []
 
-    def feed(self, piece: bytes) -> Iterator[ServerEvent]:
-        """Give the events that are complete with this piece."""
-        text = self._rest + piece
+    def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
+        """Yield the events that this chunk completes."""
+        text = self._rest + chunk
         if text.endswith(b"\r"):
-            # Half of a CR LF, perhaps: wait for the other half.
+            # Perhaps the first half of a CR LF: wait for the second.
             self._rest, text = b"\r", text[:-1]
         else:
             self._rest = b""
         *lines, last = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = last + self._rest
         for line in lines:
-            event = self._take(line.decode("utf-8", "replace"))
+            event = self._read_line(line.decode("utf-8", "replace"))
             if event is not None:
                 yield event
 
-    def _take(self, line: str) -> ServerEvent | None:
+    def _read_line(self, line: str) -> ServerEvent | None:
         if not line:
             name, data = self._name or "message", "\n".join(self._data)
             self._name, self._data = "", []

@@ -1,8 +1,9 @@
-"""The shapes on the wire, as typed views of plain dictionaries.
+"""The shapes on the wire as TypedDicts: jobs, items, and what workers send and receive.
 
-TypedDicts and not classes: nothing is copied or dropped, so a field that a newer service adds is
-there for programs that know it, and a version of this file that does not know it still works. Times
-are RFC 3339 text in UTC; everything that ends in `_seconds` is a duration in seconds.
+They are TypedDicts rather than classes so that nothing is copied or dropped: a field that a newer service adds is
+available to programs that know it, and this version, which does not, still works. Times are RFC 3339 text in UTC;
+names that end in `_seconds` are durations in seconds. The shapes of lists and of administration are in `job_models`
+and `admin_models`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Until = Literal["all", "any", "change"]
 
 
 class Counts(TypedDict):
-    """How many items of the job there are, and in which state; `processed` are the completed."""
+    """The number of the job's items, in total and by outcome; `processed` counts the completed ones."""
 
     total: int
     processed: int
@@ -23,7 +24,7 @@ class Counts(TypedDict):
 
 
 class Eta(TypedDict):
-    """Estimated seconds until the end, with the bounds of the estimate."""
+    """The estimated time until the end, with the bounds of the estimate."""
 
     seconds: float
     low_seconds: float
@@ -38,7 +39,7 @@ class Error(TypedDict):
 
 
 class Job(TypedDict):
-    """A job; lists and waits leave out payload, result and billing unless asked for them."""
+    """A job; lists and waits omit payload, result and billing unless `include` names them."""
 
     id: str
     type: str
@@ -74,21 +75,21 @@ class Job(TypedDict):
 
 
 class Lease(TypedDict):
-    """The right to write to a job, for so many seconds from now; null: until it is finished."""
+    """The right to write to a job, for this many seconds from now; None: until the job is finished."""
 
     token: NotRequired[str]
     expires_in_seconds: float | None
 
 
 class ClaimedJob(Job):
-    """A job that was handed out, with what its last attempt left behind."""
+    """A claimed job, with its lease and the checkpoint of its last attempt."""
 
     lease: Lease
     checkpoint: Any
 
 
 class ReportAnswer(TypedDict):
-    """What the service says to a report: the state, what is left of the lease, and the cancel."""
+    """The response to a report: the job's state, whether cancellation was requested, and what is left of the lease."""
 
     status: str
     cancel_requested: bool
@@ -114,7 +115,7 @@ class Item(TypedDict):
 
 
 class ItemUpdate(TypedDict, total=False):
-    """What a worker says about one item; fields that are left out stay as they are."""
+    """An update of one item; omitted fields stay as they are."""
 
     key: Required[str]
     name: str
@@ -130,14 +131,14 @@ class ItemUpdate(TypedDict, total=False):
 
 
 class ItemPage(TypedDict):
-    """One page of items; `next_cursor` is null on the last."""
+    """One page of items; `next_cursor` is None on the last one."""
 
     items: list[Item]
     next_cursor: str | None
 
 
 class LogLine(TypedDict, total=False):
-    """One line of a job's log; `at` is when it was written, by default when it arrives."""
+    """One line of a job's log; `at` is when it was written, by default the time at which it arrives."""
 
     level: Required[str]
     message: Required[str]
@@ -145,7 +146,7 @@ class LogLine(TypedDict, total=False):
 
 
 class JobStates(TypedDict):
-    """The answer of a wait over many jobs: those that exist, and the ids that do not."""
+    """The response to a wait for several jobs: those that exist, and the ids of those that do not."""
 
     jobs: list[Job]
     not_found: list[str]
@@ -173,7 +174,7 @@ class Report(TypedDict, total=False):
 
 
 class ReportResult(TypedDict, total=False):
-    """What became of one entry of a batch: an `outcome`, or a `problem`."""
+    """The result of one entry of a batch: an `outcome` or a `problem`."""
 
     job_id: Required[str]
     outcome: Any
@@ -181,104 +182,9 @@ class ReportResult(TypedDict, total=False):
 
 
 def is_terminal(job: Job) -> bool:
-    """Tell whether the job has ended, for better or worse.
+    """Return whether the job has ended, successfully or not.
 
-    Read off `completed_at`, which is set exactly then, and not off a list of states: a state that a
-    newer service knows would be missing from the list.
+    This reads `completed_at`, which is set exactly when a job ends. A list of terminal states would lack the
+    states that a newer service adds.
     """
     return job["completed_at"] is not None
-
-
-class JobPage(TypedDict):
-    """A page of jobs, newest first."""
-
-    jobs: list[Job]
-    next_cursor: str | None
-
-
-class BulkResult(TypedDict):
-    """What one call about many jobs came to."""
-
-    matched: int
-    changed: int
-    dry_run: bool
-    next_cursor: str | None
-
-
-# `from` is no name for a field of a class.
-Event = TypedDict(
-    "Event",
-    {
-        "id": str,
-        "type": str,
-        "job_id": str,
-        "at": str,
-        "attempt": int,
-        "worker": "str | None",
-        "from": "str | None",
-        "to": str,
-        "data": Any,
-    },
-)
-
-
-class EventPage(TypedDict):
-    """A page of a job's history."""
-
-    events: list[Event]
-    next_cursor: str | None
-
-
-class StoredLogLine(TypedDict):
-    """One line that a worker wrote."""
-
-    line: int
-    at: str
-    attempt: int
-    level: str
-    message: str
-
-
-class LogPage(TypedDict):
-    """Some lines of a job's log."""
-
-    logs: list[StoredLogLine]
-    next_offset: int
-    ended: bool
-
-
-class StoredInput(TypedDict):
-    """What was stored as a job's input."""
-
-    content_type: str
-    size_bytes: int
-    sha256: str
-
-
-class Queue(TypedDict):
-    """A queue: what is set for it, and how it stands."""
-
-    name: str
-    paused: bool
-    concurrency_limit: int | None
-    retry: dict[str, float] | None
-    retention: dict[str, int] | None
-    depth: dict[str, int]
-    oldest_waiting_seconds: float | None
-    rates: dict[str, int]
-    created_at: str
-    updated_at: str
-
-
-class QueuePage(TypedDict):
-    """A page of queues by name."""
-
-    queues: list[Queue]
-    next_cursor: str | None
-
-
-class KeyPage(TypedDict):
-    """A page of keys, newest first."""
-
-    keys: list[dict[str, Any]]
-    next_cursor: str | None

@@ -1,4 +1,4 @@
-"""How a handler ends: what it returns, and what it raises."""
+"""How a handler ends: what it returns and what it raises."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Done:
-    """Return this from a handler to give billing with the result; any other value is the result itself."""
+    """Return this from a handler to add billing to the result; any other return value is the result itself."""
 
     result: object = None
     billing: object = None
 
 
-class Fail(Exception):  # noqa: N818  an order to the worker, not a defect
-    """Raise this from a handler to fail the attempt in your own words.
+class Fail(Exception):  # noqa: N818  an instruction to the worker, not a defect
+    """Raise this from a handler to fail the attempt with a code and a message of your own.
 
-    `retryable=False` gives up at once; `retry_after_seconds` overrules the queue's back-off.
+    `retryable=False` fails the job without another attempt; `retry_after_seconds` overrides the queue's back-off.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Fail(Exception):  # noqa: N818  an order to the worker, not a defect
 
 
 def failure_of(error: BaseException) -> Fail:
-    """Give the failure that an exception means: itself, or its class as the code and its text."""
+    """Return the failure that an exception means: itself, or its class name as the code and its text as the message."""
     if isinstance(error, Fail):
         return error
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__)
-    return Fail(words.lower()[:255], str(error)[:2000] or type(error).__name__)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__)
+    return Fail(name.lower()[:255], str(error)[:2000] or type(error).__name__)

@@ -1,4 +1,4 @@
-"""Going on trying while the service is away."""
+"""Repeat a call for as long as the service is unavailable."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger("jobtrack_client")
 
 
 async def until_answered(send: Callable[[], Awaitable[T]]) -> T:
-    """Send until there is an answer or a refusal, however long the service is away.
+    """Repeat the call until the service responds or refuses it, however long it is unavailable.
 
-    A worker has work in hand that is worth more than the pause: under a token that nobody has taken
-    over, even a call that comes after the lease ran out counts.
+    The work that a worker has done is worth more than the delay: as long as no other worker has claimed the
+    job, a call under the old token is accepted even after the lease has expired.
     """
     pause = _FIRST_PAUSE_SECONDS
     while True:

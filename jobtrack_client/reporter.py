@@ -1,9 +1,9 @@
-"""Tells the service how one job is going, and so keeps its lease.
+"""Sends the reports of one job to the service, and so keeps its lease.
 
-One report is in flight at a time, so they arrive in the order in which things were said. Every report
-extends the lease; an empty one, a heartbeat, is sent when a third of the lease has passed without
-another, which leaves two more tries. Time is counted on the monotonic clock from before a request was
-sent: the service counts from when it got it, so ours runs out first.
+One report is in flight at a time, so reports arrive in the order of their updates. Every report extends the lease. A
+heartbeat, which is a report without fields, is sent when a third of the lease has passed without a report; that leaves
+two more attempts. The lease is measured on the monotonic clock from before a request was sent. The service counts from
+the moment it received the request, so our lease expires first.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from jobtrack_client.models import ClaimedJob
 from jobtrack_client.patience import logger, until_answered
 from jobtrack_client.worker_calls import report
 
-# Without a lease there is nothing to keep, but a cancel gives such a job one of 60 s: ask three times in it.
-_ASK_SECONDS = 20.0
+# Without a lease there is nothing to extend, but a cancellation gives the job a lease of 60 s: report thrice within it.
+_NO_LEASE_INTERVAL_SECONDS = 20.0
 _SHORTEST_TIMEOUT_SECONDS = 1.0
-# The lease of a job that is being cancelled is not extended; a third of what is left would go to nothing, and the
-# heartbeats with it to a storm. The shortest lease is a second.
+# The lease of a job that is being cancelled is not extended, so a third of the remaining time would shrink towards zero
+# and the heartbeats would become a flood. The shortest lease is one second.
 _SHORTEST_INTERVAL_SECONDS = 0.25
 
 
 class Reporter:
-    """The reports of one job; `run` is a task beside the handler, `drain` sends the rest after it."""
+    """Reports on one job: `run` is a task beside the handler, `drain` sends the rest after it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Reporter:
         self._interval = _interval(job["lease"]["expires_in_seconds"])
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        # The first report goes at once: it makes the job `running`, and starts our count of the lease.
+        # The first report is sent at once: it makes the job `running` and starts our measurement of the lease.
         self._urgent = True
         self._sent_at = time.monotonic()
         self._unsent: dict[str, Any] | None = None
@@ -58,19 +58,19 @@ class Reporter:
         self.buffer = ReportBuffer(self._wake_from_any_thread)
 
     async def run(self) -> None:
-        """Send reports and heartbeats until cancelled, or until the job is no longer ours."""
+        """Send reports and heartbeats until cancelled, or until the lease is lost."""
         while self._stop.reason != "lost":
             await self._until_due()
             await self._send()
 
     async def drain(self) -> None:
-        """Send what is left; call it when `run` has been cancelled."""
+        """Send the remaining updates; called after `run` has been cancelled."""
         while self._stop.reason != "lost" and not (self._unsent is None and self.buffer.empty):
             await self._send()
-        self._answer_flushers()
+        self._release_flushers()
 
     async def flush(self) -> None:
-        """Wait until all that was said has been acknowledged."""
+        """Wait until all earlier updates have been acknowledged."""
         if self._stop.reason != "lost":
             flushed = self._loop.create_future()
             self._flushers.append(flushed)
@@ -103,36 +103,36 @@ class Reporter:
 
     async def _send(self) -> None:
         self._urgent = False
-        # Kept until it is acknowledged: a report cut off by `run`'s end is sent again by `drain`.
+        # Kept until it is acknowledged: a report that the end of `run` interrupts is sent again by `drain`.
         if self._unsent is None:
             self._unsent = self.buffer.take()
-            self._urgent = not self.buffer.empty  # more was said than one report holds
+            self._urgent = not self.buffer.empty  # there are more updates than one report holds
         try:
             await until_answered(self._send_unsent)
         except (Unprocessable, TypeError, ValueError) as error:
-            # What the handler said is no report; the next attempt would say the same.
+            # The handler's updates do not form a valid report, and those of the next attempt would not either.
             logger.warning("job %s: a report was refused: %s", self._job_id, error)
             self._stop.request("refused", str(error))
         except JobtrackError as error:
-            # Taken over, ended, deleted, or the key lost its rights: nothing can be written any more.
+            # Claimed by another worker, ended, deleted, or the key lost its scope: the job can no longer be written to.
             logger.warning("job %s: %s", self._job_id, error)
             self._stop.request("lost", error.detail)
         self._unsent = None
         if self.buffer.empty or self._stop.reason == "lost":
-            self._answer_flushers()
+            self._release_flushers()
 
     async def _send_unsent(self) -> None:
         call = report(self._job_id, self._token, lease_seconds=self._lease_seconds, **(self._unsent or {}))
         sent_at = time.monotonic()
-        answer = await self._client.send(
+        response = await self._client.send(
             dataclasses.replace(call, timeout=max(self._interval, _SHORTEST_TIMEOUT_SECONDS))
         )
         self._sent_at = sent_at
-        self._interval = _interval(answer["lease"]["expires_in_seconds"])
-        if answer["cancel_requested"]:
-            self._stop.request("cancel", "A cancel was asked for")
+        self._interval = _interval(response["lease"]["expires_in_seconds"])
+        if response["cancel_requested"]:
+            self._stop.request("cancel", "Cancellation was requested")
 
-    def _answer_flushers(self) -> None:
+    def _release_flushers(self) -> None:
         for flushed in self._flushers:
             if not flushed.done():
                 flushed.set_result(None)
@@ -140,4 +140,4 @@ class Reporter:
 
 
 def _interval(lease_seconds: float | None) -> float:
-    return _ASK_SECONDS if lease_seconds is None else max(lease_seconds / 3, _SHORTEST_INTERVAL_SECONDS)
+    return _NO_LEASE_INTERVAL_SECONDS if lease_seconds is None else max(lease_seconds / 3, _SHORTEST_INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""When a call is sent again, and after how long: pure decisions, shared by both clients."""
+"""Whether a call is retried, and after how long: pure decisions that both clients share."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from jobtrack_client.errors import Unavailable
 
 _NOT_NOW = frozenset({502, 503, 504})
 _TOO_MANY = 429
-# After these no byte of the request has left, so that even a claim may be sent again.
+# With these errors no byte of the request was sent, so even a claim may be repeated.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retry:
-    """How stubborn a client is; the pauses double, with full jitter, so that a restarted service is not stormed."""
+    """How often and how long a client retries. Pauses double, with full jitter, to spare a service that restarts."""
 
     attempts: int = 5
     first_pause_seconds: float = 0.2
     longest_pause_seconds: float = 5.0
-    # A service that asks for more than this is better reported than waited for.
+    # If the service requests a longer pause than this, the error is raised instead.
     longest_retry_after_seconds: float = 30.0
 
     def after_error(self, call: Call[Any], attempt: int, error: httpx.TransportError, address: str) -> float:
-        """Give the seconds to wait after a connection that failed, or raise `Unavailable`."""
+        """Return the seconds to wait after a failed connection, or raise `Unavailable`."""
         may_repeat = call.repeatable or isinstance(error, _NEVER_SENT)
         if self._is_last(call, attempt) or not may_repeat or isinstance(error, httpx.UnsupportedProtocol):
             raise Unavailable(_sentence(error, address), code="unreachable") from error
         return self._pause(attempt)
 
     def after_answer(self, call: Call[Any], attempt: int, response: httpx.Response) -> float | None:
-        """Give the seconds to wait before the next try, or None when this answer is the final one.
+        """Return the seconds to wait before the next attempt, or None if this response is the final one.
 
-        A 429 was refused before it did anything, so every call may repeat it; a 502 or 504 may hide a
-        call that was carried out, so only repeatable ones do.
+        A call with a 429 was refused before it had an effect, so every call may be repeated. Behind a 502 or
+        504 the call may have been carried out, so only repeatable calls are.
         """
         may_repeat = response.status_code == _TOO_MANY or (call.repeatable and response.status_code in _NOT_NOW)
         if not may_repeat or self._is_last(call, attempt):
             return None
-        asked = response.headers.get("Retry-After", "")
-        if not asked.isdecimal():
+        retry_after = response.headers.get("Retry-After", "")
+        if not retry_after.isdecimal():
             return self._pause(attempt)
-        if int(asked) > self.longest_retry_after_seconds:
+        if int(retry_after) > self.longest_retry_after_seconds:
             return None
-        return int(asked) + self._pause(attempt)
+        return int(retry_after) + self._pause(attempt)
 
     def _is_last(self, call: Call[Any], attempt: int) -> bool:
         return call.once or attempt >= self.attempts

@@ -1,4 +1,4 @@
-"""One attempt at one job: the handler, the reports beside it, and how it is finished."""
+"""One attempt at a job: run the handler, report beside it, and finish the job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Handler = Callable[[JobContext], Any]
 
 
 class Run:
-    """An attempt in progress. `work` ends when the job is finished, given back or lost, and does not raise."""
+    """An attempt in progress. `work` ends when the job is finished, released or lost, and does not raise."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Run:
         self._reporter = Reporter(client, job, self.stop, lease_seconds=lease_seconds, flush_seconds=flush_seconds)
 
     async def work(self) -> None:
-        """Run the handler with its heartbeat, then finish the job."""
+        """Run the handler while reports and heartbeats are sent, then finish the job."""
         reports = asyncio.create_task(self._reporter.run())
         try:
             outcome = await self._handle()
@@ -54,35 +54,37 @@ class Run:
         try:
             await self._finish(outcome)
         except Conflict as error:
-            # Taken over or ended meanwhile, or a repeated call whose first try had been carried out.
+            # Claimed by another worker or ended meanwhile, or the first try of a repeated call had been carried out.
             logger.info("job %s: %s", self._job["id"], error)
         except JobtrackError as error:
             logger.error("job %s could not be finished: %s", self._job["id"], error)
 
     async def _handle(self) -> Done | Fail | None:
-        """Give what the handler made of the job; None: nothing, give it back."""
+        """Run the handler and return its outcome; None means that the job is to be released."""
         handler = self._handler
         if handler is None:
             return Fail("no_handler", f"This worker does not know the type {self._job['type']!r}", retryable=False)
         context = JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush)
         task = asyncio.ensure_future(_start(handler, context))
-        ordered = asyncio.Event()
+        stopped = asyncio.Event()
 
-        def deliver() -> None:
-            ordered.set()
+        def on_stop() -> None:
+            stopped.set()
             if _is_async(handler):
                 task.cancel()
 
-        self.stop.listen(deliver)
-        order = asyncio.create_task(ordered.wait())
+        self.stop.listen(on_stop)
+        stop_wait = asyncio.create_task(stopped.wait())
         try:
-            await asyncio.wait({task, order}, return_when=asyncio.FIRST_COMPLETED)
-            # Code cannot be killed: it has so long to notice, and is left behind after that.
+            await asyncio.wait({task, stop_wait}, return_when=asyncio.FIRST_COMPLETED)
+            # A thread cannot be killed: the handler gets this long to notice the stop, and is abandoned afterwards.
             await asyncio.wait({task}, timeout=self._grace_seconds)
         finally:
-            order.cancel()
+            stop_wait.cancel()
         if not task.done():
-            logger.warning("job %s: the handler did not stop within its grace; left behind", self._job["id"])
+            logger.warning(
+                "job %s: the handler did not stop within the grace period and was abandoned", self._job["id"]
+            )
             return None
         return self._outcome(task)
 
@@ -112,7 +114,7 @@ class Run:
             await self._fail(outcome)
 
     async def _complete(self, done: Done) -> Done | Fail:
-        """Complete the job; give the failure instead when the result is none that can be stored."""
+        """Complete the job; return a failure instead if the result cannot be stored."""
         try:
             await until_answered(
                 lambda: self._client.complete(self._job["id"], self._token, result=done.result, billing=done.billing)
@@ -137,7 +139,7 @@ class Run:
 
 
 def _is_async(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004  its kind, not whether it exists
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004  asks whether it is a coroutine function, not whether it exists
 
 
 def _start(handler: Handler, context: JobContext) -> Awaitable[Any]:
@@ -145,14 +147,14 @@ def _start(handler: Handler, context: JobContext) -> Awaitable[Any]:
 
 
 def _in_thread(handler: Handler, context: JobContext) -> asyncio.Future[Any]:
-    """Run plain code in a thread of its own, which never keeps the process from ending.
+    """Run a synchronous handler in a daemon thread, which cannot keep the process from exiting.
 
-    The executors of asyncio are joined at exit, so that one handler that does not stop would hang it.
+    asyncio joins the threads of its executors at exit, so one handler that does not stop would block the exit.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(value: object, error: BaseException | None) -> None:
+    def resolve(value: object, error: BaseException | None) -> None:
         if future.done():
             return
         if error is None:
@@ -164,11 +166,11 @@ def _in_thread(handler: Handler, context: JobContext) -> asyncio.Future[Any]:
         value, error = None, None
         try:
             value = handler(context)
-        except BaseException as raised:  # noqa: BLE001  whatever it is, it is how the handler ended
+        except BaseException as raised:  # noqa: BLE001  any exception is an outcome of the handler
             error = raised if isinstance(raised, Exception) else RuntimeError(repr(raised))
-        # A handler that was left behind may outlive its loop.
+        # An abandoned handler may outlive its event loop.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, value, error)
+            loop.call_soon_threadsafe(resolve, value, error)
 
     threading.Thread(
         target=contextvars.copy_context().run, args=(run,), name=f"job {context.job['id']}", daemon=True

@@ -1,11 +1,11 @@
-"""What takes more than one call: walking through pages, following a log, following a stream. Methods of the clients."""
+"""Methods of the clients that take more than one call: iterate over pages, follow a log, follow a stream."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
@@ -13,19 +13,18 @@ from jobtrack_client import calls, job_calls
 from jobtrack_client.call import job_path
 from jobtrack_client.errors import from_response
 from jobtrack_client.event_stream import EventParser, ServerEvent
-from jobtrack_client.models import Item, Job, StoredLogLine
+from jobtrack_client.job_models import StoredLogLine
+from jobtrack_client.models import Item, Job
+from jobtrack_client.sender import AsyncSender, Sender
 
-if TYPE_CHECKING:
-    from jobtrack_client.client import AsyncJobtrackClient, JobtrackClient
-
-# Seconds that one request waits for a line: short enough for proxies.
+# How long one request waits for a line: short enough for proxies.
 LOG_WAIT_SECONDS = 20
-# A stream sends a comment every 15 s, so a silence of three of those means that nobody is there.
+# A stream sends a comment every 15 s; after three missed ones the connection is dead.
 STREAM_SILENCE_SECONDS = 45.0
 
 
-def iter_items(self: JobtrackClient, job_id: str, status: str | None = None) -> Iterator[Item]:
-    """Walk through all items of a job, page by page; also while it runs, without gap or repeat."""
+def iter_items(self: Sender, job_id: str, status: str | None = None) -> Iterator[Item]:
+    """Iterate over all items of a job, page by page; while it runs, too, no item is missed or repeated."""
     cursor: str | None = ""
     while cursor is not None:
         page = self.send(calls.list_items(job_id, status=status, cursor=cursor))
@@ -33,8 +32,8 @@ def iter_items(self: JobtrackClient, job_id: str, status: str | None = None) -> 
         cursor = page["next_cursor"]
 
 
-async def iter_items_async(self: AsyncJobtrackClient, job_id: str, status: str | None = None) -> AsyncIterator[Item]:
-    """Walk through all items of a job, page by page; also while it runs, without gap or repeat."""
+async def iter_items_async(self: AsyncSender, job_id: str, status: str | None = None) -> AsyncIterator[Item]:
+    """Iterate over all items of a job, page by page; while it runs, too, no item is missed or repeated."""
     cursor: str | None = ""
     while cursor is not None:
         page = await self.send(calls.list_items(job_id, status=status, cursor=cursor))
@@ -43,8 +42,8 @@ async def iter_items_async(self: AsyncJobtrackClient, job_id: str, status: str |
         cursor = page["next_cursor"]
 
 
-def iter_jobs(self: JobtrackClient, **conditions: object) -> Iterator[Job]:
-    """Walk through all jobs that a filter matches, newest first; conditions as for `list_jobs`."""
+def iter_jobs(self: Sender, **conditions: object) -> Iterator[Job]:
+    """Iterate over all jobs that match the conditions of `list_jobs`, newest first."""
     cursor: str | None = ""
     while cursor is not None:
         page = self.send(job_calls.list_jobs(limit=500, cursor=cursor, **conditions))  # type: ignore[arg-type]
@@ -52,8 +51,8 @@ def iter_jobs(self: JobtrackClient, **conditions: object) -> Iterator[Job]:
         cursor = page["next_cursor"]
 
 
-async def iter_jobs_async(self: AsyncJobtrackClient, **conditions: object) -> AsyncIterator[Job]:
-    """Walk through all jobs that a filter matches, newest first; conditions as for `list_jobs`."""
+async def iter_jobs_async(self: AsyncSender, **conditions: object) -> AsyncIterator[Job]:
+    """Iterate over all jobs that match the conditions of `list_jobs`, newest first."""
     cursor: str | None = ""
     while cursor is not None:
         page = await self.send(job_calls.list_jobs(limit=500, cursor=cursor, **conditions))  # type: ignore[arg-type]
@@ -62,8 +61,8 @@ async def iter_jobs_async(self: AsyncJobtrackClient, **conditions: object) -> As
         cursor = page["next_cursor"]
 
 
-def follow_logs(self: JobtrackClient, job_id: str, offset: int = 0) -> Iterator[StoredLogLine]:
-    """Give a job's log lines as they come; ends with the job."""
+def follow_logs(self: Sender, job_id: str, offset: int = 0) -> Iterator[StoredLogLine]:
+    """Yield a job's log lines as they arrive, until the job has ended."""
     ended = False
     while not ended:
         page = self.send(job_calls.read_logs(job_id, offset=offset, wait=LOG_WAIT_SECONDS))
@@ -71,8 +70,8 @@ def follow_logs(self: JobtrackClient, job_id: str, offset: int = 0) -> Iterator[
         offset, ended = page["next_offset"], page["ended"]
 
 
-async def follow_logs_async(self: AsyncJobtrackClient, job_id: str, offset: int = 0) -> AsyncIterator[StoredLogLine]:
-    """Give a job's log lines as they come; ends with the job."""
+async def follow_logs_async(self: AsyncSender, job_id: str, offset: int = 0) -> AsyncIterator[StoredLogLine]:
+    """Yield a job's log lines as they arrive, until the job has ended."""
     ended = False
     while not ended:
         page = await self.send(job_calls.read_logs(job_id, offset=offset, wait=LOG_WAIT_SECONDS))
@@ -82,7 +81,7 @@ async def follow_logs_async(self: AsyncJobtrackClient, job_id: str, offset: int 
 
 
 class _Stream:
-    """Where a stream is: what to ask for, and what was read of it."""
+    """The position in a stream: what to request next, and what has been read."""
 
     def __init__(self, path: str, params: Mapping[str, Any]) -> None:
         self.path = path
@@ -91,25 +90,25 @@ class _Stream:
         self.ends = path.endswith("/stream")
 
     def request(self, timeout: float) -> dict[str, Any]:
-        """Give the arguments for httpx; from the second time on the stream goes on where it was."""
+        """Return the arguments for httpx; after the first event, the stream resumes where it was interrupted."""
         headers = {"Accept": "text/event-stream"}
         if self.parser.last_id:
             headers["Last-Event-ID"] = self.parser.last_id
-        silence = httpx.Timeout(timeout, read=STREAM_SILENCE_SECONDS)
-        return {"method": "GET", "url": self.path, "params": self.params, "headers": headers, "timeout": silence}
+        timeouts = httpx.Timeout(timeout, read=STREAM_SILENCE_SECONDS)
+        return {"method": "GET", "url": self.path, "params": self.params, "headers": headers, "timeout": timeouts}
 
 
-def stream(self: JobtrackClient, path: str, **params: Any) -> Iterator[ServerEvent]:
-    """Give the events of a stream, coming back where it was whenever it breaks off; a job's stream ends with it."""
+def stream(self: Sender, path: str, **params: Any) -> Iterator[ServerEvent]:
+    """Yield the events of a stream and resume it whenever it breaks off; the stream of a job ends with the job."""
     state = _Stream(path, params)
     while True:
         try:
-            with self._http.stream(**state.request(self._timeout)) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise from_response(answer, self.url)
-                for piece in answer.iter_bytes():
-                    yield from state.parser.feed(piece)
+            with self._http.stream(**state.request(self._timeout)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise from_response(response, self.url)
+                for chunk in response.iter_bytes():
+                    yield from state.parser.feed(chunk)
                 if state.ends:
                     return
         except httpx.TransportError:
@@ -117,17 +116,17 @@ def stream(self: JobtrackClient, path: str, **params: Any) -> Iterator[ServerEve
         time.sleep(state.parser.retry_seconds)
 
 
-async def stream_async(self: AsyncJobtrackClient, path: str, **params: Any) -> AsyncIterator[ServerEvent]:
-    """Give the events of a stream, coming back where it was whenever it breaks off; a job's stream ends with it."""
+async def stream_async(self: AsyncSender, path: str, **params: Any) -> AsyncIterator[ServerEvent]:
+    """Yield the events of a stream and resume it whenever it breaks off; the stream of a job ends with the job."""
     state = _Stream(path, params)
     while True:
         try:
-            async with self._http.stream(**state.request(self._timeout)) as answer:
-                if not answer.is_success:
-                    await answer.aread()
-                    raise from_response(answer, self.url)
-                async for piece in answer.aiter_bytes():
-                    for event in state.parser.feed(piece):
+            async with self._http.stream(**state.request(self._timeout)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise from_response(response, self.url)
+                async for chunk in response.aiter_bytes():
+                    for event in state.parser.feed(chunk):
                         yield event
                 if state.ends:
                     return
@@ -137,28 +136,28 @@ async def stream_async(self: AsyncJobtrackClient, path: str, **params: Any) -> A
 
 
 def stream_events(
-    self: JobtrackClient, *, types: list[str] | None = None, queues: list[str] | None = None, cursor: str | None = None
+    self: Sender, *, types: list[str] | None = None, queues: list[str] | None = None, cursor: str | None = None
 ) -> Iterator[ServerEvent]:
-    """Follow all that happens in the project: a `snapshot`, then `job.*` events without gap or repeat."""
+    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once."""
     return stream(self, "/v1/events", type=types, queue=queues, cursor=cursor)
 
 
 def stream_events_async(
-    self: AsyncJobtrackClient,
+    self: AsyncSender,
     *,
     types: list[str] | None = None,
     queues: list[str] | None = None,
     cursor: str | None = None,
 ) -> AsyncIterator[ServerEvent]:
-    """Follow all that happens in the project: a `snapshot`, then `job.*` events without gap or repeat."""
+    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once."""
     return stream_async(self, "/v1/events", type=types, queue=queues, cursor=cursor)
 
 
-def stream_job(self: JobtrackClient, job_id: str) -> Iterator[ServerEvent]:
-    """Follow one job: `snapshot`, its `job.*` events, and `job` whenever it has changed; ends with it."""
+def stream_job(self: Sender, job_id: str) -> Iterator[ServerEvent]:
+    """Follow one job until it ends: a `snapshot`, its `job.*` events, and `job` whenever it has changed."""
     return stream(self, job_path(job_id, "/stream"))
 
 
-def stream_job_async(self: AsyncJobtrackClient, job_id: str) -> AsyncIterator[ServerEvent]:
-    """Follow one job: `snapshot`, its `job.*` events, and `job` whenever it has changed; ends with it."""
+def stream_job_async(self: AsyncSender, job_id: str) -> AsyncIterator[ServerEvent]:
+    """Follow one job until it ends: a `snapshot`, its `job.*` events, and `job` whenever it has changed."""
     return stream_async(self, job_path(job_id, "/stream"))

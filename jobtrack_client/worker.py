@@ -1,4 +1,4 @@
-"""The worker: claims jobs, keeps its hands full, and stops gracefully."""
+"""The worker: claims jobs up to its concurrency, runs them, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from jobtrack_client.errors import Unavailable
 from jobtrack_client.models import ClaimedJob
 from jobtrack_client.run import Handler, Run
 
-# The most that one claim may ask for.
+# The service's limit for one claim.
 _MAX_CLAIM = 100
-# What a run may take beyond its handler's grace to tell the service how it ended.
+# How long a run may take, beyond its handler's grace period, to report the outcome to the service.
 _FINISH_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 10.0
 
@@ -26,17 +26,17 @@ logger = logging.getLogger("jobtrack_client")
 
 
 class Worker:
-    """Takes jobs and runs a handler for each, until `stop`.
+    """Claims jobs and runs a handler for each, until `stop`.
 
-    `types` maps job types to handlers. A handler gets a `JobContext`; it is a coroutine function, or
-    plain code, which runs in a thread. What it returns completes the job (`Done` to give billing, too);
-    `Fail` and other exceptions fail the attempt. Lease, heartbeats, cancellation and reports are
-    taken care of.
+    `types` maps job types to handlers. A handler receives a `JobContext`. It is a coroutine function, or a
+    synchronous function, which runs in a thread. Its return value completes the job (return `Done` to add
+    billing); `Fail` and other exceptions fail the attempt. The worker takes care of the lease, heartbeats,
+    cancellation and reports.
 
-    `queues` and `job_ids` narrow what is claimed; `concurrency` is how many jobs run at a time.
-    `lease_seconds` is how long the service waits for a sign of life before it gives the job to another;
-    None is for jobs of an `engine`, claimed by id. `grace_seconds` is how long code may take to stop
-    when it is told to. `claim_wait_seconds` (0-50) is how long a claim waits on the service for work,
+    `queues` and `job_ids` restrict what is claimed; `concurrency` is the number of jobs that run at a time.
+    `lease_seconds` is how long the service waits for a heartbeat before it offers the job to another worker;
+    None is for jobs of an `engine`, which are claimed by id. `grace_seconds` is how long a handler may take to
+    stop when it is asked to. `claim_wait_seconds` (0-50) is how long a claim waits on the service for a job,
     `flush_seconds` the pause between two reports.
     """
 
@@ -68,24 +68,24 @@ class Worker:
         self._runs: dict[asyncio.Task[None], Run] = {}
 
     def stop(self) -> None:
-        """Stop gracefully: claim no more, let handlers end within the grace, give the rest back."""
+        """Stop gracefully: claim no more jobs, let handlers end within the grace period, and release the rest."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until `stop`. Cancelling this stops too, without the grace for work to be finished.
+        """Claim and run jobs until `stop`. Cancelling this stops as well, but without time to finish the running jobs.
 
-        Raises what no patience mends: a key that is unknown or lacks the scope, a claim that is wrong.
+        Raises the errors that no retry can mend: an API key that is unknown or lacks the scope, an invalid claim.
         """
         grace = 0.0
         try:
             await self._claim_until_stopped()
             grace = self._grace_seconds
         finally:
-            # Shielded: whoever cancels us twice leaves the jobs to their leases, and only then.
+            # Shielded: only a second cancellation abandons the jobs, until their leases expire.
             await asyncio.shield(asyncio.create_task(self._end_runs(grace)))
 
     def run_until_signal(self) -> None:
-        """Work in a program of its own: until SIGINT or SIGTERM, then stop gracefully."""
+        """Run as the main program until SIGINT or SIGTERM, then stop gracefully."""
         asyncio.run(self._run_until_signal())
 
     async def _run_until_signal(self) -> None:
@@ -115,13 +115,13 @@ class Worker:
                 for job in jobs:
                     self._start(job)
                 if not jobs and time.monotonic() - began < min(1, self._claim_wait_seconds):
-                    # Answered before its time, as a service that is shutting down does: do not hammer it.
+                    # The response came early, as from a service that is shutting down: do not hammer it.
                     await self._pause(1)
         finally:
             stopped.cancel()
 
     async def _claim_unless(self, stopped: asyncio.Task[bool]) -> list[ClaimedJob]:
-        """Claim, but not beyond the order to stop: the service takes back what it cannot hand over."""
+        """Claim jobs, but give up when the stop is requested: the service takes back jobs that it cannot hand over."""
         claim = asyncio.create_task(self._claim())
         try:
             await asyncio.wait({stopped, claim}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +135,7 @@ class Worker:
         return await self._client.claim(
             worker=self.name,
             queues=self._queues,
-            # Named by its id, a job is ours whatever its type: one without a handler fails and says so.
+            # A job claimed by id is ours whatever its type: without a handler it fails with a clear message.
             types=[] if self._job_ids else list(self._handlers),
             job_ids=self._job_ids,
             max=free,
@@ -159,7 +159,7 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s ended badly; its lease will run out", task.get_name(), exc_info=error)
+            logger.error("%s raised an unexpected error; its lease will expire", task.get_name(), exc_info=error)
 
     async def _end_runs(self, grace_seconds: float) -> None:
         if self._runs and grace_seconds:
@@ -172,10 +172,10 @@ class Worker:
             task.cancel()
 
     async def _pause(self, failures: int) -> None:
-        """Wait before the next claim, or until stopped."""
+        """Wait before the next claim, or until the stop is requested."""
         seconds = min(0.5 * 2**failures, _LONGEST_PAUSE_SECONDS)
         try:
-            async with asyncio.timeout(random.uniform(seconds / 2, seconds)):  # noqa: S311  spreads load
+            async with asyncio.timeout(random.uniform(seconds / 2, seconds)):  # noqa: S311  spreads load, keeps no secret
                 await self._stopping.wait()
         except TimeoutError:
             pass

@@ -1,11 +1,11 @@
-"""The operations for those who work jobs, each a function that builds its `Call`; see `calls`."""
+"""Calls for workers, each a function that builds a `Call`; see `calls`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from jobtrack_client.call import Call, inner, job_path, whole
+from jobtrack_client.call import Call, job_path, read_list, read_object
 from jobtrack_client.models import ClaimedJob, ItemUpdate, Job, LogLine, Report, ReportAnswer, ReportResult
 
 T = TypeVar("T")
@@ -17,20 +17,20 @@ def claim(
     queues: Sequence[str] = (),
     types: Sequence[str] = (),
     job_ids: Sequence[str] = (),
-    max: int = 1,  # noqa: A002  the word of the wire
+    max: int = 1,  # noqa: A002  the name on the wire
     lease_seconds: int | None = 30,
     wait: int = 0,
 ) -> Call[list[ClaimedJob]]:
-    """Take up to `max` jobs that are due, waiting up to `wait` (0-50) seconds for the first.
+    """Claim up to `max` jobs that are due, waiting up to `wait` (0-50) seconds for the first.
 
-    Nothing named means any. `lease_seconds` None is for jobs of an `engine`. Never sent again once it
-    may have arrived: the answer that was lost may hold jobs, which are offered again when their leases
-    run out.
+    Empty `queues`, `types` and `job_ids` match any job. `lease_seconds=None` is for jobs of an `engine`.
+    The call is not repeated once it may have arrived: the lost response may contain jobs, which are
+    offered again when their leases expire.
     """
     body: dict[str, Any] = {"worker": worker, "max": max, "lease_seconds": lease_seconds}
-    named = (("queues", queues), ("types", types), ("job_ids", job_ids))
-    body |= {name: list(values) for name, values in named if values}
-    return Call(method="POST", path="/v1/claims", read=inner("jobs"), body=body, wait=wait)
+    filters = (("queues", queues), ("types", types), ("job_ids", job_ids))
+    body |= {name: list(values) for name, values in filters if values}
+    return Call(method="POST", path="/v1/claims", read=read_list("jobs"), body=body, wait=wait)
 
 
 def report(
@@ -46,10 +46,10 @@ def report(
     logs: Sequence[LogLine] = (),
     checkpoint: object = None,
 ) -> Call[ReportAnswer]:
-    """Say how the job is going; also extends the lease, so an empty report is a heartbeat.
+    """Report progress and extend the lease; a report without fields is a heartbeat.
 
-    What is left out stays as it is. `progress` is 0 to 100, `items` up to 1,000 updates by key.
-    Raises `LeaseLost` when the job is no longer yours.
+    Omitted fields stay as they are. `progress` is 0 to 100, `items` are up to 1,000 updates by key.
+    Raises `LeaseLost` if the job is no longer yours.
     """
     fields = {
         "lease_seconds": lease_seconds,
@@ -61,12 +61,12 @@ def report(
         "logs": list(logs) or None,
         "checkpoint": checkpoint,
     }
-    return _worker_call(job_id, "/report", token, fields, whole)
+    return _worker_call(job_id, "/report", token, fields, read_object)
 
 
 def complete(job_id: str, token: str, *, result: object = None, billing: object = None) -> Call[Job]:
-    """Finish the job and give it; any JSON value is a result. Raises `LeaseLost`, `AlreadyTerminal`."""
-    return _worker_call(job_id, "/complete", token, {"result": result, "billing": billing}, whole)
+    """Complete the job and return it; the result can be any JSON value. Raises `LeaseLost`, `AlreadyTerminal`."""
+    return _worker_call(job_id, "/complete", token, {"result": result, "billing": billing}, read_object)
 
 
 def fail(
@@ -78,10 +78,10 @@ def fail(
     retryable: bool = True,
     retry_after_seconds: float | None = None,
 ) -> Call[Job]:
-    """End this attempt as failed and give the job: `retrying` while attempts remain, else `failed`.
+    """Fail this attempt and return the job: `retrying` while attempts remain, else `failed`.
 
-    Raises `LeaseLost`. A second try after a lost answer may meet a spent token and raise `Conflict`
-    although the first was carried out.
+    Raises `LeaseLost`. When the call is repeated after a lost response, the token may be spent already
+    and `Conflict` is raised although the first call was carried out.
     """
     fields = {
         "code": code,
@@ -89,25 +89,25 @@ def fail(
         "retryable": retryable,
         "retry_after_seconds": retry_after_seconds,
     }
-    return _worker_call(job_id, "/fail", token, fields, whole)
+    return _worker_call(job_id, "/fail", token, fields, read_object)
 
 
 def release(job_id: str, token: str) -> Call[Job]:
-    """Give the job back unworked: pending again, the attempt not counted; a cancel is acknowledged so.
+    """Release the job unworked: it is pending again, and the attempt does not count. Also acknowledges a cancellation.
 
-    Raises `LeaseLost`; a second try after a lost answer may raise `Conflict`, as with `fail`.
+    Raises `LeaseLost`; a repeated call may raise `Conflict`, as with `fail`.
     """
-    return _worker_call(job_id, "/release", token, {}, whole)
+    return _worker_call(job_id, "/release", token, {}, read_object)
 
 
 def reports(entries: Sequence[Report]) -> Call[list[ReportResult]]:
     """Send up to 1,000 reports, completions, failures and releases of different jobs in one call.
 
-    Each entry has `job_id`, `action` and the fields of that call; the results come in the same order,
+    Each entry has `job_id`, `action` and the fields of that call. The results are in the same order,
     each with an `outcome` or a `problem` (see `errors.from_problem`).
     """
     body = {"reports": list(entries)}
-    return Call(method="POST", path="/v1/reports", read=inner("results"), body=body, repeatable=True)
+    return Call(method="POST", path="/v1/reports", read=read_list("results"), body=body, repeatable=True)
 
 
 def _worker_call(
@@ -117,12 +117,12 @@ def _worker_call(
     fields: Mapping[str, object],
     read: Callable[[Any], T],
 ) -> Call[T]:
-    given = {name: value for name, value in fields.items() if value is not None}
-    # The token makes these safe to send again: the service knows the call, or refuses it unchanged.
+    present = {name: value for name, value in fields.items() if value is not None}
+    # The token makes these safe to repeat: the service recognizes the repeated call, or refuses it and changes nothing.
     return Call(
         method="POST",
         path=job_path(job_id, action),
         read=read,
-        body={"token": token, **given},
+        body={"token": token, **present},
         repeatable=True,
     )

@@ -1,7 +1,7 @@
-"""The command `jobtrack`: one module a group of commands.
+"""The `jobtrack` command, with one module for each group of commands.
 
-The modules import little at the top and the rest inside the command that needs it: the client commands work where the
-server is not installed, and `--help` does not wait for it.
+The modules import little at the top and the rest inside the command that needs it, so that the client commands work
+without the server installed, and `--help` does not wait for its imports.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from app.cli import config, database, demo, health, jobs, key_commands, openapi,
 
 app = typer.Typer(
     name="jobtrack",
-    help="Track background jobs: run the service, or ask one about its jobs.",
-    epilog="Exit codes: 0 done; 1 a job did not succeed; 2 wrong usage; 3 could not start; 4 no such job; "
-    "5 no key, a wrong one or one without the scope; 6 no answer from the service; 7 the service refused; "
-    "8 still running when the timeout was over.",
+    help="Track background jobs: run the service, or talk to a running one.",
+    epilog="Exit codes: 0 success; 1 a job did not succeed; 2 usage error; 3 could not start; 4 not found; "
+    "5 the API key is missing, unknown or lacks the scope; 6 no response from the service; 7 the service refused the "
+    "call; 8 a job was still running at the timeout.",
     no_args_is_help=True,
-    # A traceback with the locals of every frame would print keys; plain help costs no import of rich.
+    # A traceback with the locals of every frame would print API keys; plain help avoids the import of rich.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,8 +37,8 @@ app.add_typer(key_commands.app, name="keys")
 app.add_typer(config.app, name="config")
 
 
-def _print_version(wanted: bool) -> None:
-    if not wanted:
+def _print_version(requested: bool) -> None:
+    if not requested:
         return
     from importlib.metadata import PackageNotFoundError, version
 
@@ -59,10 +59,10 @@ def _options(
 
 
 def main() -> None:
-    """Run the command that was typed."""
+    """Run the command line of this process."""
     try:
         app(prog_name="jobtrack")
         sys.stdout.flush()
     except BrokenPipeError:
-        # `jobtrack jobs list | head`: nobody reads on. What is still buffered would fail once more at the exit.
+        # As in `jobtrack jobs list | head`: the reader is gone, and flushing the buffer at exit would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`python -m app.cli`: the command without its script on the PATH."""
+"""`python -m app.cli`: the command where its script is not on the PATH."""
 
 from app.cli import main
 

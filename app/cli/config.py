@@ -1,4 +1,4 @@
-"""`jobtrack config show`: every setting, where its value comes from, and no secret."""
+"""`jobtrack config show`: every setting and where its value comes from, without secrets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import typer
 from app.cli.exits import Exit, fail, needing
 from app.cli.tables import print_json, print_rows
 
-app = typer.Typer(help="See how the service is set up.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show how the service is configured.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("show")
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
-    """Show every setting of the service on this machine: its value, where it comes from, and what it means."""
+    """Show the settings of the service on this machine, and where each value comes from."""
     with needing("server", "Showing the service's settings"):
         from app.settings import SettingsError, load, origin_of, settings_named, unknown_names
     try:

@@ -1,4 +1,4 @@
-"""`jobtrack migrate`: bring the schema up to date, by somebody's decision."""
+"""`jobtrack migrate`: upgrade the schema. No other command changes the schema of a database that is named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the database's schema up to date; safe to run again, and from many machines at once."""
+    """Bring the database schema up to date. Safe to repeat, and to run from many machines at once."""
     with needing("server", "Migrating"):
         from app.cli.start import embedded, start_up
         from app.db.migrate import is_current, upgrade
@@ -31,12 +31,12 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 def url_of(settings: Settings) -> str | None:
-    """Give the URL of the database that was set, if one was."""
+    """Return the URL of the database in the settings, if there is one."""
     return settings.database_url.get_secret_value() if settings.database_url else None
 
 
 def require_current(url: str) -> None:
-    """Refuse a database whose schema is another one than this version's: nobody's data is changed unasked."""
+    """Exit unless the database has this version's schema; only `jobtrack migrate` changes that of a named database."""
     from app.db.migrate import is_current
 
     if not is_current(url):

@@ -1,4 +1,4 @@
-"""`jobtrack demo`: one real job, submitted, worked and watched."""
+"""`jobtrack demo`: submit, run and watch one real job."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ def demo(
     path: Annotated[
         Path | None, typer.Argument(help="The folder to index; default: the installed packages of this Python.")
     ] = None,
-    max_files: Annotated[int | None, typer.Option("--max-files", min=1, help="Index no more than so many.")] = None,
+    max_files: Annotated[int | None, typer.Option("--max-files", min=1, help="Index at most this many files.")] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Index a folder of files as one job of the service, to see what a job looks like from both sides."""
+    """Run an example job that indexes a folder of files.
+
+    The command submits and watches the job as a client, and runs it as a worker.
+    """
     with needing("demo", "The demo"):
         from app.demo import default_path, run_demo
     import asyncio
@@ -43,16 +46,16 @@ def demo(
                 print(f"Submitted job {event.job_id}", flush=True)
             board.show([event.job])
 
-        # SIGTERM takes the way of Ctrl-C, which cancels the job.
+        # SIGTERM is handled like Ctrl-C, which cancels the job.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         folder = path or default_path()
         try:
-            # Beside the database, so that a second run skips what the first has seen.
+            # The index lies beside the database, so that a second run skips the files of the first.
             running = run_demo(url, key, folder, data_dir() / "demo", on_event=on_event, max_files=max_files)
             job = cast("Job", asyncio.run(running))
         except KeyboardInterrupt:
-            fail(Exit.INTERRUPTED, "The demo was interrupted, and its job cancelled.")
+            fail(Exit.INTERRUPTED, "The demo was interrupted, and its job was cancelled.")
         except NotADirectoryError as error:
             fail(Exit.USAGE, f"{error}.")
         except OSError as error:
@@ -62,12 +65,12 @@ def demo(
 
 
 def _addresses(url: str, key: str, job_id: str) -> str:
-    # The key itself would end up in the history of the shell that the line is pasted into.
-    kept = data_dir() / KEY_FILE
+    # The API key itself would end up in the history of the shell that the command is pasted into.
+    key_file = data_dir() / KEY_FILE
     try:
-        found = kept.read_text().strip() == key
+        is_stored = key_file.read_text().strip() == key
     except (OSError, UnicodeDecodeError):
-        found = False
-    shown = f"$(cat {shlex.quote(str(kept))})" if found else "$JOBTRACK_API_KEY"
-    ask = f'curl -H "Authorization: Bearer {shown}"'
-    return f"The job:    {ask} {url}/v1/jobs/{job_id}\nIts files:  {ask} '{url}/v1/jobs/{job_id}/items?limit=20'"
+        is_stored = False
+    key_text = f"$(cat {shlex.quote(str(key_file))})" if is_stored else "$JOBTRACK_API_KEY"
+    curl = f'curl -H "Authorization: Bearer {key_text}"'
+    return f"The job:    {curl} {url}/v1/jobs/{job_id}\nIts files:  {curl} '{url}/v1/jobs/{job_id}/items?limit=20'"

@@ -1,7 +1,7 @@
 """The demo beside the service: `jobtrack demo` in a process of its own, as a user would run it.
 
-Not a task in the serving process: reading thousands of files keeps a processor busy, and the service should not be
-measured by how well it shares one.
+It is not a task of the server process, because reading thousands of files keeps a processor busy, and the service
+would be judged by how well it shares one.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from typing import Self
 
 from app.cli.exits import Exit, fail
 
-# Long enough to cancel its job, short enough to stay within the time that a stop may take.
+# Long enough to cancel its job, and short enough for the time that stopping the service may take.
 _STOP_SECONDS = 2.0
 
 
 class DemoProcess:
-    """Starts the demo when it is wanted and the service is up, and ends it with the service."""
+    """Starts the demo, if it is enabled, once the service is up, and ends it with the service."""
 
-    def __init__(self, url: str, key: str | None, data_dir: Path, *, wanted: bool, as_json: bool) -> None:
+    def __init__(self, url: str, key: str | None, data_dir: Path, *, enabled: bool, as_json: bool) -> None:
         key = key or os.environ.get("JOBTRACK_API_KEY") or os.environ.get("JOBTRACK_BOOTSTRAP_KEY")
-        if wanted and not key:
-            fail(Exit.START_UP, "--demo needs a key of this service: set JOBTRACK_API_KEY.")
-        self._arguments = ["demo", *(["--json"] if as_json else [])] if wanted else None
+        if enabled and not key:
+            fail(Exit.START_UP, "--demo needs an API key of this service: set JOBTRACK_API_KEY.")
+        self._arguments = ["demo", *(["--json"] if as_json else [])] if enabled else None
         self._settings = {"JOBTRACK_URL": url, "JOBTRACK_API_KEY": key or "", "JOBTRACK_DATA_DIR": str(data_dir)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, if it is wanted."""
+        """Start the demo, if it is enabled."""
         if self._arguments:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", *self._arguments],
                 env=os.environ | self._settings,
                 stdin=subprocess.DEVNULL,
-                # Ctrl-C reaches it through us, while the service can still take the cancel of its job.
+                # Ctrl-C reaches the demo through us, while the service can still accept the cancellation of its job.
                 process_group=0,
             )
 
     def stop(self) -> None:
-        """End it, and its job with it; harmless when it has ended."""
+        """End the demo and cancel its job; does nothing if it has ended."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()

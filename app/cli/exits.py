@@ -1,6 +1,6 @@
-"""Exit codes, and one clear sentence for each thing that can be wrong.
+"""Exit codes, and one clear sentence for each kind of error.
 
-Scripts switch on the code; the sentence goes to standard error, so that standard output holds answers only.
+Scripts check the code. The sentence is printed to standard error, so that standard output contains only results.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 
 
 class Exit(enum.IntEnum):
-    """What the command's end says; the README and `--help` list the same."""
+    """The exit codes of the command; the README and `--help` list them, too."""
 
     OK = 0
     JOB_FAILED = 1
@@ -26,19 +26,19 @@ class Exit(enum.IntEnum):
     UNREACHABLE = 6
     REFUSED = 7
     TIMED_OUT = 8
-    # What a shell gives a program that Ctrl-C ended.
+    # What a shell reports for a program that Ctrl-C ended.
     INTERRUPTED = 130
 
 
 def fail(code: Exit, sentence: str) -> NoReturn:
-    """Say what is wrong and end."""
+    """Print the sentence to standard error and exit with the code."""
     print(f"jobtrack: {sentence}", file=sys.stderr)
     raise typer.Exit(code)
 
 
 @contextlib.contextmanager
 def needing(extra: str, what: str) -> Iterator[None]:
-    """Turn an import that fails inside the block into the command that installs what is missing."""
+    """Turn a failed import inside the block into a message with the command that installs the missing extra."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -49,7 +49,7 @@ def needing(extra: str, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def clear_sentences(url: str) -> Iterator[None]:
-    """Turn what the client raises inside the block into a sentence and an exit code."""
+    """Turn exceptions of the client inside the block into a sentence and an exit code."""
     from jobtrack_client import Forbidden, JobtrackError, NotFound, Unauthorized, Unavailable
 
     try:

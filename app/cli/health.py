@@ -9,9 +9,9 @@ from app.cli.target import AsJson, Url, address, client
 
 
 def health(url: Url = None, as_json: AsJson = False) -> None:
-    """Ask whether the service is ready; exit code 6 when it is not. Needs no key."""
+    """Check that the service is ready. The exit code is 6 if it is not ready. Needs no API key."""
     url = address(url)
-    # A space is no key, and keeps the client from sending the one of the environment, which is not asked for here.
-    with clear_sentences(url), client(url, key=" ") as asked:
-        answer = asked.health()
+    # A space counts as no key, and keeps the client from sending the key of the environment, which is not needed.
+    with clear_sentences(url), client(url, key=" ") as api:
+        answer = api.health()
     print(json.dumps(answer) if as_json else f"Jobtrack at {url} is ready.")

@@ -1,4 +1,4 @@
-"""`jobtrack jobs list|files|events|logs|watch`: what there is, and what happens."""
+"""`jobtrack jobs list|files|events|logs|watch`: read jobs, and what happens to them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from app.cli.exits import Exit, clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-Statuses = Annotated[list[str] | None, typer.Option("--status", help="Only jobs in this status; may be repeated.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of the job.")]
+Statuses = Annotated[list[str] | None, typer.Option("--status", help="Only jobs with this status; may be repeated.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Only jobs of this type; may be repeated.")]
-Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs of this queue; may be repeated.")]
-Labels = Annotated[list[str] | None, typer.Option("--label", help="NAME=VALUE; may be repeated, all must hold.")]
-All = Annotated[bool, typer.Option("--all", help="All of them, however many there are.")]
+Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs in this queue; may be repeated.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="Only jobs with this label, NAME=VALUE; may be repeated, and all must match."),
+]
+All = Annotated[bool, typer.Option("--all", help="Show all, whatever --limit says.")]
 
 
-def conditions(
+def filter_conditions(
     status: list[str] | None, kind: list[str] | None, queue: list[str] | None, label: list[str] | None
 ) -> dict[str, Any]:
-    """Give the conditions of a filter as the client takes them."""
-    given = {"status": status, "type": kind, "queue": queue, "labels": labels_of(label)}
-    return {name: value for name, value in given.items() if value}
+    """Return the filter options as the client's arguments, without those that are not used."""
+    options = {"status": status, "type": kind, "queue": queue, "labels": labels_of(label)}
+    return {name: value for name, value in options.items() if value}
 
 
 def labels_of(texts: list[str] | None) -> dict[str, str]:
-    """Read NAME=VALUE."""
+    """Parse labels of the form NAME=VALUE."""
     labels = {}
     for text in texts or ():
         name, separator, value = text.partition("=")
@@ -43,7 +46,7 @@ def list_jobs(
     kind: Types = None,
     queue: Queues = None,
     label: Labels = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
     every: All = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -53,9 +56,9 @@ def list_jobs(
     Example: jobtrack jobs list --status failed --queue imports
     """
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        found = asked.iter_jobs(**conditions(status, kind, queue, label))
-        jobs = list(found if every else itertools.islice(found, limit))
+    with clear_sentences(url), client(url) as api:
+        matches = api.iter_jobs(**filter_conditions(status, kind, queue, label))
+        jobs = list(matches if every else itertools.islice(matches, limit))
     if as_json:
         print_json({"jobs": jobs})
         return
@@ -68,20 +71,22 @@ def list_jobs(
 
 def files(
     job_id: JobId,
-    status: Annotated[str | None, typer.Option("--status", help="Only items in this status, as failed.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only files with this status, for example failed.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
     every: All = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """List a job's files, in the order in which they were first reported.
+    """List a job's files in the order of their first report.
 
     Example: jobtrack jobs files ID --status failed
     """
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        found = asked.iter_items(job_id, status)
-        items = list(found if every else itertools.islice(found, limit))
+    with clear_sentences(url), client(url) as api:
+        matches = api.iter_items(job_id, status)
+        items = list(matches if every else itertools.islice(matches, limit))
     if as_json:
         print_json({"items": items})
         return
@@ -93,44 +98,42 @@ def files(
 
 
 def events(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
-    """Show what happened to a job, attempt by attempt."""
+    """Show the history of a job, attempt by attempt."""
     url = address(url)
-    told: list[Any] = []
-    with clear_sentences(url), client(url) as asked:
+    history: list[Any] = []
+    with clear_sentences(url), client(url) as api:
         cursor: str | None = ""
         while cursor is not None:
-            page = asked.list_events(job_id, cursor=cursor)
-            told += page["events"]
+            page = api.list_events(job_id, cursor=cursor)
+            history += page["events"]
             cursor = page["next_cursor"]
     if as_json:
-        print_json({"events": told})
+        print_json({"events": history})
         return
-    rows = [(event["at"], event["type"], event["attempt"], event["to"], event["worker"]) for event in told]
-    print_rows(("at", "event", "attempt", "status", "worker"), rows, empty="Nothing happened yet.")
+    rows = [(event["at"], event["type"], event["attempt"], event["to"], event["worker"]) for event in history]
+    print_rows(("at", "event", "attempt", "status", "worker"), rows, empty="The job has no events.")
 
 
 def logs(
     job_id: JobId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
-    offset: Annotated[int, typer.Option("--offset", min=0, help="The number of the first line.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job has ended.")] = False,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="The number of the first line to show.")] = 0,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a job's workers wrote.
-
-    With --json, one line of JSON for each line.
+    """Show the log of a job. With --json, print one JSON object for each line.
 
     Example: jobtrack jobs logs ID --follow
     """
     url = address(url)
-    with clear_sentences(url), client(url, patient=follow) as asked:
+    with clear_sentences(url), client(url, patient=follow) as api:
         if follow:
-            for line in asked.follow_logs(job_id, offset):
+            for line in api.follow_logs(job_id, offset):
                 _print_line(line, as_json)
             return
         more = True
         while more:
-            page = asked.read_logs(job_id, offset=offset)
+            page = api.read_logs(job_id, offset=offset)
             for line in page["logs"]:
                 _print_line(line, as_json)
             more, offset = bool(page["logs"]), page["next_offset"]
@@ -145,21 +148,21 @@ def _print_line(line: Any, as_json: bool) -> None:
 
 def watch(
     job_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One job until it has ended; default: all.")
+        str | None, typer.Argument(metavar="[ID]", help="Watch this job until it has ended; default: all jobs.")
     ] = None,
     queue: Queues = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch what happens, as it happens; Ctrl-C ends it. With --json, one line of JSON for each event."""
+    """Print events as they happen, until Ctrl-C. With --json, print one JSON object for each event."""
     url = address(url)
-    with clear_sentences(url), client(url, patient=True) as asked:
-        for event in asked.stream_events(queues=queue) if job_id is None else asked.stream_job(job_id):
+    with clear_sentences(url), client(url, patient=True) as api:
+        for event in api.stream_events(queues=queue) if job_id is None else api.stream_job(job_id):
             if as_json:
                 print_json({"event": event.name, "data": event.data})
             elif event.name.startswith("job."):
-                told = event.data
-                print(told["at"], told["job_id"], event.name, told["worker"] or "", flush=True)
+                entry = event.data
+                print(entry["at"], entry["job_id"], event.name, entry["worker"] or "", flush=True)
             elif event.name in ("snapshot", "job") and job_id is not None:
                 job = event.data
                 print(job["updated_at"], job["id"], job["status"], f"{job['progress']:.0f} %", flush=True)

@@ -1,4 +1,4 @@
-"""`jobtrack jobs`: one job as it stands, or several until they have ended."""
+"""`jobtrack jobs`: show one job, or wait for several to end."""
 
 from __future__ import annotations
 
@@ -15,72 +15,72 @@ from app.cli.target import AsJson, Url, address, client
 if TYPE_CHECKING:
     from jobtrack_client import Job
 
-# A job with failed items has done what it could; whether that is enough is for its owner.
+# A job with failed items did everything that it could; its owner decides whether that is enough.
 SUCCEEDED = frozenset({"completed", "completed_with_failures"})
-# Seconds that one request waits for a change: short enough for proxies, and for Ctrl-C to be no surprise to them.
+# How long one request waits for a change: short enough for proxies, also when Ctrl-C cuts it off.
 _WAIT_SECONDS = 20
-_MOST_IDS = 100
+_MAX_IDS = 100
 
-app = typer.Typer(help="Submit, read, follow and change jobs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Submit, show, watch and change jobs.", no_args_is_help=True, rich_markup_mode=None)
 app.command("list")(job_reading.list_jobs)
 app.command("submit")(job_changes.submit)
 
 
 @app.command("get")
 def get(
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id.")],
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the job.")],
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one job as it stands now."""
+    """Show the current state of one job."""
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        job = asked.get_job(job_id)
+    with clear_sentences(url), client(url) as api:
+        job = api.get_job(job_id)
     print(json.dumps(job) if as_json else describe(job))
 
 
 @app.command("wait")
 def wait(
-    job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids, 100 at most.")],
+    job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of the jobs, 100 at most.")],
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Give up after so many seconds, with exit code 8.")
+        float | None, typer.Option("--timeout", min=0, help="Give up after this many seconds, with exit code 8.")
     ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until the jobs have ended; exit code 1 when one was not completed."""
+    """Wait until the jobs have ended. The exit code is 1 if one of them did not succeed."""
     from app.cli.progress import Board
     from jobtrack_client import is_terminal
 
-    if len(job_ids) > _MOST_IDS:
-        fail(Exit.USAGE, f"{len(job_ids)} ids are too many: {_MOST_IDS} can be waited for at a time.")
+    if len(job_ids) > _MAX_IDS:
+        fail(Exit.USAGE, f"{len(job_ids)} ids are too many: at most {_MAX_IDS} jobs can be waited for at a time.")
     url = address(url)
     end = None if timeout is None else time.monotonic() + timeout
     with clear_sentences(url), Board(quiet=as_json) as board:
-        # The first look is a quick one: a wrong address should not take as long as a restart may.
-        with client(url) as asked:
-            answer = asked.wait_jobs(job_ids, wait=0)
+        # The first request is not patient: a wrong address should be reported sooner than a restart may take.
+        with client(url) as api:
+            answer = api.wait_jobs(job_ids, wait=0)
         if answer["not_found"]:
-            fail(Exit.NOT_FOUND, f"There is no job {', '.join(answer['not_found'])} that this key may see.")
-        known = {job["id"]: job for job in answer["jobs"]}
-        with client(url, patient=True) as asked:
+            fail(Exit.NOT_FOUND, f"There is no job {', '.join(answer['not_found'])} that this API key may read.")
+        latest = {job["id"]: job for job in answer["jobs"]}
+        with client(url, patient=True) as api:
             while True:
-                board.show(known.values())
-                live = {job_id: job["version"] for job_id, job in known.items() if not is_terminal(job)}
+                board.show(latest.values())
+                live = {job_id: job["version"] for job_id, job in latest.items() if not is_terminal(job)}
                 left = _WAIT_SECONDS if end is None else min(_WAIT_SECONDS, int(max(0.0, end - time.monotonic()) + 1))
                 if not live or (end is not None and time.monotonic() >= end):
                     break
-                changed = asked.wait_jobs(list(live), until="change", versions=live, wait=left)
-                # One that was deleted meanwhile will not end any more.
-                known = {job_id: job for job_id, job in known.items() if job_id not in changed["not_found"]}
-                known |= {job["id"]: job for job in changed["jobs"]}
-    jobs = list(known.values())
+                changed = api.wait_jobs(list(live), until="change", versions=live, wait=left)
+                # A job that was deleted meanwhile will never end.
+                latest = {job_id: job for job_id, job in latest.items() if job_id not in changed["not_found"]}
+                latest |= {job["id"]: job for job in changed["jobs"]}
+    jobs = list(latest.values())
     print(json.dumps({"jobs": jobs}) if as_json else "\n".join(map(outcome, jobs)))
     raise typer.Exit(exit_code(jobs))
 
 
 def exit_code(jobs: list[Job]) -> Exit:
-    """Give what the ends of these jobs mean to a script."""
+    """Return the exit code that reports the outcome of these jobs to a script."""
     from jobtrack_client import is_terminal
 
     if any(is_terminal(job) and job["status"] not in SUCCEEDED for job in jobs):
@@ -89,7 +89,7 @@ def exit_code(jobs: list[Job]) -> Exit:
 
 
 def outcome(job: Job) -> str:
-    """One line: how a job stands, and why."""
+    """Describe the state of a job in one line, with its error."""
     from app.cli.progress import counts
 
     line = f"{job['id']} {job['status']}"
@@ -101,7 +101,7 @@ def outcome(job: Job) -> str:
 
 
 def describe(job: Job) -> str:
-    """One line for each thing that a person asks first."""
+    """Describe a job in several lines, with the fields that people look for first."""
     from app.cli.progress import counts, eta
 
     attempt = f"{job['attempt']} of {job['max_attempts']}"

@@ -1,4 +1,4 @@
-"""`jobtrack keys`: who may talk to the service."""
+"""`jobtrack keys`: manage the API keys of a project."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 
-app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("list")
 def list_keys(url: Url = None, as_json: AsJson = False) -> None:
-    """List the project's keys, newest first, without the keys themselves."""
+    """List the API keys of the project, newest first. The secrets themselves are not shown."""
     url = address(url)
-    found: list[Any] = []
-    with clear_sentences(url), client(url) as asked:
+    keys: list[Any] = []
+    with clear_sentences(url), client(url) as api:
         cursor: str | None = ""
         while cursor is not None:
-            page = asked.list_keys(cursor=cursor)
-            found += page["keys"]
+            page = api.list_keys(cursor=cursor)
+            keys += page["keys"]
             cursor = page["next_cursor"]
     if as_json:
-        print_json({"keys": found})
+        print_json({"keys": keys})
         return
     rows = [
         (
@@ -33,43 +33,46 @@ def list_keys(url: Url = None, as_json: AsJson = False) -> None:
             key["name"],
             ",".join(key["scopes"]),
             "all" if key["queues"] is None else ",".join(key["queues"]),
-            "revoked" if key["revoked_at"] else key["expires_at"] or "never ends",
+            "revoked" if key["revoked_at"] else key["expires_at"] or "never expires",
             key["last_used_at"] or "never used",
         )
-        for key in found
+        for key in keys
     ]
-    print_rows(("id", "name", "scopes", "queues", "ends", "last used"), rows, empty="There is no key.")
+    print_rows(("id", "name", "scopes", "queues", "expires", "last used"), rows, empty="There are no API keys.")
 
 
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
     scope: Annotated[
-        list[str], typer.Option("--scope", help="read, submit, work, admin or operator; may be repeated.")
+        list[str],
+        typer.Option("--scope", help="What the key may do: read, submit, work, admin or operator; may be repeated."),
     ],
     queue: Annotated[
-        list[str] | None, typer.Option("--queue", help="The only queues it may use; may be repeated.")
+        list[str] | None, typer.Option("--queue", help="A queue that the key may use; may be repeated; default: all.")
     ] = None,
-    expires_at: Annotated[str | None, typer.Option("--expires-at", help="When it ends, as RFC 3339.")] = None,
+    expires_at: Annotated[
+        str | None, typer.Option("--expires-at", help="When the key expires, in the format of RFC 3339.")
+    ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once.
+    """Create an API key and print it. It cannot be shown again.
 
     Example: jobtrack keys create indexer --scope work --scope read
     """
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        made = asked.create_key(name, scope, queues=queue, expires_at=expires_at)
-    print_json(made) if as_json else print(made["key"])
+    with clear_sentences(url), client(url) as api:
+        key = api.create_key(name, scope, queues=queue, expires_at=expires_at)
+    print_json(key) if as_json else print(key["key"])
 
 
 @app.command("revoke")
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id: the middle part of jt_ID_....")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key: the middle part of jt_ID_SECRET.")],
     url: Url = None,
 ) -> None:
-    """End a key for good; within two seconds nobody accepts it any more."""
+    """Revoke an API key permanently. The service rejects it within two seconds."""
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        asked.revoke_key(key_id)
+    with clear_sentences(url), client(url) as api:
+        api.revoke_key(key_id)

@@ -1,4 +1,4 @@
-"""The first key: installed when there is none, and where it can be found again."""
+"""The first API key: install it if there is none, and store it where it can be found again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FirstKey:
-    """A key that can be shown or used, if one is known, and a few words on where it is kept."""
+    """The first API key, if it is known, and a phrase that says where it is stored."""
 
     key: str | None = dataclasses.field(repr=False)
     where: str
@@ -33,7 +33,7 @@ class FirstKey:
 
 
 def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
-    """Install the first key where there is none; `keep` writes it to the data directory, and reads it there later."""
+    """Install the first API key if there is none; `keep` stores it in the data directory, for later starts to read."""
     chosen = settings.bootstrap_key.get_secret_value() if settings.bootstrap_key else None
     if not keep:
         made = asyncio.run(prepare(url, chosen))
@@ -43,7 +43,7 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     path = settings.data_dir / KEY_FILE
     kept = _read(path)
     offered = chosen or kept or make_key()[1]
-    # Before the database has it: a crash in between must not leave a service whose only key nobody knows.
+    # Before the database has it: a crash in between must not leave a service whose only key is unknown to everyone.
     if kept is None:
         _write(path, offered)
     made = asyncio.run(prepare(url, offered))
@@ -82,16 +82,16 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, line: str) -> None:
-    """Write the file whole or not at all, for its owner's eyes only."""
+    """Write the file atomically, readable by its owner only."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123  a mode from the first moment
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123  sets the mode when it creates the file
             file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
         if os.geteuid() == 0:
-            # Whoever owns the data directory runs the service next time.
+            # The owner of the data directory may run the service next time.
             owner = path.parent.stat()
             os.chown(new, owner.st_uid, owner.st_gid)
         new.replace(path)

@@ -1,4 +1,4 @@
-"""`jobtrack openapi`: the documents of the API as files, one for each face."""
+"""`jobtrack openapi`: write the OpenAPI documents, one file for each API."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from app.cli.target import AsJson
 
 
 def openapi(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made when it is missing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to; created if it is missing.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write the OpenAPI documents, one NAME.json for each face; the same code writes the same bytes."""
+    """Write the OpenAPI documents, one NAME.json for each API. The same version always writes the same bytes."""
     with needing("server", "Writing the documents"):
         from app.cli.server import bare_app
         from app.main import openapi_documents

@@ -1,7 +1,7 @@
-"""Several serving processes on one listening socket, and the parent that starts, restarts and stops them.
+"""Several server processes on one listening socket, and the parent that starts, restarts and stops them.
 
-Each child is a whole service with a pool and a feed of its own; they meet in the database alone, as processes on
-different machines do. uvicorn's own multiprocessing would kill its children before their waits are answered.
+Each child is a complete service with its own pool and change feed. Like processes on different machines, the children
+share only the database. uvicorn's own multiprocessing would kill its children before they have answered open waits.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from app.cli.server import DRAIN_CAP_SECONDS, Serving, serve_until_signal
 
 logger = logging.getLogger("jobtrack")
 
-_LOOK_SECONDS = 0.1
-# A child that dies at once would otherwise be restarted as fast as the machine can.
+_POLL_SECONDS = 0.1
+# Without a pause, a child that dies at once would be restarted as fast as the machine can.
 _RESTART_SECONDS = 1.0
-_LAST_SECONDS = 5.0
+_STOP_MARGIN_SECONDS = 5.0
 
 
 class Processes:
-    """The children; `run` returns when a signal has come and all of them are gone."""
+    """The child processes; `run` returns after a signal, when all of them have exited."""
 
     def __init__(self, serving: Serving, listener: socket.socket, count: int, url: str) -> None:
         self._serving = serving
@@ -42,7 +42,7 @@ class Processes:
         self._signals = 0
 
     def run(self, on_started: Callable[[], None], before_drain: Callable[[], None]) -> bool:
-        """Serve until a signal; False when the children could not even start."""
+        """Serve until a signal. Return False if a child exited before the service was up."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
         try:
@@ -57,7 +57,7 @@ class Processes:
                         on_started()
                 else:
                     self._restart_dead()
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
             before_drain()
         finally:
             self._stop()
@@ -69,21 +69,21 @@ class Processes:
             [sys.executable, "-m", "app.cli.processes", str(self._listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[self._listener.fileno()],
-            # A terminal's Ctrl-C goes to its whole group; through us it comes once, and after the demo has ended.
+            # A terminal sends Ctrl-C to the whole group; through us children get it once, after the demo has ended.
             process_group=0,
         )
-        # Through the pipe, because a command line is read by everyone on the machine, and a URL holds a password.
+        # Through a pipe, because every user of the machine can read a command line, and the URL contains a password.
         if child.stdin:
             child.stdin.write(json.dumps(dataclasses.asdict(self._serving)).encode() + b"\n")
             child.stdin.flush()
         return child
 
     def _restart_dead(self) -> None:
-        for place, child in enumerate(self._children):
+        for index, child in enumerate(self._children):
             if child.poll() is not None:
-                logger.error("Serving process %d ended with %d; starting another", child.pid, child.returncode)
+                logger.error("Server process %d ended with %d; starting another", child.pid, child.returncode)
                 time.sleep(_RESTART_SECONDS)
-                self._children[place] = self._spawn()
+                self._children[index] = self._spawn()
 
     def _answers(self) -> bool:
         try:
@@ -94,12 +94,12 @@ class Processes:
     def _stop(self) -> None:
         for child in self._children:
             child.terminate()
-        end = time.monotonic() + DRAIN_CAP_SECONDS + _LAST_SECONDS
+        end = time.monotonic() + DRAIN_CAP_SECONDS + _STOP_MARGIN_SECONDS
         for child in self._children:
             while child.poll() is None:
                 if self._signals > 1 or time.monotonic() > end:
                     child.kill()
-                time.sleep(_LOOK_SECONDS / 2)
+                time.sleep(_POLL_SECONDS / 2)
             if child.stdin:
                 child.stdin.close()
 
@@ -109,15 +109,15 @@ class Processes:
 
 
 def child() -> None:
-    """Run one child: the socket by its number, the rest as one line from the parent."""
+    """Run one child process: the socket's number is an argument, the rest is one line on the pipe from the parent."""
     from app.cli.start import start_up
 
     line = b""
     while not line.endswith(b"\n"):
-        piece = os.read(0, 65536)
-        if not piece:
+        chunk = os.read(0, 65536)
+        if not chunk:
             return
-        line += piece
+        line += chunk
     with start_up():
         listener = socket.socket(fileno=int(sys.argv[1]))
         serve_until_signal(Serving(**json.loads(line)), listener, parent=0)

@@ -1,4 +1,4 @@
-"""Jobs as they move, on standard error: bars on a terminal, elsewhere a line for each new stage."""
+"""The progress of jobs on standard error: bars on a terminal, elsewhere a line for each new stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Board:
-    """Shows jobs; a context manager. `quiet` shows nothing, for those who asked for JSON."""
+    """A context manager that shows the progress of jobs; with `quiet` it shows nothing, for output in JSON."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -31,7 +31,7 @@ class Board:
         self._last: dict[str, tuple[str, str | None]] = {}
 
     def show(self, jobs: Iterable[Job]) -> None:
-        """Show jobs as they stand now."""
+        """Show the current state of the jobs."""
         for job in jobs:
             if not self._console.is_terminal:
                 self._print_change(job)
@@ -40,15 +40,15 @@ class Board:
             if bar is None:
                 bar = self._bars[job["id"]] = self._progress.add_task("", total=100, counts="", eta="")
             self._progress.update(
-                bar, description=_what(job), completed=job["progress"], counts=counts(job), eta=eta(job)
+                bar, description=_status(job), completed=job["progress"], counts=counts(job), eta=eta(job)
             )
 
     def _print_change(self, job: Job) -> None:
         now = (job["status"], job["stage"])
         if self._last.get(job["id"]) != now:
             self._last[job["id"]] = now
-            parts = (job["id"], _what(job), f"{job['progress']:.0f} %", counts(job), eta(job))
-            # A line is never broken: it is for a log.
+            parts = (job["id"], _status(job), f"{job['progress']:.0f} %", counts(job), eta(job))
+            # Lines are not wrapped, because they usually go to a log.
             self._console.print(", ".join(part for part in parts if part), soft_wrap=True)
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Board:
 
 
 def counts(job: Job) -> str:
-    """The items in words; nothing for a job without any."""
+    """Describe the number of items; empty for a job without items."""
     numbers = job["counts"]
     if not numbers["total"]:
         return ""
@@ -72,14 +72,14 @@ def counts(job: Job) -> str:
 
 
 def eta(job: Job) -> str:
-    """The estimated time to the end in words; nothing where the service has no estimate."""
+    """Describe the estimated time left; empty if the service has no estimate."""
     estimate = job["eta"]
     if estimate is None or job["completed_at"]:
         return ""
     return f"about {_duration(estimate['seconds'])} left"
 
 
-def _what(job: Job) -> str:
+def _status(job: Job) -> str:
     return f"{job['status']} {job['stage']}" if job["stage"] and not job["completed_at"] else job["status"]
 
 

@@ -1,4 +1,4 @@
-"""`jobtrack queues`: how deep they are, and what is set for them."""
+"""`jobtrack queues`: show queues and change their rules."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 
-app = typer.Typer(help="See and steer queues.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show and control queues.", no_args_is_help=True, rich_markup_mode=None)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the queue.")]
 
 
 @app.command("list")
 def list_queues(url: Url = None, as_json: AsJson = False) -> None:
-    """List queues with what waits and what is held in each."""
+    """List the queues, with the number of waiting and of claimed jobs in each."""
     url = address(url)
-    found: list[Any] = []
-    with clear_sentences(url), client(url) as asked:
+    queues: list[Any] = []
+    with clear_sentences(url), client(url) as api:
         cursor: str | None = ""
         while cursor is not None:
-            page = asked.list_queues(cursor=cursor)
-            found += page["queues"]
+            page = api.list_queues(cursor=cursor)
+            queues += page["queues"]
             cursor = page["next_cursor"]
-    _show(found, as_json, {"queues": found})
+    _show(queues, as_json, {"queues": queues})
 
 
 @app.command("show")
 def show(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     """Show one queue."""
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        queue = asked.get_queue(name)
+    with clear_sentences(url), client(url) as api:
+        queue = api.get_queue(name)
     _show([queue], as_json, queue)
 
 
 @app.command("pause")
 def pause(name: Name, url: Url = None, as_json: AsJson = False) -> None:
-    """Hand out nothing more from a queue; what is held goes on."""
+    """Stop handing out jobs of a queue. Jobs that are claimed already continue."""
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        queue = asked.pause_queue(name)
+    with clear_sentences(url), client(url) as api:
+        queue = api.pause_queue(name)
     _show([queue], as_json, queue)
 
 
 @app.command("resume")
 def resume(name: Name, url: Url = None, as_json: AsJson = False) -> None:
-    """Let a queue go on."""
+    """Resume handing out jobs of a queue."""
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
-        queue = asked.resume_queue(name)
+    with clear_sentences(url), client(url) as api:
+        queue = api.resume_queue(name)
     _show([queue], as_json, queue)
 
 
@@ -60,33 +60,34 @@ def resume(name: Name, url: Url = None, as_json: AsJson = False) -> None:
 def set_rules(
     name: Name,
     concurrency_limit: Annotated[
-        int | None, typer.Option("--concurrency-limit", help="The most jobs held at once; 0: any number.")
+        int | None,
+        typer.Option("--concurrency-limit", help="How many jobs may be claimed at the same time; 0: any number."),
     ] = None,
     retention_seconds: Annotated[
-        int | None, typer.Option("--retention-seconds", help="How long ended jobs are kept; 0: for ever.")
+        int | None, typer.Option("--retention-seconds", help="How long ended jobs are kept; 0: forever.")
     ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a queue's rules; what is not named stays as it is.
+    """Set rules of a queue. Rules that are not named stay as they are.
 
     Example: jobtrack queues set imports --concurrency-limit 4
     """
     from jobtrack_client import NotFound
 
     url = address(url)
-    with clear_sentences(url), client(url) as asked:
+    with clear_sentences(url), client(url) as api:
         rules: dict[str, Any] = {}
         try:
-            queue = asked.get_queue(name)
+            queue = api.get_queue(name)
             rules = {field: queue[field] for field in ("paused", "concurrency_limit", "retry", "retention")}
         except NotFound:
-            pass  # It is made by this.
+            pass  # This call creates it.
         if concurrency_limit is not None:
             rules["concurrency_limit"] = concurrency_limit or None
         if retention_seconds is not None:
             rules["retention"] = {"seconds": retention_seconds} if retention_seconds else None
-        queue = asked.put_queue(name, **rules)
+        queue = api.put_queue(name, **rules)
     _show([queue], as_json, queue)
 
 
@@ -108,4 +109,4 @@ def _show(queues: list[Any], as_json: bool, document: Any) -> None:
         for queue in queues
     ]
     columns = ("name", "state", "waiting", "held", "limit", "oldest", "created", "ended")
-    print_rows(columns, rows, empty="There is no queue yet.")
+    print_rows(columns, rows, empty="There are no queues yet.")

@@ -1,4 +1,4 @@
-"""`jobtrack serve`: a database if there is none, the first key, the service, and at the end everything in reverse."""
+"""`jobtrack serve`: start a database if none is named, install the first key, serve, and stop all in reverse order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def serve(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, max=64, help="Processes; default: JOBTRACK_WORKERS, else 1.")
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Track one real job as soon as the service is up.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Run the demo job as soon as the service is up.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the service, with a PostgreSQL of its own unless JOBTRACK_DATABASE_URL names one, until Ctrl-C or SIGTERM."""
+    """Run the service until Ctrl-C or SIGTERM. It brings its own PostgreSQL unless JOBTRACK_DATABASE_URL names one."""
     with needing("server", "The service"):
         from app.cli.start import start_up
 
@@ -43,7 +43,7 @@ def serve(
         with start_up(host=host, port=port, workers=workers) as settings:
             _serve(settings, demo=demo, as_json=as_json)
     except KeyboardInterrupt:
-        # Before the server listens to signals, or a second one while the database stops.
+        # Ctrl-C before the server handles signals, or a second time while the database stops.
         pass
     if not as_json:
         print("Jobtrack has stopped.", flush=True)
@@ -61,7 +61,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         from app.db.migrate import upgrade
 
     dialects = _dialects(settings)
-    # First of all: a port that is taken should not cost the start of a database.
+    # The port comes first: if it is taken, no database should have been started for it.
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bound(settings.host, settings.port))
         database_url = url_of(settings)
@@ -76,7 +76,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         if database_url is None:
             # Before anybody can be answered, and while the port and the data directory are ours.
             keys.note_address(own, settings.data_dir)
-        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, wanted=demo, as_json=as_json))
+        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, enabled=demo, as_json=as_json))
 
         def on_started() -> None:
             _say_where(own, first, as_json=as_json)
@@ -85,7 +85,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
         prepared = settings.prepared_statements
         if prepared is None:
-            # Nothing can stand between the service and a database of its own.
+            # There can be no pooler between the service and its own database.
             prepared = database_url is None
         serving = Serving(url, listen_url, settings.pool_size, prepared, dialects)
         try:
@@ -96,7 +96,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             from app.cli.processes import Processes
 
             if not Processes(serving, listener, settings.workers, own).run(on_started, worker.stop):
-                fail(Exit.START_UP, "A serving process did not start; its own words stand above.")
+                fail(Exit.START_UP, "A server process did not start; its error is printed above.")
         else:
             serve_until_signal(
                 serving, listener, on_started=on_started, before_drain=lambda: asyncio.to_thread(worker.stop)
@@ -116,12 +116,12 @@ def _dialects(settings: Settings) -> tuple[str, ...] | None:
 
 @contextlib.contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the address without listening yet: until the service is ready, clients are refused and not kept waiting."""
+    """Bind the address without listening: until the service is ready, clients are refused instead of kept waiting."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        fail(Exit.START_UP, f"{host} is no address that can be served on: {error.strerror or error}.")
+        fail(Exit.START_UP, f"{host} is not an address that can be served on: {error.strerror or error}.")
     with listener:
         # A restart must not wait for the last connections' TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,7 +134,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 
 def _refuse(host: str, port: int, error: OSError) -> None:
     why = (error.strerror or str(error)).lower()
-    fail(Exit.START_UP, f"Cannot serve on {host}:{port}, {why}: choose another with --port or JOBTRACK_PORT.")
+    fail(Exit.START_UP, f"Cannot serve on {host}:{port}, {why}: choose another port with --port or JOBTRACK_PORT.")
 
 
 def _own_address(host: str, port: int) -> str:

@@ -1,8 +1,8 @@
-"""The serving part of `jobtrack serve`: uvicorn, with an orderly end.
+"""The server of `jobtrack serve`: uvicorn, with an orderly shutdown.
 
-uvicorn waits for open requests before anything of ours learns that the end has come, and a long wait that it cuts then
-is an error 500 (measured). So the drain is set first: readiness turns, every open wait answers with the current states,
-and only then uvicorn closes what is left.
+uvicorn waits for open requests before any code of ours learns of the shutdown, and a long wait that it then cuts off is
+an error 500 (measured). So the drain comes first: readiness turns to false, every open wait answers with the current
+states, and only then does uvicorn close the rest.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from app.runtime import Runtime
 if TYPE_CHECKING:
     from app.web.front import Front
 
-# What is open after the drain is a client that does not read, or a slow statement. Five seconds are promised to whoever
-# stops the service, and the rest of them is for closing the pool.
+# After the drain, a connection is open only for a client that does not read, or a slow statement. The promise is that
+# stopping the service takes five seconds at most; the rest of them is for closing the pool.
 DRAIN_CAP_SECONDS = 4
-# Closing the pool and the feed takes milliseconds, unless the database hangs.
+# Closing the pool and the change feed takes milliseconds, unless the database hangs.
 _STOP_SECONDS = 3.0
-# A wave of clients that come back after a restart must not be refused by a full queue.
+# Clients that all reconnect after a restart must not be refused because the queue is full.
 BACKLOG = 4096
-# Net new objects before the youngest are looked through: by default 700, which is a few dozen requests. Cycles do occur
-# (a connection and its protocol), so that it must not be much more either.
+# The number of new objects after which the garbage collector looks through the youngest generation. A few dozen
+# requests reach the default of 700. It must not be much higher, for cycles do occur (a connection and its protocol).
 _YOUNG_OBJECTS = 5_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Serving:
-    """What one serving process needs to know."""
+    """The configuration of one server process."""
 
     # They hold passwords.
     database_url: str = dataclasses.field(repr=False)
     listen_url: str | None = dataclasses.field(repr=False)
     pool_size: int
     prepared: bool
-    """Whether statements are kept prepared."""
+    """Whether connections keep prepared statements."""
     dialects: tuple[str, ...] | None = None
-    """Which vendors' APIs to speak; None: all."""
+    """The names of the dialects to serve; None: all."""
 
 
 class DrainingServer(uvicorn.Server):
-    """Sets the drain before it closes; a second signal gives up on what is open."""
+    """Drains before it closes; a second signal closes open connections at once."""
 
     def __init__(
         self,
@@ -67,22 +67,22 @@ class DrainingServer(uvicorn.Server):
         self._before_drain = before_drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell the command that the service is up."""
+        """Start listening, then call `on_started`."""
         await super().startup(sockets)
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Release every open wait, then close as uvicorn does."""
+        """Answer every open wait, then shut down as uvicorn does."""
         if self._before_drain and not self.force_exit:
             await self._before_drain()
         self._drain()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end; again: force it.
+        """Start the shutdown; force it at the second signal.
 
-        The signal is not noted, so uvicorn does not raise it again afterwards: an orderly end exits with 0, and what
-        comes after the server (the embedded database) is stopped too.
+        The signal is not recorded, so uvicorn does not raise it again afterwards: an orderly shutdown exits with 0, and
+        what is stopped after the server (the embedded database) is still stopped.
         """
         del sig, frame
         self.force_exit = self.should_exit
@@ -97,12 +97,12 @@ def serve_until_signal(
     before_drain: Callable[[], Awaitable[None]] | None = None,
     parent: int | None = None,
 ) -> None:
-    """Run one serving process on the socket until a signal comes, or until the pipe from its parent is cut."""
-    # Here and not above: the parent of several processes serves nothing, and every route is a second of imports.
+    """Run one server process on the socket until a signal, or until the pipe from its parent is closed."""
+    # Imported here, because the parent of several processes serves nothing, and importing every route takes a second.
     from app.main import create_app
 
-    # From another process they come as a list.
-    speak = None if serving.dialects is None else tuple(serving.dialects)
+    # From the parent process they arrive as a list.
+    dialects = None if serving.dialects is None else tuple(serving.dialects)
 
     async def run() -> None:
         runtime = Runtime(
@@ -113,21 +113,21 @@ def serve_until_signal(
         )
         await runtime.start()
         try:
-            app = create_app(runtime.services, telemetry=runtime.telemetry, speak=speak)
+            app = create_app(runtime.services, telemetry=runtime.telemetry, dialect_names=dialects)
             config = uvicorn.Config(
                 app,
                 lifespan="off",
-                # Ours stands already; and the access log would cost more than the request.
+                # Logging is configured already, and the access log would cost more than the request.
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
             )
-            _settle_memory()
+            _freeze_startup_objects()
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
-                _stop_without(parent, server)
+                _stop_with_parent(parent, server)
             await server.serve([listener])
         finally:
             with contextlib.suppress(TimeoutError):
@@ -137,29 +137,31 @@ def serve_until_signal(
         runner.run(run())
 
 
-def _settle_memory() -> None:
-    """Look no more through what start-up has made: it stays for as long as the process, and is a hundred thousand
-    objects, over which each full collection would stop the service for some 50 ms.
+def _freeze_startup_objects() -> None:
+    """Exclude the objects of start-up from garbage collection.
+
+    They live as long as the process, and there are a hundred thousand of them: each full collection would pause the
+    service for some 50 ms to look through them.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
-def _stop_without(parent: int, server: DrainingServer) -> None:
-    """Stop when the parent is gone, however it went: nobody would restart or end this process any more."""
+def _stop_with_parent(parent: int, server: DrainingServer) -> None:
+    """Stop when the parent has exited, for whatever reason: nothing would restart or end this process any more."""
     loop = asyncio.get_running_loop()
 
-    def cut() -> None:
+    def on_closed() -> None:
         loop.remove_reader(parent)
         server.should_exit = True
 
-    loop.add_reader(parent, cut)
+    loop.add_reader(parent, on_closed)
 
 
 def bare_app() -> Front:
-    """Give the application without a database behind it, for its documents."""
+    """Return the application without a database, to write its OpenAPI documents."""
     from app.main import create_app
 
-    # Nothing is opened before `start`.
+    # The runtime opens no connection before `start`.
     return create_app(Runtime("postgresql://nowhere/none").services)

@@ -1,4 +1,4 @@
-"""What every command on the server's side begins with: settings, logs, a database; and what can be wrong with them."""
+"""The start of every server command: settings, logging and a database, and one clear sentence for each error."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _HOST = re.compile(r"(\[[^\]@]+\]|[^:@\[\]]*)(:\d*)?")
 
 @contextlib.contextmanager
 def start_up(**options: object) -> Iterator[Settings]:
-    """Give the settings, with logging set up by them; a database that cannot be used inside becomes one sentence.
+    """Load the settings and configure logging; a database error inside the block ends the command with one sentence.
 
-    SIGTERM unwinds like Ctrl-C from here on, so that an embedded database that has just been started is stopped too.
+    From here on SIGTERM is raised as KeyboardInterrupt, like Ctrl-C, so that an embedded database that has just been
+    started is stopped as well.
     """
     try:
         settings = load(**options)
     except SettingsError as error:
         fail(Exit.START_UP, str(error))
     secrets = (settings.bootstrap_key, settings.database_url, settings.listen_url)
-    configure(secrets=[one.get_secret_value() for one in secrets if one])
+    configure(secrets=[secret.get_secret_value() for secret in secrets if secret])
     for name, dsn in (("JOBTRACK_DATABASE_URL", settings.database_url), ("JOBTRACK_LISTEN_URL", settings.listen_url)):
         if dsn and not _is_readable(dsn.get_secret_value()):
             fail(
@@ -56,7 +57,7 @@ def start_up(**options: object) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def embedded(settings: Settings) -> Iterator[str]:
-    """Run the embedded PostgreSQL for the length of the block, and give its URL."""
+    """Run the embedded PostgreSQL for the duration of the block; the value is its URL."""
     with needing("embedded", "The embedded PostgreSQL"):
         from app.embedded import EmbeddedError, EmbeddedPostgres
 
@@ -90,7 +91,7 @@ def _is_readable(dsn: str) -> bool:
 
 
 def _is_about_the_database(error: Exception) -> bool:
-    """Tell a refused connection from a mistake of ours: those come from asyncpg or from the socket below it."""
+    """Return whether the error is about the database instead of a bug of ours: asyncpg or its socket raised it."""
     frame = error.__traceback__
     while frame:
         if frame.tb_frame.f_globals.get("__name__", "").startswith("asyncpg"):

@@ -1,4 +1,4 @@
-"""Tables: drawn for people on a terminal, and plain columns, nothing cut off, for whatever a pipe leads to."""
+"""Tables: drawn for people on a terminal; in a pipe, columns separated by tabs and never shortened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under their columns; `empty`, on standard error, where there are none."""
+    """Print the rows as a table, or print `empty` to standard error if there are none."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not texts:
         print(empty, file=sys.stderr)
@@ -17,7 +17,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
         _draw(columns, texts)
     else:
         for row in texts:
-            # A tab in a name would make two columns of one.
+            # A tab in a value would split its column in two.
             print("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
 
 
@@ -28,7 +28,7 @@ def _draw(columns: Sequence[str], texts: list[list[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for n, column in enumerate(columns):
-        # The first column is what one copies: it is never shortened.
+        # The first column is the one that people copy, so it is never wrapped.
         table.add_column(column, no_wrap=n == 0, overflow="fold")
     for row in texts:
         table.add_row(*map(Text, row))

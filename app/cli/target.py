@@ -1,4 +1,4 @@
-"""Which service the client commands talk to, and with which key. Nothing of the server may be needed here.
+"""The service and the API key that the client commands use. This must not import anything of the server.
 
 A key that the user has set goes wherever the user says. The one that a service has written to the data directory goes
 to that service alone: the service notes its address beside it.
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 KEY_FILE = "api-key"
 ADDRESS_FILE = "api-key.url"
 _THIS_MACHINE = "localhost"
-# A person waits for the answer: one more try after a hiccup, then the sentence.
+# A person is waiting: retry once after a hiccup, then report the error.
 _ATTEMPTS = 2
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="The service's address; default: JOBTRACK_URL, else this machine, at JOBTRACK_PORT."),
+    typer.Option(
+        "--url", help="The address of the service; default: JOBTRACK_URL, else this machine at JOBTRACK_PORT."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def address(url: str | None) -> str:
-    """Give the service's address: as asked, from the environment, or on this machine."""
+    """Return the address of the service: the given one, that of the environment, or that of this machine."""
     chosen = url or os.environ.get("JOBTRACK_URL", "").strip()
     port = os.environ.get("JOBTRACK_PORT") or os.environ.get("PORT") or "8000"
     return (chosen or f"http://127.0.0.1:{port}").rstrip("/")
 
 
 def data_dir() -> Path:
-    """Give the data directory as the service on this machine has it."""
+    """Return the data directory that the service on this machine uses."""
     chosen = os.environ.get("JOBTRACK_DATA_DIR")
     return Path(chosen).expanduser() if chosen else default_data_dir()
 
@@ -118,7 +120,7 @@ def _read(path: Path) -> str | None:
 
 
 def client(url: str, *, patient: bool = False, key: str | None = None) -> JobtrackClient:
-    """Build the client; a patient one outlasts a restart of the service."""
+    """Build the client; a patient one keeps retrying during a restart of the service."""
     from jobtrack_client import JobtrackClient, Retry
 
     key = api_key(url) if key is None else key

@@ -1,7 +1,7 @@
-"""The bundled example worker behind `jobtrack demo`: it indexes a folder of files, for real.
+"""The example worker of `jobtrack demo`, which really indexes a folder of files.
 
-It is a worker like any other: it talks to the service over HTTP through `jobtrack_client` and imports
-nothing else of this package, so it can be read, and copied, as an example of one.
+It is a worker like any other: it talks to the service over HTTP through `jobtrack_client` and imports nothing else of
+this package, so that it can be read, and copied, as an example.
 """
 
 from app.demo.runner import DemoEvent, default_path, run_demo

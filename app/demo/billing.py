@@ -1,4 +1,4 @@
-"""What a run would cost: the demo's own tariff, in the shape of a hosted service's bill."""
+"""The bill of a run: prices of the demo's own, in the format of a hosted service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 CREDITS_PER_PAGE = 1
 PRICE_PER_CREDIT = 0.0005
 CURRENCY = "USD"
-# What an index may use up; nothing happens at its end but that no credits remain.
+# The credits of an index. Nothing happens when they are used up, except that none remain on the bill.
 ALLOWANCE = 1_000_000
 
 
 def bill(pages: int, pages_ever: int) -> dict[str, Any]:
-    """Give the bill of a run over that many pages, with what remains after all runs into the index."""
+    """Return the bill of a run over this many pages; `pages_ever` counts the pages of all runs into the index."""
     credits_used = pages * CREDITS_PER_PAGE
     return {
         "cost": {"amount": round(credits_used * PRICE_PER_CREDIT, 4), "currency": CURRENCY},

@@ -1,4 +1,4 @@
-"""From a file to its text: plain text, Markdown, HTML, PDF."""
+"""Extract the text of a file: plain text, Markdown, HTML and PDF."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pypdf import PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError
 from selectolax.lexbor import LexborHTMLParser
 
-# What a page is where a format has none.
+# The length of a page in formats that have no pages.
 PAGE_CHARACTERS = 3000
 
 _NAMES = frozenset({"authors", "changelog", "changes", "copying", "license", "licence", "notice", "readme"})
-# Control characters that no text has; tab, line feed, form feed, carriage return and escape (colours) it may.
+# Control characters that occur in no text. Tab, line feed, form feed, carriage return and escape (colours) do occur.
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKDOWN = (
     (re.compile(r"\A---\n.*?\n---\n", re.DOTALL), ""),
@@ -29,8 +29,8 @@ _MARKDOWN = (
 )
 
 
-class BrokenFile(Exception):  # noqa: N818  says what is the case
-    """This one file has no text to give; `code` says why, for programs."""
+class BrokenFile(Exception):  # noqa: N818  names the state, not a defect
+    """The file has no text that can be extracted; `code` identifies the reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -46,12 +46,12 @@ class Extracted:
 
 
 def is_supported(path: Path) -> bool:
-    """Tell by its name whether a file is of a kind that is read here."""
+    """Return whether the file, by its name, is of a supported type."""
     return path.suffix.lower() in _READERS or path.name.lower() in _NAMES
 
 
 def extract(path: Path, content: bytes) -> Extracted:
-    """Give the text of the file with that content, or raise `BrokenFile`."""
+    """Return the text of the content, which was read from `path`. Raises `BrokenFile`."""
     return _READERS.get(path.suffix.lower(), _plain)(content)
 
 
@@ -68,7 +68,7 @@ def _markdown(content: bytes) -> Extracted:
 
 def _html(content: bytes) -> Extracted:
     if b"\x00" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BrokenFile("not_text", "The file holds bytes that no HTML has")
+        raise BrokenFile("not_text", "The file contains bytes that do not occur in HTML")
     tree = LexborHTMLParser(content, encoding=True)
     for node in tree.css("script, style, noscript, template"):
         node.decompose()
@@ -81,12 +81,12 @@ def _pdf(content: bytes) -> Extracted:
         pages = [page.extract_text() for page in reader.pages]
     except (FileNotDecryptedError, DependencyError) as error:
         raise BrokenFile("encrypted_pdf", str(error)) from error
-    # "Broken PDF files might cause other exceptions", says pypdf of its own; all mean the same here.
+    # pypdf documents that "broken PDF files might cause other exceptions"; all mean the same here.
     except Exception as error:
         raise BrokenFile("broken_pdf", str(error) or type(error).__name__) from error
     if not pages:
         raise BrokenFile("broken_pdf", "The file has no pages")
-    # Lone surrogates come out of broken font tables, and can neither be stored nor sent.
+    # Broken font tables produce lone surrogates, which can be neither stored nor sent.
     text = "\n\n".join(pages).encode("utf-8", "replace").decode()
     return Extracted(text, len(pages))
 
@@ -95,15 +95,15 @@ def _decode(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif _BINARY.search(content):
-        raise BrokenFile("not_text", "The file holds bytes that no text has")
+        raise BrokenFile("not_text", "The file contains bytes that do not occur in text")
     else:
         encoding = "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         if encoding == "utf-16":
-            raise BrokenFile("not_text", "The file begins as UTF-16 and is not") from None
-        # Old Western text; it has a letter for nearly every byte, so there is nothing left to try.
+            raise BrokenFile("not_text", "The file begins as UTF-16 but is not valid UTF-16") from None
+        # Old Western text. The encoding has a letter for nearly every byte, so there is no other one to try.
         text = content.decode("cp1252", "replace")
     return text.replace("\r\n", "\n")
 

@@ -1,4 +1,4 @@
-"""The index: what has been embedded, in one SQLite file in the data directory, from run to run."""
+"""The index of embedded files: one SQLite file in the data directory, kept from run to run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 FILE_NAME = "index.sqlite"
-# Another demo may be writing its batch.
+# How long to wait while another demo writes a batch.
 _BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS usage (job_id TEXT PRIMARY KEY, pages INTEGER NOT NUL
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A file as it goes into the index: `vectors` and `spans` (offsets into its text) go together."""
+    """A file to be indexed, with a vector for each span; spans are offsets into its text."""
 
     path: str
     size: int
@@ -41,7 +41,7 @@ class Entry:
 
 
 class Index:
-    """The files that are indexed, each by its absolute path."""
+    """The indexed files, each identified by its absolute path."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -49,25 +49,25 @@ class Index:
     @classmethod
     @contextlib.contextmanager
     def open(cls, directory: Path) -> Iterator[Index]:
-        """Open the index in that directory, made where there is none, and close it in the end."""
+        """Open the index in the directory for the duration of the block; create it if it does not exist."""
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(directory / FILE_NAME, timeout=_BUSY_SECONDS)) as connection:
             connection.executescript(_SCHEMA)
             yield cls(connection)
 
     def is_unchanged(self, path: str, size: int, mtime_ns: int) -> bool:
-        """Tell whether the file is in the index and looks as it did then."""
-        known = "SELECT 1 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
-        return self._db.execute(known, (path, size, mtime_ns)).fetchone() is not None
+        """Return whether the file is indexed with the same size and modification time."""
+        query = "SELECT 1 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+        return self._db.execute(query, (path, size, mtime_ns)).fetchone() is not None
 
     def is_same(self, path: str, sha256: str, mtime_ns: int) -> bool:
-        """Tell whether the file's content is what is indexed, and remember its new time if so."""
-        touched = "UPDATE files SET mtime_ns = ? WHERE path = ? AND sha256 = ?"
+        """Return whether the file is indexed with the same content; if so, store its new modification time."""
+        update = "UPDATE files SET mtime_ns = ? WHERE path = ? AND sha256 = ?"
         with self._db:
-            return self._db.execute(touched, (mtime_ns, path, sha256)).rowcount > 0
+            return self._db.execute(update, (mtime_ns, path, sha256)).rowcount > 0
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Store files in place of what was known of them, all or none."""
+        """Store the files in place of their earlier entries, in one transaction."""
         with self._db:
             for entry in entries:
                 self._db.execute("DELETE FROM chunks WHERE path = ?", (entry.path,))
@@ -84,18 +84,18 @@ class Index:
                 )
 
     def charge(self, job_id: str, pages: int) -> int:
-        """Note the pages of a job, once however often it is finished, and give those of all jobs so far."""
+        """Store the pages of a job, only once if it is finished repeatedly, and return the pages of all jobs so far."""
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO usage VALUES (?, ?)", (job_id, pages))
         total: int = self._db.execute("SELECT sum(pages) FROM usage").fetchone()[0]
         return total
 
     def tags(self, path: str) -> list[str]:
-        """Give the keywords of a file; none for one that is not indexed."""
+        """Return the keywords of a file; an empty list if it is not indexed."""
         row = self._db.execute("SELECT tags FROM files WHERE path = ?", (path,)).fetchone()
         return list(json.loads(row[0])) if row else []
 
     def vectors(self, path: str) -> list[bytes]:
-        """Give the vectors of a file's chunks, in their order."""
+        """Return the vectors of a file's chunks in order."""
         rows = self._db.execute("SELECT vector FROM chunks WHERE path = ? ORDER BY ordinal", (path,))
         return [vector for (vector,) in rows]

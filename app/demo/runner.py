@@ -1,4 +1,4 @@
-"""The demo as the command line runs it: submit, work, watch."""
+"""The demo as the command line runs it: submit a job, run it and watch it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jobtrack_client import AsyncJobtrackClient, Done, Fail, Job, JobContext, Jo
 
 JOB_TYPE = "index_folder"
 QUEUE = "demo"
-# Larger files are data more often than text, and one of them would hold up a batch for seconds.
+# Larger files are usually data instead of text, and one of them would hold up a batch for seconds.
 SIZE_LIMIT_BYTES = 1024 * 1024
-# Seconds that one look at the job waits for a change.
+# How long one request waits for a change of the job.
 _WATCH_SECONDS = 20
-# Batches are short; a worker that is told to stop is out of the current one within this many seconds.
+# Batches are short: a worker that is asked to stop finishes the current one within this time.
 _GRACE_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoEvent:
-    """What happened, and the job as the service gave it then: stage, progress, counts and ETA are in it.
+    """An event of the demo with the job at that time, which includes stage, progress, counts and ETA.
 
-    `submitted` comes once and first, `changed` while it runs, `finished` once and last.
+    `submitted` comes once and first, `changed` while the job runs, `finished` once and last.
     """
 
     kind: Literal["submitted", "changed", "finished"]
@@ -44,7 +44,7 @@ class DemoEvent:
 
 
 def default_path() -> Path:
-    """Give a folder that every machine has: the installed packages of the Python that runs this."""
+    """Return a folder that exists on every machine: the installed packages of the running Python."""
     return Path(sysconfig.get_path("purelib"))
 
 
@@ -58,13 +58,13 @@ async def run_demo(
     size_limit_bytes: int = SIZE_LIMIT_BYTES,
     max_files: int | None = None,
 ) -> dict[str, Any]:
-    """Submit a job that indexes a folder, work it in this process, and give it as it ended.
+    """Submit a job that indexes a folder, run it in this process, and return the job in its final state.
 
-    The index is kept in `index_dir`. `max_files` indexes no more than so many. Cancelling this cancels
-    the job. Raises `NotADirectoryError` for a path that is no folder and `JobtrackError` for what the service says.
+    The index is kept in `index_dir`. At most `max_files` files are indexed. Cancelling this coroutine cancels the job.
+    Raises `NotADirectoryError` if the path is not a folder, and `JobtrackError` for errors of the service.
     """
     folder = await asyncio.to_thread(_folder, path)
-    # Of broken files pypdf says everything twice: by exceptions, which become items, and by its logger.
+    # pypdf reports broken files twice: in exceptions, which become item errors, and in its log.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     async with AsyncJobtrackClient(url, api_key) as client:
         job = await client.create_job(
@@ -83,11 +83,11 @@ async def run_demo(
         working = asyncio.create_task(worker.run())
         watching = asyncio.create_task(_watch(client, job, on_event))
         try:
-            # The worker ends first only by what no patience mends, which is then the outcome.
+            # The worker ends first only with an error that no retry can mend, which is then the outcome.
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
             ended = await watching if watching.done() else None
         except asyncio.CancelledError:
-            # Nobody else works this job: left alone, it would wait for ever.
+            # No other worker runs this job: without the cancellation it would wait forever.
             with contextlib.suppress(JobtrackError):
                 await client.cancel(job["id"])
             raise
@@ -103,11 +103,11 @@ async def run_demo(
 
 
 def index_folder(ctx: JobContext, *, index_dir: Path) -> Done:
-    """Work one job; plain code, which the worker runs in a thread."""
+    """Handle one job; this is a synchronous handler, which the worker runs in a thread."""
     payload = ctx.payload
     root = Path(payload["path"])
     if not root.is_dir():
-        raise Fail("no_such_folder", f"{root} is no folder here", retryable=False)
+        raise Fail("no_such_folder", f"{root} is not a folder on this machine", retryable=False)
     with Index.open(index_dir) as index, WorkFile.open(index_dir, ctx.job["id"]) as work:
         pipeline = Pipeline(
             ctx, work, index, size_limit_bytes=payload["size_limit_bytes"], max_files=payload["max_files"]
@@ -116,7 +116,7 @@ def index_folder(ctx: JobContext, *, index_dir: Path) -> Done:
 
 
 async def _watch(client: AsyncJobtrackClient, job: Job, on_event: Callable[[DemoEvent], None]) -> Job:
-    """Follow the job as any other client would, and give it once it has ended."""
+    """Follow the job as any other client would, and return it when it has ended."""
     while not is_terminal(job):
         changed = await client.get_job(job["id"], wait=_WATCH_SECONDS, if_none_match=job["version"])
         if changed is not None:

@@ -1,4 +1,4 @@
-"""Finding the files of a folder, and what is left out at first sight."""
+"""Find the files of a folder, and those that are skipped without being read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from app.demo.extract import is_supported
 
-# Longer paths are shortened to the limit that a name has on the wire.
+# Longer paths are shortened, because the API limits the length of an item's key.
 _LONGEST_KEY = 255
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """A file, and why it is not to be indexed, if so."""
+class ScannedFile:
+    """A file, and the reason for skipping it, if there is one."""
 
     key: str
     path: Path
@@ -26,11 +26,11 @@ class Found:
     skip_reason: str | None = None
 
 
-def walk(root: Path, size_limit: int, warn: Callable[[str], None]) -> Iterator[Found]:
-    """Give every file below the folder, in the same order each time.
+def walk(root: Path, size_limit: int, warn: Callable[[str], None]) -> Iterator[ScannedFile]:
+    """Yield every file below the folder, in the same order each time.
 
-    Hidden folders and `__pycache__` are not entered, links to folders not followed: a link may lead
-    out of the folder or in circles. A folder that cannot be read is told to `warn`.
+    Hidden folders and `__pycache__` are not entered, and links to folders are not followed, because they may lead
+    out of the folder or in circles. For a folder that cannot be read, `warn` is called.
     """
 
     def unreadable(error: OSError) -> None:
@@ -41,17 +41,17 @@ def walk(root: Path, size_limit: int, warn: Callable[[str], None]) -> Iterator[F
         for name in sorted(names):
             path = Path(folder, name)
             try:
-                found = path.lstat()
+                status = path.lstat()
             except OSError:
-                continue  # gone since the folder was read
+                continue  # deleted since the folder was read
             reason = None
-            if not stat.S_ISREG(found.st_mode):
-                reason = "not_a_regular_file"  # opening a pipe would wait for ever
+            if not stat.S_ISREG(status.st_mode):
+                reason = "not_a_regular_file"  # opening a pipe would block forever
             elif not is_supported(path):
                 reason = "unsupported_type"
-            elif found.st_size > size_limit:
+            elif status.st_size > size_limit:
                 reason = "size_limit_exceeded"
-            yield Found(_key(path.relative_to(root)), path, found.st_size, found.st_mtime_ns, reason)
+            yield ScannedFile(_key(path.relative_to(root)), path, status.st_size, status.st_mtime_ns, reason)
 
 
 def _key(path: Path) -> str:
@@ -63,5 +63,5 @@ def _key(path: Path) -> str:
 
 
 def _text(name: object) -> str:
-    """Give a file name as text: the bytes of a name need not be any."""
+    """Return a file name as text; the bytes of a name need not be valid text."""
     return os.fsencode(str(name)).decode("utf-8", "backslashreplace")

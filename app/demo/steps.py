@@ -1,4 +1,4 @@
-"""What each stage does with a batch of files, and what there is to say of each file."""
+"""The steps of a job: what each stage does with a batch of files, and the item updates that result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Step = Callable[[Sequence[sqlite3.Row]], list[ItemUpdate]]
 
 
 class Steps:
-    """The stages between scanning and finalizing; each leaves in the work file what the next one needs."""
+    """The stages between scanning and finalizing; each stores in the work file what the next one needs."""
 
     def __init__(self, work: WorkFile, index: Index) -> None:
         self._work = work
@@ -28,7 +28,7 @@ class Steps:
         self._files_with_terms: dict[str, int] | None = None
 
     def by_stage(self) -> dict[str, Step]:
-        """Give the stages in their order."""
+        """Return the step of each stage, in the order of the stages."""
         return {
             "extracting": self.extract,
             "chunking": self.chunk,
@@ -37,7 +37,7 @@ class Steps:
         }
 
     def extract(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Read the files; a broken one has failed, and the job goes on."""
+        """Read the files and extract their texts; a broken file fails, and the job continues."""
         return [self._extract(row) for row in rows]
 
     def _extract(self, row: sqlite3.Row) -> ItemUpdate:
@@ -57,18 +57,18 @@ class Steps:
         except BrokenFile as error:
             update |= {"status": "failed", "error_code": error.code, "error_message": str(error)[:500]}
         if update["status"] != "processing":
-            self._work.end(row["n"], update)
+            self._work.finish(row["n"], update)
         return update
 
     def chunk(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Cut the texts, and count their words."""
+        """Cut the texts into chunks and count their words."""
         for row in rows:
             text = text_of(row)
             self._work.set_chunks(row["n"], words.spans(text), words.frequent_terms(text))
         return [_processing(row, "chunking") for row in rows]
 
     def tag(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Choose keywords, now that it is known in how many files each word occurs."""
+        """Choose keywords by the number of files in which each word occurs, known now that all texts are counted."""
         if self._files_with_terms is None:
             self._files_with_terms = self._work.files_with_terms()
         files = self._work.counts().get("queued", 0)
@@ -78,9 +78,9 @@ class Steps:
         return [_processing(row, "tagging") for row in rows]
 
     def embed(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Turn the chunks into vectors and store them in the index, where a next run finds the files."""
+        """Embed the chunks and store them in the index, where the next run finds the files."""
         entries = [_entry(row) for row in rows]
-        # Before the work file knows: what is cut off in between is stored again, and is the same.
+        # Stored before the work file is updated: after a crash in between, the same entries are stored again.
         self._index.add(entries)
         updates: list[ItemUpdate] = []
         for row, entry in zip(rows, entries, strict=True):
@@ -90,13 +90,13 @@ class Steps:
                 "message": f"{len(entry.spans)} chunks",
                 "result": {"tags": entry.tags, "pages": entry.pages},
             }
-            self._work.end(row["n"], update)
+            self._work.finish(row["n"], update)
             updates.append(update)
         return updates
 
 
 def index_name(path: Path) -> str:
-    """Give the name of a file in the index: its path, as text that SQLite can hold."""
+    """Return the name of a file in the index: its path, as text that SQLite can store."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

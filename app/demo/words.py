@@ -1,4 +1,4 @@
-"""Words: cutting text into chunks, counting, and choosing the keywords of a file."""
+"""Words: cut a text into chunks, count its words, and choose the keywords of a file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 CHUNK_CHARACTERS = 2000
 OVERLAP_CHARACTERS = 200
-# As many candidates are kept of a file as its tags can come from.
+# How many candidates for tags are kept of each file.
 MAX_TERMS = 100
 MAX_TAGS = 8
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{2,29}|[^\W\d_a-z]\w{1,29}")
-# Words that say nothing of a text: of English, of Python, of HTML that was shown as text.
+# Words that do not characterize a text: from English, from Python, and from HTML that was shown as text.
 _STOP_WORDS = """
     about after all also and any are args because been before being between bool both but bytes can class cls could
     def default dict does down each elif else except false few float for from get had has have her here his how
@@ -30,9 +30,9 @@ _BREAKS = ("\n\n", "\n", ". ", " ")
 
 
 def spans(text: str) -> list[tuple[int, int]]:
-    """Cut a text into overlapping chunks, as offsets; at the end of a paragraph, line, sentence or word.
+    """Return the offsets of overlapping chunks, cut at the end of a paragraph, line, sentence or word.
 
-    The overlap keeps a sentence that a cut divides findable as a whole.
+    Because of the overlap, a sentence that a cut divides can still be found as a whole.
     """
     cuts: list[tuple[int, int]] = []
     start = 0
@@ -51,30 +51,30 @@ def _end(text: str, start: int) -> int:
     if limit >= len(text):
         return len(text)
     for mark in _BREAKS:
-        # Not before the middle: a chunk must be longer than the overlap, or there is no progress.
-        place = text.rfind(mark, start + CHUNK_CHARACTERS // 2, limit)
-        if place >= 0:
-            return place + len(mark)
+        # Not before the middle: a chunk must be longer than the overlap, or there would be no progress.
+        position = text.rfind(mark, start + CHUNK_CHARACTERS // 2, limit)
+        if position >= 0:
+            return position + len(mark)
     return limit
 
 
 def words(text: str) -> list[str]:
-    """Give the words of a text in lower case."""
+    """Return the words of a text in lower case."""
     return _WORD.findall(text.lower())
 
 
 def frequent_terms(text: str) -> dict[str, int]:
-    """Give how often the most frequent telling words of a text occur."""
+    """Return the most frequent words of a text, without stop words, with their counts."""
     counts = Counter(words(text))
     for word in _STOP & counts.keys():
         del counts[word]
-    # By count, then by the alphabet: ties must not depend on the order of a hash table.
+    # Sorted by count, then alphabetically: ties must not depend on the order of a hash table.
     best = heapq.nsmallest(MAX_TERMS, counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return dict(best)
 
 
 def tags(terms: Mapping[str, int], files_with: Mapping[str, int], files: int) -> list[str]:
-    """Choose the words that tell a file from the others: frequent here, rare elsewhere (tf-idf)."""
+    """Choose the words that distinguish a file: frequent in it, rare in the others (tf-idf)."""
 
     def weight(term: str) -> float:
         return (1 + math.log(terms[term])) * math.log((1 + files) / (1 + files_with.get(term, 0)))

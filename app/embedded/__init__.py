@@ -1,7 +1,7 @@
-"""A real PostgreSQL that the service starts, watches and stops itself.
+"""A real PostgreSQL that the service starts, supervises and stops itself.
 
-Nothing here knows jobs, settings or asyncio: `EmbeddedPostgres(data_dir).start()` answers a URL, and every failure is
-an `EmbeddedError` whose text tells a person what is wrong and what to do next.
+Nothing here depends on jobs, settings or asyncio: `EmbeddedPostgres(data_dir).start()` returns a URL, and every failure
+is an `EmbeddedError` whose message explains what is wrong and what to do next.
 """
 
 from app.embedded.errors import (

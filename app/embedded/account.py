@@ -1,7 +1,7 @@
-"""The user under which PostgreSQL's programs run, and how they are started.
+"""The user account that runs PostgreSQL's programs, and how they are started.
 
-PostgreSQL refuses to run as root. A service that is root therefore drops to another user for its programs, and only
-for them: it creates no user and changes no mode of a folder that it did not create.
+PostgreSQL refuses to run as root. A service that runs as root therefore starts these programs, and only these, as
+another user. It creates no user, and changes no mode of a folder that it did not create.
 """
 
 import os
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from app.embedded.errors import DataDirError, WrongOwnerError
 
-# Tried in this order; the first is what a PostgreSQL package of the system would have created.
+# Tried in this order; a PostgreSQL package of the system would have created the first.
 _CANDIDATES = ("postgres", "nobody")
 
-# The server's own environment, and nothing of ours: a PGPORT or LC_ALL of the caller must not change the server.
+# The whole environment of the server: a PGPORT or LC_ALL of our own environment must not change it.
 # macOS before 15 has no C.UTF-8.
 LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 _ENVIRONMENT = {"PATH": os.defpath, "LANG": LOCALE, "LC_ALL": LOCALE, "TZ": "UTC"}
@@ -25,7 +25,7 @@ _ENVIRONMENT = {"PATH": os.defpath, "LANG": LOCALE, "LC_ALL": LOCALE, "TZ": "UTC
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user, and whether this process has to become it first."""
+    """A user, and whether a program must switch to it first."""
 
     name: str
     uid: int
@@ -33,7 +33,7 @@ class Account:
     switch: bool
 
     def popen(self, args: Sequence[str | Path], *, output: int) -> subprocess.Popen[bytes]:
-        """Start a program that stays, in a session of its own: Ctrl-C at our terminal is not meant for it."""
+        """Start a long-running program in its own session, so that Ctrl-C at our terminal does not reach it."""
         return subprocess.Popen(
             [str(arg) for arg in args],
             stdin=subprocess.DEVNULL,
@@ -49,9 +49,9 @@ class Account:
         )
 
     def run(self, args: Sequence[str | Path], *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a program to its end and keep what it printed; the caller looks at the exit code.
+        """Run a program to its end and return its output; the caller checks the exit code.
 
-        Its session is its own too: an initdb that Ctrl-C kills half-way would clean up in a race with us.
+        It has its own session as well: an initdb that Ctrl-C interrupts would clean up in a race with us.
         """
         return subprocess.run(
             [str(arg) for arg in args],
@@ -71,31 +71,31 @@ class Account:
         )
 
     def first_closed_folder(self, path: Path) -> Path | None:
-        """The outermost folder on the way to `path`, itself included, that this user cannot enter.
+        """Return the outermost folder on the way to `path`, itself included, that this user cannot enter.
 
-        Asked of a process of that user rather than computed from mode bits: access lists count as well.
+        A process of that user tries this. It cannot be computed from mode bits, because access lists count as well.
         """
         script = 'for folder do cd "$folder" 2>/dev/null || { printf %s "$folder"; exit 1; }; done'
-        found = self.run(["/bin/sh", "-c", script, "sh", *reversed(path.parents), path])
-        return Path(found.stdout) if found.returncode else None
+        result = self.run(["/bin/sh", "-c", script, "sh", *reversed(path.parents), path])
+        return Path(result.stdout) if result.returncode else None
 
-    def give(self, path: Path) -> None:
-        """Hand a folder that we have just created over to this user."""
+    def chown(self, path: Path) -> None:
+        """Change the owner of a folder that we have just created to this user."""
         if self.switch:
             os.chown(path, self.uid, self.gid)
 
 
 def choose(cluster: Path) -> Account:
-    """The user to run as: this process's own, or for root the owner of the database or an unprivileged user."""
+    """Choose the user to run as: that of this process; for root, the owner of the database or an unprivileged user."""
     owner = _owner(cluster)
-    mine = os.geteuid()
-    if mine != 0:
-        if owner not in (None, mine):
+    uid = os.geteuid()
+    if uid != 0:
+        if owner not in (None, uid):
             raise WrongOwnerError(
-                f"The database in {cluster} belongs to user {_name(owner)}, and this process runs as {_name(mine)}: "
+                f"The database in {cluster} belongs to user {_name(owner)}, and this process runs as {_name(uid)}: "
                 f"run it as {_name(owner)}, or set another data directory."
             )
-        return Account(_name(mine), mine, os.getegid(), switch=False)
+        return Account(_name(uid), uid, os.getegid(), switch=False)
     if owner == 0:
         raise WrongOwnerError(
             f"The database in {cluster} belongs to root, and PostgreSQL refuses to run as root: hand it to another "

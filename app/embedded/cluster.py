@@ -1,7 +1,7 @@
-"""The database on disk: whether it is ours to open, and how a new one is made.
+"""The database on disk: check whether these programs can open it, and create a new one.
 
-A new one is made under a temporary name and renamed when it is complete, role, database and settings included. A crash
-or a full disk in between leaves nothing that a later start could mistake for a database.
+A new one is created under a temporary name and renamed when it is complete, including role, database and settings. A
+crash or a full disk in between leaves nothing that a later start could mistake for a database.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from app.embedded.errors import DataDirError, VersionError, from_os_error, from_
 SUPERUSER = "postgres"
 OWNER = "jobtrack"
 _UNFINISHED = ".creating-"
-# From this version on the server brings a locale of its own, which no upgrade of the C library changes under an index.
+# From this version on the server has a built-in locale, which an upgrade of the C library cannot change under an index.
 _BUILTIN_LOCALE_SINCE = 17
 
 # For a small service on a shared machine. Stored in the database, so that ALTER SYSTEM can change them; what the
@@ -27,17 +27,17 @@ _BUILTIN_LOCALE_SINCE = 17
 _SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "100",
-    # A page of a job table is read in random order and sits in memory or on an SSD.
+    # Pages of the job tables are read in random order and are in memory or on an SSD.
     "random_page_cost": "1.1",
-    # Job tables are small and change all the time: clean up early, in small steps, and count early what is in them, for
-    # until then plans are made for an empty table.
+    # The job tables are small and change all the time: vacuum early, in small steps, and analyze early, because until
+    # then plans are made for an empty table.
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_scale_factor": "0.05",
     "autovacuum_analyze_scale_factor": "0.05",
     "autovacuum_vacuum_cost_limit": "1000",
-    # Compiling costs more than any statement of ours runs.
+    # Compiling a statement would take longer than any of ours runs.
     "jit": "off",
-    # Reserved by the operator for others, if at all.
+    # The operator reserves them for other programs, if at all.
     "huge_pages": "off",
     # Fewer checkpoints write fewer full pages; recovery from this much takes seconds.
     "checkpoint_timeout": "15min",
@@ -52,7 +52,7 @@ _SETTINGS = {
 
 
 def check(cluster: Path, binaries: Binaries) -> bool:
-    """Whether a database is there; refuses one that these programs cannot open."""
+    """Return whether a database exists. Raises `EmbeddedError` if these programs cannot open it."""
     try:
         version = (cluster / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def check(cluster: Path, binaries: Binaries) -> bool:
 
 
 def create(cluster: Path, binaries: Binaries, account: Account) -> None:
-    """Make a new database with its role and settings; all of it or nothing."""
+    """Create a new database with its role and settings, atomically."""
     parent = cluster.parent
     _discard_unfinished(parent)
     try:
@@ -81,7 +81,7 @@ def create(cluster: Path, binaries: Binaries, account: Account) -> None:
     except OSError as error:
         raise from_os_error(error, parent) from error
     try:
-        account.give(building)
+        account.chown(building)
         _initialise(building, binaries, account)
         _populate(building, binaries, account)
         building.rename(cluster)
@@ -92,18 +92,18 @@ def create(cluster: Path, binaries: Binaries, account: Account) -> None:
 
 
 def _discard_unfinished(parent: Path) -> None:
-    """Remove what a service that was killed while creating has left, programs that still write there included."""
+    """Remove what is left of a creation that was killed, and end programs that still write there."""
     for leftover in parent.glob(f"{_UNFINISHED}*"):
-        at_work = [process for process in psutil.process_iter() if _works_in(process, leftover)]
-        for process in at_work:
+        writers = [process for process in psutil.process_iter() if _works_in(process, leftover)]
+        for process in writers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(at_work, timeout=5)
+        psutil.wait_procs(writers, timeout=5)
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
-    """Whether it is the initdb of that folder, which names it, or the server that initdb runs, which stands in it."""
+    """Return whether it is the initdb of the folder, which is its argument, or initdb's server, which runs in it."""
     try:
         return any(str(folder) in argument for argument in process.cmdline()) or process.cwd() == str(folder)
     except psutil.Error:
@@ -121,8 +121,8 @@ def _initialise(building: Path, binaries: Binaries, account: Account) -> None:
             f"--locale={'C' if LOCALE != 'C.UTF-8' else LOCALE}",
             *(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else []),
             "--data-checksums",
-            # Only the socket is open, and its folder is closed to everyone but the server's user and root: whoever
-            # can reach it could as well read the files. A password would have to lie beside them.
+            # Only the socket is open, and only the server's user and root can enter its folder. They could read the
+            # files anyway, and a password would have to be stored beside those.
             "--auth-local=trust",
             "--auth-host=reject",
             "--no-instructions",
@@ -133,7 +133,7 @@ def _initialise(building: Path, binaries: Binaries, account: Account) -> None:
 
 
 def _populate(building: Path, binaries: Binaries, account: Account) -> None:
-    """Create role and database in single-user mode: no server has to run for it, and no client library either."""
+    """Create role and database in single-user mode, which needs neither a running server nor a client library."""
     statements = [f"ALTER SYSTEM SET {name} = '{value}';" for name, value in _SETTINGS.items()]
     statements += [f"CREATE ROLE {OWNER} LOGIN;", f"CREATE DATABASE {OWNER} OWNER {OWNER};"]
     result = account.run(

@@ -1,9 +1,9 @@
-"""The data directory itself: made when missing, held by one service at a time, and its socket folder.
+"""The data directory: create it, lock it for one service at a time, and choose its socket folder.
 
-DATA_DIR/service.lock   held while a service runs; the text is its process id
+DATA_DIR/service.lock   locked while a service runs; contains its process id
 DATA_DIR/postgres/      the database
-DATA_DIR/postgres.log   what the server prints, at most two files of some megabytes
-DATA_DIR/run/           the socket; elsewhere when this path is too long, and then named in DATA_DIR/socket-dir
+DATA_DIR/postgres.log   the output of the server, at most two files of some megabytes
+DATA_DIR/run/           the socket; if this path is too long, it is elsewhere and DATA_DIR/socket-dir has its path
 """
 
 import fcntl
@@ -17,18 +17,18 @@ from app.embedded.account import Account
 from app.embedded.errors import AlreadyRunningError, DataDirError, from_os_error, not_writable
 
 PORT = 5432
-# A socket's path may have 107 bytes on Linux and 103 on macOS. Letters that URLs or host lists treat specially
-# (a comma separates hosts) send us to the short path as well.
+# A socket's path may have 107 bytes on Linux and 103 on macOS. Characters that are special in URLs or host lists (a
+# comma separates hosts) require the folder elsewhere as well.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+~@-]{1,100}")
 
 
 def prepare(data_dir: Path) -> None:
-    """Create the data directory when it is missing, and refuse what cannot be written."""
+    """Create the data directory if it is missing. Raises `EmbeddedError` if it cannot be written to."""
     missing = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
     try:
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-            # The server's user passes through these on its way to folders that are its own; their content is closed.
+            # The server's user passes through these to its own folders, whose contents are closed to others.
             folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise from_os_error(error, data_dir) from error
@@ -39,7 +39,7 @@ def prepare(data_dir: Path) -> None:
 
 
 def require_reachable(data_dir: Path, account: Account) -> None:
-    """Refuse a place that the server's user cannot get to; opening other people's folders is not ours to do."""
+    """Raise `DataDirError` if the server's user cannot reach the directory; we never open folders of other people."""
     closed = account.first_closed_folder(data_dir) if account.switch else None
     if closed:
         raise DataDirError(
@@ -50,7 +50,7 @@ def require_reachable(data_dir: Path, account: Account) -> None:
 
 
 def acquire(data_dir: Path) -> int:
-    """Take the lock that makes this service the only one here; the kernel drops it however the process ends."""
+    """Acquire the lock against a second service; the kernel releases it, however the process ends."""
     path = data_dir / "service.lock"
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -77,30 +77,30 @@ def acquire(data_dir: Path) -> int:
 
 
 def keep_owner(descriptor: int, data_dir: Path) -> None:
-    """Give a file that root has opened to the data directory's owner, who may run the service next time."""
+    """Change the owner of a file opened by root to that of the data directory, who may run the service next time."""
     if os.geteuid() == 0:
         owner = data_dir.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def socket_dir(data_dir: Path, account: Account) -> Path:
-    """The folder of the socket: private to the server's user, and short enough for a socket's path."""
-    near = data_dir / "run"
+    """Return the folder for the socket: private to the server's user, and short enough for a socket's path."""
+    inside = data_dir / "run"
     try:
-        if _fits(near):
-            near.mkdir(mode=0o700, exist_ok=True)
-            account.give(near)
-            near.chmod(0o700)
-            return near
-        note = data_dir / "socket-dir"
-        remembered = Path(note.read_text().strip()) if note.is_file() else None
-        if remembered and _is_private(remembered, account):
-            return remembered
-        far = _temporary(account)
-        note.write_text(f"{far}\n")
+        if _fits(inside):
+            inside.mkdir(mode=0o700, exist_ok=True)
+            account.chown(inside)
+            inside.chmod(0o700)
+            return inside
+        pointer = data_dir / "socket-dir"
+        stored = Path(pointer.read_text().strip()) if pointer.is_file() else None
+        if stored and _is_private(stored, account):
+            return stored
+        outside = _temporary(account)
+        pointer.write_text(f"{outside}\n")
     except OSError as error:
         raise from_os_error(error, data_dir) from error
-    return far
+    return outside
 
 
 def _fits(folder: Path) -> bool:
@@ -108,7 +108,7 @@ def _fits(folder: Path) -> bool:
 
 
 def _is_private(folder: Path, account: Account) -> bool:
-    """Whether a remembered folder under a public one is still ours: not somebody else's of the same name."""
+    """Return whether a folder in a public one is still ours, and not one of another user with the same name."""
     try:
         status = folder.lstat()
     except OSError:
@@ -117,9 +117,9 @@ def _is_private(folder: Path, account: Account) -> bool:
 
 
 def _temporary(account: Account) -> Path:
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108  # mkdtemp below makes a private folder
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108  # mkdtemp below creates a private folder
         if _fits(parent / "jobtrack-12345678") and not account.first_closed_folder(parent):
             folder = Path(tempfile.mkdtemp(prefix="jobtrack-", dir=parent))
-            account.give(folder)
+            account.chown(folder)
             return folder
-    raise DataDirError("There is no place for a socket with a short path: set JOBTRACK_DATA_DIR to a shorter one.")
+    raise DataDirError("There is no folder for a socket with a short path: set JOBTRACK_DATA_DIR to a shorter path.")

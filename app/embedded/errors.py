@@ -1,4 +1,4 @@
-"""What can be wrong with an embedded PostgreSQL; every text is one clear sentence and what to do next."""
+"""The errors of the embedded PostgreSQL; each message is one clear sentence that says what to do next."""
 
 import errno
 from pathlib import Path
@@ -8,7 +8,7 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot run as asked; nothing was damaged."""
+    """The embedded PostgreSQL cannot run; nothing was damaged."""
 
 
 class AlreadyRunningError(EmbeddedError):
@@ -44,19 +44,19 @@ class StartError(EmbeddedError):
 
 
 def disk_full(path: Path) -> DiskFullError:
-    """The sentence for a full disk."""
+    """Return the error for a full disk."""
     return DiskFullError(f"There is no space left on the disk of {path}: free some, or set another data directory.")
 
 
 def not_writable(path: Path) -> DataDirError:
-    """The sentence for a folder that cannot be written."""
+    """Return the error for a folder that cannot be written to."""
     return DataDirError(
         f"The data directory {path} cannot be written by this user: make it writable, or set another data directory."
     )
 
 
 def from_os_error(error: OSError, path: Path) -> EmbeddedError:
-    """The sentence for a failed system call on the data directory."""
+    """Return the error for a failed system call on the data directory."""
     if error.errno in _FULL:
         return disk_full(path)
     if error.errno in _REFUSED:
@@ -65,13 +65,13 @@ def from_os_error(error: OSError, path: Path) -> EmbeddedError:
 
 
 def from_output(output: str, path: Path, what: str) -> EmbeddedError:
-    """The sentence for a program of PostgreSQL that failed, made from what it printed."""
-    # The last one is the hint beside a write that fell short, where no error number says so.
+    """Return the error for a program of PostgreSQL that failed, built from its output."""
+    # The last one is PostgreSQL's hint for a short write, for which there is no error number.
     if any(sign in output for sign in ("No space left on device", "Disk quota exceeded", "Check free disk space")):
         return disk_full(path)
     if "Read-only file system" in output:
         return not_writable(path)
-    said = [line.strip() for line in output.splitlines() if "FATAL" in line or "PANIC" in line or "error:" in line]
-    said = said or [line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"]
-    # The first complaint is the cause; what follows is the fall.
-    return StartError(f"{what} failed: {said[0]}")
+    messages = [line.strip() for line in output.splitlines() if "FATAL" in line or "PANIC" in line or "error:" in line]
+    messages = messages or [line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"]
+    # The first message is the cause; the others are its consequences.
+    return StartError(f"{what} failed: {messages[0]}")

@@ -1,6 +1,6 @@
-"""The server's log: one file that it appends to itself, kept small from outside.
+"""The log of the server: one file to which the server itself appends, and which we keep small.
 
-A pipe to us would break when we are killed, and the server's own collector bounds files by time, not by size.
+A pipe to us would break when we are killed, and the server's own log collector limits files by time, not by size.
 """
 
 import os
@@ -13,14 +13,14 @@ _LIMIT = 8 * 1024 * 1024
 
 
 def open_for_server(path: Path) -> int:
-    """A descriptor to start the server with; every write goes to the end, also after the file was cut."""
+    """Open the log for the server and return the descriptor; writes go to its end, even after it was truncated."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     keep_owner(descriptor, path.parent)
     return descriptor
 
 
 def keep_small(path: Path, limit: int = _LIMIT) -> None:
-    """Move a long log aside and cut it; lines written in between are lost, which a log can bear."""
+    """Copy a long log aside and truncate it; lines written in between are lost, which is acceptable for a log."""
     try:
         if path.stat().st_size < limit:
             return
@@ -29,12 +29,12 @@ def keep_small(path: Path, limit: int = _LIMIT) -> None:
         aside.chmod(0o600)
         os.truncate(path, 0)
     except OSError:
-        # A full disk is the server's trouble already; the log must not become ours.
+        # A full disk is reported by the server already; its log must not make us fail.
         return
 
 
 def size(path: Path) -> int:
-    """Where the next line will be written."""
+    """Return the size of the log, which is the offset of the next line."""
     try:
         return path.stat().st_size
     except OSError:
@@ -42,7 +42,7 @@ def size(path: Path) -> int:
 
 
 def since(path: Path, offset: int) -> str:
-    """What was written after `offset`."""
+    """Return what was written after `offset`."""
     try:
         with path.open("rb") as stream:
             stream.seek(offset)

@@ -1,7 +1,7 @@
-"""Whether a server answers: the opening of PostgreSQL's protocol, by hand.
+"""Check whether a server answers, with the first messages of PostgreSQL's protocol.
 
-A process that exists and a file that says "ready" are not enough to adopt a server that another process left behind,
-and the service's driver lives in an event loop of its own.
+To adopt a server that another process left behind, it is not enough that the process exists and that its pid file says
+"ready". The service's own driver cannot be used, because it needs an event loop.
 """
 
 import socket
@@ -15,7 +15,7 @@ _PROTOCOL_3 = 196608
 
 
 def answers(socket_dir: Path, within_seconds: float) -> bool:
-    """Whether the service's role can log in to its database there."""
+    """Return whether the service's role can log in to its database there."""
     parameters = b"".join(part.encode() + b"\0" for part in ("user", OWNER, "database", OWNER)) + b"\0"
     startup = struct.pack("!ii", 8 + len(parameters), _PROTOCOL_3) + parameters
     try:
@@ -25,8 +25,8 @@ def answers(socket_dir: Path, within_seconds: float) -> bool:
             connection.sendall(startup)
             with connection.makefile("rb") as stream:
                 while True:
-                    kind, length = struct.unpack("!ci", _exactly(stream.read(5), 5))
-                    _exactly(stream.read(length - 4), length - 4)
+                    kind, length = struct.unpack("!ci", _require_size(stream.read(5), 5))
+                    _require_size(stream.read(length - 4), length - 4)
                     if kind == b"Z":
                         connection.sendall(b"X\0\0\0\4")
                         return True
@@ -36,7 +36,7 @@ def answers(socket_dir: Path, within_seconds: float) -> bool:
         return False
 
 
-def _exactly(data: bytes, size: int) -> bytes:
+def _require_size(data: bytes, size: int) -> bytes:
     if len(data) < size:
         raise EOFError
     return data

@@ -1,7 +1,7 @@
-"""`EmbeddedPostgres`: start the server, keep it running, stop it.
+"""`EmbeddedPostgres`: start the server, keep it running and stop it.
 
-One thread watches the process. Everything is synchronous, so that the parent of several serving processes, a command
-and a test use it alike, and no event loop has to turn for the database to be revived.
+One thread watches the process. Everything is synchronous, so that the parent of several server processes, a command and
+a test can all use it, and the database is restarted without a running event loop.
 """
 
 import contextlib
@@ -22,22 +22,23 @@ from app.embedded.account import Account, choose
 from app.embedded.errors import EmbeddedError, StartError, from_output
 from app.embedded.postmaster import Postmaster
 
-# Recovery after a crash replays at most max_wal_size; a machine that needs longer has another problem.
+# Recovery after a crash replays at most max_wal_size of WAL; a machine that needs longer has another problem.
 _READY_SECONDS = 300.0
 _ADOPT_SECONDS = 30.0
 _WATCH_SECONDS = 0.25
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
-# A query of a killed server gets this long to notice; it cannot commit any more.
+# How long the queries of a killed server may take to notice; they cannot commit any more.
 _STRAGGLER_SECONDS = 2.0
 _STRAGGLER_POLL_SECONDS = 0.2
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL of our own in `data_dir`; start() answers the URL of its database.
+    """A PostgreSQL server of our own in `data_dir`; `start` returns the URL of its database.
 
-    `bindir` names the programs to use instead of the wheel's. `log` gets one line for each thing a person may want to
-    know. A process that ends without stop() leaves the server running, and the next start adopts it.
+    `bindir` is the folder of the programs to use instead of the wheel's. `log` is called with one line for each event
+    that an operator may want to know. If a process ends without `stop`, the server keeps running, and the next start
+    adopts it.
     """
 
     def __init__(self, data_dir: Path, *, bindir: Path | None = None, log: Callable[[str], None] | None = None) -> None:
@@ -54,7 +55,7 @@ class EmbeddedPostgres:
         self.restarts = 0
 
     def start(self) -> str:
-        """Start or adopt the server, create its database at first, and answer the URL; raises EmbeddedError."""
+        """Start or adopt the server, create its database if needed, and return the URL. Raises `EmbeddedError`."""
         if self._lock is not None:
             return self._url
         data_dir.prepare(self._data_dir)
@@ -81,7 +82,7 @@ class EmbeddedPostgres:
         return self._url
 
     def stop(self) -> None:
-        """Stop the server and let the data directory go; harmless when it was done before or never started."""
+        """Stop the server and release the data directory; does nothing if the server is not running."""
         self._stopping.set()
         if self._watchdog:
             self._watchdog.join()
@@ -104,57 +105,57 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The URL that start() answered."""
+        """The URL that `start` returned."""
         return self._url
 
     @property
     def admin_url(self) -> str:
-        """The same server as its superuser, for tests that create databases and for backups."""
+        """The URL of the server's superuser, for tests that create databases and for backups."""
         return self._url.replace(f"//{cluster.OWNER}@/{cluster.OWNER}?", f"//{cluster.SUPERUSER}@/postgres?")
 
     @staticmethod
     def url_of(role: str, database: str, socket_dir: Path) -> str:
-        """A URL that libpq, asyncpg and SQLAlchemy read alike; the port stands there because PGPORT would change it."""
+        """Return a URL that libpq, asyncpg and SQLAlchemy accept; it names the port, which PGPORT would change."""
         return f"postgresql://{role}@/{database}?host={quote(str(socket_dir))}&port={data_dir.PORT}"
 
     def _adopt(self, socket_dir: Path) -> bool:
-        """Take over the healthy server that a killed service left; any other one is seen off.
+        """Adopt the healthy server that a killed service left running; stop any other one.
 
-        One that listens elsewhere (the folder was moved, a person started it) goes too: its address would change with
-        the next restart, under the feet of everyone who got the URL.
+        A server that listens elsewhere (the folder was moved, a person started it) is stopped as well: the next restart
+        would change its address, for everyone who has the URL.
         """
-        found = postmaster.find(self._cluster)
-        if not found:
+        server = postmaster.find(self._cluster)
+        if not server:
             return False
-        self._server = found
-        if found.wait_ready(_ADOPT_SECONDS, self._stopping) == socket_dir:
-            self._log(f"Adopted the PostgreSQL that was still running (process {found.pid})")
+        self._server = server
+        if server.wait_ready(_ADOPT_SECONDS, self._stopping) == socket_dir:
+            self._log(f"Adopted the PostgreSQL that was still running (process {server.pid})")
             return True
-        found.stop()
+        server.stop()
         self._server = None
         return False
 
     def _launch(self, programs: binaries.Binaries, account: Account, socket_dir: Path) -> None:
-        """Start a server and wait until it answers, outlasting what a killed one left behind."""
-        patience = time.monotonic() + _STRAGGLER_SECONDS
+        """Start a server and wait until it is ready, also for remaining processes of a killed server to end."""
+        deadline = time.monotonic() + _STRAGGLER_SECONDS
         while True:
             try:
                 self._launch_once(programs, account, socket_dir)
             except StartError:
-                # The old server's processes keep its shared memory: a new server refuses until they are gone, and
-                # rightly so, for both writing at once would destroy the data.
+                # The old server's processes hold its shared memory. A new server refuses to start until they are gone,
+                # and rightly so, because two servers that write at once would destroy the data.
                 left = postmaster.stragglers(self._cluster)
                 if not left or self._stopping.is_set():
                     raise
             else:
                 return
-            if time.monotonic() > patience:
+            if time.monotonic() > deadline:
                 self._log(f"Ending {len(left)} processes that the killed PostgreSQL left busy")
                 _kill(left)
             self._stopping.wait(_STRAGGLER_POLL_SECONDS)
 
     def _launch_once(self, programs: binaries.Binaries, account: Account, socket_dir: Path) -> None:
-        postmaster.discard_stale_notes(self._cluster, socket_dir)
+        postmaster.discard_stale_files(self._cluster, socket_dir)
         offset = log_file.size(self._log_path)
         self._server = postmaster.launch(self._cluster, programs, account, socket_dir, self._log_path)
         if self._server.wait_ready(_READY_SECONDS, self._stopping):
@@ -178,7 +179,7 @@ class EmbeddedPostgres:
             try:
                 self._launch(programs, account, socket_dir)
             except (EmbeddedError, OSError) as error:
-                # A full disk may have been emptied by the next time; giving up would need a person.
+                # Keep trying: a full disk may have space by the next time, and giving up would require a person.
                 if not self._stopping.is_set():
                     self._log(str(error))
                 self._stopping.wait(delay)
@@ -190,7 +191,7 @@ class EmbeddedPostgres:
 
 
 def _kill(processes: list[psutil.Process]) -> None:
-    """End what is left of a dead server; recovery then starts from the log, as after any crash."""
+    """Kill the remaining processes of a dead server; recovery then starts from the WAL, as after any crash."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
