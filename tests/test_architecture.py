@@ -23,6 +23,8 @@ ALLOWED = {
     # Some vendors' lists are paged by offset, by contract; the walk before it is bounded.
     (r"\bOFFSET\b", "app/db/job_lists.py"),
     (r"\bOFFSET\b", "app/db/items.py"),
+    # OFFSET 0, which skips nothing: it keeps the conditions of the outer statement out.
+    (r"\bOFFSET\b", "app/db/jobs.py"),
     # X-RateLimit-Reset is a moment of the answer, in no relation to anything stored.
     (r"\btime\.time\(", "app/dialects/fifthelement/routes.py"),
 }

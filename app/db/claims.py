@@ -8,35 +8,52 @@ from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
 from app.db.jobs import COLUMNS, job_from_row
+from app.db.lookups import lookup, state_among, target_by_key
 from app.db.tables import literals
 from app.db.transitions import Moved, moved_from_row
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
 from app.domain.states import CLAIMABLE, LEASED
 
-WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
-NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
+_DUE = """
+    j.scheduled_at <= statement_timestamp() AND (j.expires_at IS NULL OR j.expires_at > statement_timestamp())
+"""
+_WAITING_IN_QUEUE = f"""
+    j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
+    AND j.state IN ({literals(CLAIMABLE)}) AND {_DUE}
+"""
+_WAITING = f"{state_among(CLAIMABLE)} AND {_DUE}"
+_MOST_URGENT_FIRST = "ORDER BY j.priority DESC, j.scheduled_at, j.id"
+_OFFER = "j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue"
 
 # Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
 # SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
 OFFERED_BY_QUEUE = f"""
     SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
-        SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
-        WHERE j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING} AND {NOT_OVERDUE}
-          AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
-        ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
+        SELECT {_OFFER} FROM jobs j
+        WHERE {_WAITING_IN_QUEUE} AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+        {_MOST_URGENT_FIRST} LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
     ) c
     WHERE q.project_id = :project_id AND NOT q.paused AND (q.concurrency_limit IS NULL OR s.free IS NOT NULL)
       AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
     ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
 """
 
-# Only this way are the jobs of an engine handed out.
+_FITTING = f"""
+    {_WAITING} AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
+    AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
+"""
+# Only this way are the jobs of an engine handed out. Sorted first and then locked one by one, so that no more are
+# locked than are taken: another claim that names the same jobs gets the rest.
 OFFERED_BY_ID = f"""
-    SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
-    WHERE j.project_id = :project_id AND j.id = ANY (CAST(:job_ids AS uuid[])) AND {WAITING} AND {NOT_OVERDUE}
-      AND (CAST(:types AS text[]) IS NULL OR j.type = ANY (CAST(:types AS text[])))
-      AND (CAST(:queues AS text[]) IS NULL OR j.queue = ANY (CAST(:queues AS text[])))
-    ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
+    SELECT c.* FROM (
+        SELECT j.id FROM (SELECT DISTINCT a.id FROM unnest(CAST(:job_ids AS uuid[])) AS a (id)) a
+        CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="a.id")}
+        WHERE {_FITTING} {_MOST_URGENT_FIRST}
+    ) f CROSS JOIN LATERAL (
+        SELECT {_OFFER} FROM jobs j WHERE j.project_id = :project_id AND j.id = f.id AND {_FITTING}
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) c
+    LIMIT :max
 """
 
 
@@ -44,10 +61,10 @@ _TAKEN = """
     j.state, j.attempt, j.worker, j.queue, j.type, j.engine, j.scheduled_at, statement_timestamp() AS now, j.token
 """
 _WHOLE = f"c.checkpoint, l.payload, {COLUMNS}"
-_PARTS = """
-    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
-    LEFT JOIN checkpoints c ON c.project_id = j.project_id AND c.job_id = j.id
-    LEFT JOIN payloads l ON l.project_id = j.project_id AND l.job_id = j.id
+_PARTS = f"""
+    LEFT JOIN {lookup("runs", "r", project_id="j.project_id", job_id="j.id")} ON true
+    LEFT JOIN {lookup("checkpoints", "c", project_id="j.project_id", job_id="j.id")} ON true
+    LEFT JOIN {lookup("payloads", "l", project_id="j.project_id", job_id="j.id")} ON true
 """
 
 
@@ -62,16 +79,21 @@ def _claim(offered: str) -> str:
                    row_number() OVER (PARTITION BY o.queue ORDER BY o.priority DESC, o.scheduled_at, o.id) AS place
             FROM offered o
         ),
+        placed AS MATERIALIZED (
+            SELECT o.* FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
+            LEFT JOIN free s ON s.name = o.queue
+            -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
+            WHERE q.concurrency_limit IS NULL OR o.place <= s.free
+        ),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
                 worker = (CAST(:workers AS text[]))[o.n], token = (CAST(:tokens AS uuid[]))[o.n],
                 started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
-            FROM numbered o
-            JOIN queues q ON q.project_id = o.project_id AND q.name = o.queue LEFT JOIN free s ON s.name = o.queue
-            WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
-              -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
-              AND (q.concurrency_limit IS NULL OR o.place <= s.free)
+            FROM placed o
+            -- Not by its state as well: the row that was locked may be newer than the one that this statement sees, and
+            -- only one that fits as it is seen would be looked at as it is now. Nobody else can change it any more.
+            WHERE {target_by_key("j", project_id="o.project_id", id="o.id")}
             RETURNING j.*, o.state AS source, o.n,
                       coalesce((CAST(:lease_seconds AS integer[]))[o.n],
                                CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
@@ -161,9 +183,9 @@ async def claim(
 STILL_TAKEN = Statement(f"""
     SELECT j.project_id, j.id, j.state AS source, {_TAKEN}, r.lease_seconds, {_WHOLE}
     FROM unnest(CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[])) AS i (job_id, token)
-    JOIN jobs j ON j.project_id = :project_id AND j.id = i.job_id AND j.token = i.token
-     AND j.state IN ({literals(LEASED)})
+    CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="i.job_id")}
     {_PARTS}
+    WHERE j.token = i.token AND {state_among(LEASED)}
     ORDER BY j.priority DESC, j.scheduled_at, j.id
 """)
 
@@ -185,17 +207,18 @@ OFFERS = Statement(f"""
     SELECT w.n FROM json_to_recordset(CAST(CAST(:filters AS text) AS json))
          AS w (n integer, project_id uuid, queues json, types json, job_ids json)
     WHERE w.job_ids IS NULL AND EXISTS (
-        SELECT FROM queues q
-        JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
-         AND {WAITING} AND {NOT_OVERDUE}
+        SELECT FROM queues q CROSS JOIN LATERAL (
+            SELECT FROM jobs j
+            WHERE {_WAITING_IN_QUEUE} AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
+            {_MOST_URGENT_FIRST} LIMIT 1
+        ) c
         WHERE q.project_id = w.project_id AND NOT q.paused
           AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
-          AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
     OR EXISTS (
-        SELECT FROM json_array_elements_text(w.job_ids) AS asked
-        JOIN jobs j ON j.project_id = w.project_id AND j.id = CAST(asked AS uuid) AND {WAITING} AND {NOT_OVERDUE}
-        WHERE (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
+        SELECT FROM json_array_elements_text(w.job_ids) AS a (id)
+        CROSS JOIN {lookup("jobs", "j", project_id="w.project_id", id="CAST(a.id AS uuid)")}
+        WHERE {_WAITING} AND (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
 """)

@@ -10,21 +10,21 @@ from datetime import timedelta
 
 from app.db.connection import Connection, Statement
 from app.db.inputs import ENDED_SENSITIVE
+from app.db.jobs import KEYS
+from app.db.lookups import state_among, target_by_key
 from app.db.repairs import BEGUN
-from app.db.tables import literals
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL
 
 DELETE = Statement(f"""
     WITH gone AS (
-        DELETE FROM jobs j
-        USING unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
-        WHERE j.project_id = i.project_id AND j.id = i.job_id AND j.state IN ({literals(TERMINAL)})
+        DELETE FROM jobs j USING {KEYS}
+        WHERE {target_by_key("j", project_id="i.project_id", id="i.job_id")} AND {state_among(TERMINAL)}
         RETURNING j.project_id, j.id
     ), unlabelled AS (
-        DELETE FROM job_labels l USING gone g WHERE l.project_id = g.project_id AND l.job_id = g.id
+        DELETE FROM job_labels l USING gone g WHERE {target_by_key("l", project_id="g.project_id", job_id="g.id")}
     ), without_input AS (
-        DELETE FROM inputs n USING gone g WHERE n.project_id = g.project_id AND n.job_id = g.id
+        DELETE FROM inputs n USING gone g WHERE {target_by_key("n", project_id="g.project_id", job_id="g.id")}
     )
     INSERT INTO deletions (project_id, job_id, deleted_at)
     SELECT g.project_id, g.id, statement_timestamp() FROM gone g
@@ -42,8 +42,10 @@ async def delete(connection: Connection, keys: Sequence[JobKey]) -> list[JobKey]
 NEXT = Statement("""
     SELECT d.project_id, d.job_id FROM deletions d ORDER BY d.project_id, d.job_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
-OF_MANY_ROWS = {"items": "position", "events": "id", "job_logs": "line"}
-"""Tables with many rows a job, and what tells those apart."""
+OF_MANY_ROWS = {"items": ("key",), "events": ("id", "xid"), "job_logs": ("line",)}
+"""Tables with many rows a job, and what tells those apart; of `events` all that the feed's index holds too, which else
+may be taken for the key's and walked.
+"""
 OF_ONE_ROW = ("payloads", "results", "checkpoints", "runs")
 
 
@@ -64,20 +66,25 @@ async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
     return len(found)
 
 
-_KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
+_OF_JOB = target_by_key("t", project_id="i.project_id", job_id="i.job_id")
 _PRUNE_ONE = {
-    table: Statement(f"DELETE FROM {table} t USING {_KEYS} WHERE t.project_id = i.project_id AND t.job_id = i.job_id")
-    for table in (*OF_ONE_ROW, "deletions")
+    table: Statement(f"DELETE FROM {table} t USING {KEYS} WHERE {_OF_JOB}") for table in (*OF_ONE_ROW, "deletions")
 }
-_PRUNE_MANY = {
-    table: Statement(f"""
+
+
+def _prune_many(table: str, columns: Sequence[str]) -> Statement:
+    named = ("project_id", "job_id", *columns)
+    return Statement(f"""
         DELETE FROM {table} t USING (
-            SELECT m.project_id, m.job_id, m.{column}
-            FROM {_KEYS} JOIN {table} m ON m.project_id = i.project_id AND m.job_id = i.job_id LIMIT :rows
-        ) d WHERE t.project_id = d.project_id AND t.job_id = d.job_id AND t.{column} = d.{column}
+            SELECT m.* FROM {KEYS} CROSS JOIN LATERAL (
+                SELECT {", ".join(named)} FROM {table} m WHERE m.project_id = i.project_id AND m.job_id = i.job_id
+                ORDER BY m.{columns[0]}
+            ) m LIMIT :rows
+        ) d WHERE {target_by_key("t", **{column: f"d.{column}" for column in named})}
     """)
-    for table, column in OF_MANY_ROWS.items()
-}
+
+
+_PRUNE_MANY = {table: _prune_many(table, columns) for table, columns in OF_MANY_ROWS.items()}
 
 _AGED = """
     SELECT c.project_id, c.id FROM queues q CROSS JOIN LATERAL (
@@ -102,7 +109,7 @@ OLD_RECORDS = Statement(f"""
     DELETE FROM idempotency_records d USING (
         SELECT o.project_id, o.route, o.key FROM idempotency_records o
         WHERE {OLD_RECORD} LIMIT :limit FOR UPDATE SKIP LOCKED
-    ) o WHERE d.project_id = o.project_id AND d.route = o.route AND d.key = o.key
+    ) o WHERE {target_by_key("d", project_id="o.project_id", route="o.route", key="o.key")}
 """)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
+from app.db.lookups import lookup
 from app.domain.history import JobEventRecord, LogRecord, Position
 from app.domain.states import JobState
 
@@ -57,7 +58,7 @@ FEED = Statement(f"""
         WHERE e.project_id = i.project_id AND (e.xid, e.id) > (CAST(i.xid AS xid8), i.id) AND {_SETTLED}
         ORDER BY e.xid, e.id LIMIT :limit
     ) e
-    LEFT JOIN jobs j ON j.project_id = e.project_id AND j.id = e.job_id
+    LEFT JOIN {lookup("jobs", "j", project_id="e.project_id", id="e.job_id")} ON true
     ORDER BY e.project_id, e.xid, e.id
 """)
 
@@ -118,7 +119,8 @@ async def select_logs(
 
 
 LAST_OF_JOB = Statement("""
-    SELECT coalesce(max(e.id), 0) AS id FROM events e WHERE e.project_id = :project_id AND e.job_id = :job_id
+    SELECT coalesce((SELECT e.id FROM events e WHERE e.project_id = :project_id AND e.job_id = :job_id
+                     ORDER BY e.id DESC LIMIT 1), 0) AS id
 """)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db.connection import Connection, Statement
+from app.db.lookups import lookup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +48,13 @@ async def insert(connection: Connection, records: Sequence[Record]) -> set[UUID]
     return {row.job_id for row in rows}
 
 
-SELECT = Statement("""
+_KNOWN = f"""
+    unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[])) AS i (project_id, route, key)
+    CROSS JOIN {lookup("idempotency_records", "d", project_id="i.project_id", route="i.route", key="i.key")}
+"""
+SELECT = Statement(f"""
     SELECT d.project_id, d.route, d.key, d.fingerprint, d.job_id
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
-         AS i (project_id, route, key)
-    JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
+    FROM {_KNOWN}
 """)
 
 
@@ -106,11 +109,9 @@ async def insert_notes(connection: Connection, notes: Sequence[tuple[UUID, str, 
     )
 
 
-SELECT_NOTES = Statement("""
+SELECT_NOTES = Statement(f"""
     SELECT d.project_id, d.route, d.key, d.fingerprint, d.body
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
-         AS i (project_id, route, key)
-    JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
+    FROM {_KNOWN}
 """)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.db.connection import Connection, Statement
-from app.db.tables import literals
+from app.db.lookups import lookup, state_among, target_by_key
 from app.domain.input import StoredInput
 from app.domain.job import JobKey
 from app.domain.states import TERMINAL, JobState
@@ -106,23 +106,25 @@ async def select(connection: Connection, key: JobKey) -> Held | None:
 
 
 ENDED_SENSITIVE = f"""
-    SELECT s.project_id, s.job_id FROM inputs s JOIN jobs j ON j.project_id = s.project_id AND j.id = s.job_id
-    WHERE s.sensitive AND s.dropped_at IS NULL AND j.state IN ({literals(TERMINAL)})
+    SELECT s.project_id, s.job_id
+    FROM inputs s CROSS JOIN {lookup("jobs", "j", project_id="s.project_id", id="s.job_id")}
+    WHERE s.sensitive AND s.dropped_at IS NULL AND {state_among(TERMINAL)}
 """
+# In no order: that of the keys would be had from the index of all inputs as well. Nobody waits for a lock here.
 DROP = Statement(f"""
     UPDATE inputs n SET dropped_at = statement_timestamp()
     FROM (
         {ENDED_SENSITIVE}
-        ORDER BY s.project_id, s.job_id LIMIT :limit FOR UPDATE OF s SKIP LOCKED
+        LIMIT :limit FOR UPDATE OF s SKIP LOCKED
     ) e
-    WHERE n.project_id = e.project_id AND n.job_id = e.job_id
+    WHERE {target_by_key("n", project_id="e.project_id", job_id="e.job_id")}
     RETURNING n.project_id, n.upload_id
 """)
 # A rerun that is still to work shares the upload.
-DELETE_UNUSED = Statement("""
+DELETE_UNUSED = Statement(f"""
     DELETE FROM input_chunks c
     USING unnest(CAST(:project_ids AS uuid[]), CAST(:upload_ids AS uuid[])) AS i (project_id, upload_id)
-    WHERE c.project_id = i.project_id AND c.upload_id = i.upload_id AND NOT EXISTS (
+    WHERE {target_by_key("c", project_id="i.project_id", upload_id="i.upload_id")} AND NOT EXISTS (
         SELECT FROM inputs n
         WHERE n.project_id = c.project_id AND n.upload_id = c.upload_id AND n.dropped_at IS NULL)
 """)

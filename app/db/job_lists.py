@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db.connection import Connection, Statement
-from app.db.jobs import COLUMNS, job_from_row
+from app.db.jobs import COLUMNS, RUN, job_from_row, reruns
+from app.db.lookups import lookup
 from app.domain.ids import id_at
 from app.domain.job import Job
 from app.domain.job_filter import JobFilter
@@ -21,7 +22,7 @@ _PLACE = "j.project_id = :project_id AND j.id < :before AND j.id > :after"
 # Each walks one index, the most selective one that the filter has a condition for.
 _WALKS = {
     "original": f"""
-        SELECT j.id FROM jobs j WHERE {_PLACE} AND j.original_job_id = :original_job_id
+        SELECT j.id FROM ({reruns(":original_job_id")}) j WHERE j.id < :before AND j.id > :after
         ORDER BY j.id DESC LIMIT :window
     """,
     "label": """
@@ -49,9 +50,9 @@ _CONDITIONS = """
     AND (CAST(:original_job_id AS uuid) IS NULL OR j.original_job_id = CAST(:original_job_id AS uuid))
 """
 # A count, because the planner would turn NOT EXISTS into a hash of all labels there are.
-_LABELLED = """
+_LABELLED = f"""
     AND (SELECT count(*) FROM unnest(CAST(:label_names AS text[]), CAST(:label_values AS text[])) AS w (name, value)
-         JOIN job_labels l ON l.project_id = j.project_id AND l.job_id = j.id AND l.name = w.name
+         CROSS JOIN {lookup("job_labels", "l", project_id="j.project_id", job_id="j.id", name="w.name")}
          WHERE l.value = w.value) = cardinality(CAST(:label_names AS text[]))
 """
 
@@ -74,12 +75,15 @@ def listing(walk: str) -> Statement:
         WITH w AS MATERIALIZED ({_WALKS[walk]}),
         edge AS (SELECT (SELECT id FROM w ORDER BY id LIMIT 1) AS last_id, (SELECT count(*) FROM w) AS seen),
         fits AS MATERIALIZED (
-            SELECT j.id FROM w JOIN jobs j ON j.project_id = :project_id AND j.id = w.id WHERE {_CONDITIONS} {labelled}
+            -- OFFSET keeps the conditions out of the look-up: to the index of one of them it would seem as good.
+            SELECT j.id FROM w CROSS JOIN LATERAL (
+                SELECT * FROM jobs j WHERE j.project_id = :project_id AND j.id = w.id OFFSET 0
+            ) j WHERE {_CONDITIONS} {labelled}
         ), shown AS (SELECT f.id FROM fits f ORDER BY f.id DESC LIMIT :limit OFFSET :offset)
         SELECT e.last_id, e.seen, (SELECT count(*) FROM fits) AS total, m.*
         FROM edge e LEFT JOIN LATERAL (
-            SELECT {COLUMNS} FROM shown s JOIN jobs j ON j.project_id = :project_id AND j.id = s.id
-            LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+            SELECT {COLUMNS} FROM shown s CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="s.id")}
+            LEFT JOIN {RUN} ON true
         ) m ON true
         ORDER BY m.id DESC
     """)

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
-from app.db.tables import literals
+from app.db.lookups import lookup, state_among
 from app.db.times import finite
 from app.domain.item import Counts
 from app.domain.job import Documents, Eta, Job, JobFailure, JobKey, Known, Retry
@@ -29,29 +29,27 @@ COLUMNS = """
     j.completed_at, j.cancelled_at, j.cancelled_by
 """
 
-ASKED = """
-    unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
-"""
+KEYS = "unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)"
+ASKED = f"{KEYS} CROSS JOIN {lookup('jobs', 'j', project_id='i.project_id', id='i.job_id')}"
+RUN = lookup("runs", "r", project_id="j.project_id", job_id="j.id")
 
-SELECT = Statement(f"SELECT {COLUMNS} FROM {ASKED}")
+SELECT = Statement(f"SELECT {COLUMNS} FROM {ASKED} LEFT JOIN {RUN} ON true")
 SELECT_WITH_DOCUMENTS = Statement(f"""
-    SELECT {COLUMNS}, p.payload, s.result, s.billing FROM {ASKED}
-    LEFT JOIN payloads p ON p.project_id = j.project_id AND p.job_id = j.id
-    LEFT JOIN results s ON s.project_id = j.project_id AND s.job_id = j.id
+    SELECT {COLUMNS}, p.payload, s.result, s.billing FROM {ASKED} LEFT JOIN {RUN} ON true
+    LEFT JOIN {lookup("payloads", "p", project_id="j.project_id", job_id="j.id")} ON true
+    LEFT JOIN {lookup("results", "s", project_id="j.project_id", job_id="j.id")} ON true
 """)
 SLICE = 500
 """Jobs that are written down before others may have the event loop: a fifth of a millisecond."""
 
 # The ids come as three long texts and what has not changed does not come back: ten thousand jobs whose watchers have
 # seen all cost the event loop 7 ms. As arrays of ids, with a row for each, they cost it 60.
-SELECT_CHANGED = Statement("""
+SELECT_CHANGED = Statement(f"""
     SELECT i.n, j.version + coalesce(r.version, 0) AS version
     FROM unnest(CAST(string_to_array(:project_ids, ',') AS uuid[]), CAST(string_to_array(:job_ids, ',') AS uuid[]),
                 CAST(string_to_array(:versions, ',') AS bigint[])) WITH ORDINALITY AS i (project_id, job_id, version, n)
-    LEFT JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
+    LEFT JOIN {lookup("jobs", "j", project_id="i.project_id", id="i.job_id")} ON true
+    LEFT JOIN {RUN} ON true
     WHERE j.version + coalesce(r.version, 0) IS DISTINCT FROM i.version
 """)
 
@@ -190,10 +188,20 @@ async def select_fences(connection: Connection, keys: Sequence[JobKey]) -> dict[
     return {(row.project_id, row.id): Fence(JobState(row.state), row.token, row.final_call) for row in rows}
 
 
+def reruns(original_job_id: str) -> str:
+    """Write the walk over a job's reruns: all there are, along their own index.
+
+    No other gives this order. OFFSET keeps what the outer WHERE says of ids out of it, which the index of all jobs by
+    id would seem to serve.
+    """
+    return f"""
+        SELECT j.id, j.state FROM jobs j WHERE j.project_id = :project_id
+          AND j.original_job_id BETWEEN {original_job_id} AND {original_job_id} ORDER BY j.original_job_id OFFSET 0
+    """
+
+
 SELECT_LIVE_RERUN = Statement(f"""
-    SELECT j.id FROM jobs j
-    WHERE j.project_id = :project_id AND j.original_job_id = :job_id AND j.state IN ({literals(LIVE)})
-    ORDER BY j.id LIMIT 1
+    SELECT j.id FROM ({reruns(":job_id")}) j WHERE {state_among(LIVE)} ORDER BY j.id LIMIT 1
 """)
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
+from app.db.lookups import lookup
 from app.db.times import END
 from app.domain.item import Counts
 from app.domain.job import Documents, Job, JobKey, NewJob, Retry
 from app.domain.states import JobState
 
+_QUEUE = lookup("queues", "q", project_id="i.project_id", name="i.queue")
 # A rerun's deadline that would lie behind the end of all times is none: no clock reaches it.
 INSERT = Statement(f"""
     WITH input AS (
@@ -28,8 +30,8 @@ INSERT = Statement(f"""
                    lease_seconds)
     ), new_queues AS (
         INSERT INTO queues (project_id, name, created_at, updated_at)
-        SELECT DISTINCT i.project_id, i.queue, statement_timestamp(), statement_timestamp() FROM input i
-        WHERE NOT EXISTS (SELECT FROM queues q WHERE q.project_id = i.project_id AND q.name = i.queue)
+        SELECT DISTINCT i.project_id, i.queue, statement_timestamp(), statement_timestamp()
+        FROM input i LEFT JOIN {_QUEUE} ON true WHERE q.name IS NULL
         ORDER BY 1, 2
         ON CONFLICT DO NOTHING
     ), new_payloads AS (
@@ -71,7 +73,7 @@ INSERT = Statement(f"""
            coalesce(i.expires_at,
                     CASE WHEN statement_timestamp() + i.lifetime < {END} THEN statement_timestamp() + i.lifetime END),
            CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END
-    FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
+    FROM input i LEFT JOIN {_QUEUE} ON true
     RETURNING id, created_at, scheduled_at, expires_at, retry_delay_seconds, retry_factor, retry_max_delay_seconds
     )
     SELECT m.* FROM made m

@@ -1,6 +1,6 @@
 """Queues: their rules, how deep they are, and the lock that makes a concurrency limit exact."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from app.db.connection import Connection, Row, Statement
@@ -108,17 +108,28 @@ async def select_limited(connection: Connection, project_ids: Sequence[UUID]) ->
     return {project_id: project_id in limited for project_id in project_ids}
 
 
+def _rows(states: Iterable[JobState]) -> str:
+    return ", ".join(f"('{state}')" for state in sorted(states))
+
+
 LOCK_LIMITED = Statement("""
     SELECT q.name, q.concurrency_limit FROM queues q
     WHERE q.project_id = :project_id AND q.concurrency_limit IS NOT NULL
       AND (CAST(:queues AS text[]) IS NULL OR q.name = ANY (CAST(:queues AS text[])))
     ORDER BY q.name FOR NO KEY UPDATE
 """)
+# Each queue and state by itself, and in the order of the index of live jobs: on an empty table any other seems as good.
 COUNT_HELD = Statement(f"""
-    SELECT j.queue, count(*) AS held FROM jobs j
-    WHERE j.project_id = :project_id AND j.state IN ({literals(LEASED)})
-      AND j.state IN ({literals(LIVE)}) AND j.queue = ANY (CAST(:names AS text[]))
-    GROUP BY j.queue
+    SELECT n.name AS queue, CAST(sum(c.n) AS bigint) AS held
+    FROM unnest(CAST(:names AS text[])) AS n (name) CROSS JOIN (VALUES {_rows(LEASED)}) AS s (state)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS n FROM (
+            SELECT FROM jobs j
+            WHERE j.project_id = :project_id AND j.queue = n.name AND j.state = s.state
+              AND j.state IN ({literals(LIVE)})
+            ORDER BY j.scheduled_at) l
+    ) c
+    GROUP BY n.name
 """)
 
 
@@ -142,7 +153,7 @@ MOST_COUNTED = 10_000
 # Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
 DEPTHS = Statement(f"""
     SELECT q.project_id, q.name AS queue, s.state, c.n, c.oldest_seconds
-    FROM queues q CROSS JOIN (VALUES {", ".join(f"('{state}')" for state in sorted(LIVE))}) AS s (state)
+    FROM queues q CROSS JOIN (VALUES {_rows(LIVE)}) AS s (state)
     CROSS JOIN LATERAL (
         SELECT count(*) AS n, CAST(extract(epoch FROM statement_timestamp() - min(l.scheduled_at) FILTER (
                    WHERE l.state IN ({literals(CLAIMABLE)}) AND l.scheduled_at <= statement_timestamp()
@@ -170,7 +181,8 @@ async def select_depths(connection: Connection) -> dict[tuple[UUID, str], Depth]
 RATES = Statement(f"""
     SELECT n.name, (SELECT count(*) FROM (
                SELECT FROM jobs j WHERE j.project_id = :project_id AND j.queue = n.name
-                 AND j.completed_at > statement_timestamp() - interval '1 minute' LIMIT {MOST_COUNTED}) e) AS ended,
+                 AND j.completed_at > statement_timestamp() - interval '1 minute'
+               ORDER BY j.completed_at LIMIT {MOST_COUNTED}) e) AS ended,
            coalesce(m.created, 0) AS created
     FROM unnest(CAST(:names AS text[])) AS n (name) LEFT JOIN (
         SELECT j.queue, count(*) AS created FROM (

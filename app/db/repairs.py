@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.db.connection import Connection, Statement
+from app.db.jobs import KEYS
+from app.db.lookups import target_by_key
 from app.db.times import END
 from app.domain.job import JobKey
 
@@ -63,9 +65,8 @@ async def select_jobs(connection: Connection, repair: Repair, limit: int) -> See
 
 # A new version, so that no cache goes on showing the old one; nothing happened to the job, so that it was not updated.
 MEND = Statement(f"""
-    UPDATE jobs j SET expires_at = NULL, version = j.version + 1
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[])) AS i (project_id, job_id)
-    WHERE j.project_id = i.project_id AND j.id = i.job_id AND j.expires_at >= {END}
+    UPDATE jobs j SET expires_at = NULL, version = j.version + 1 FROM {KEYS}
+    WHERE {target_by_key("j", project_id="i.project_id", id="i.job_id")} AND j.expires_at >= {END}
     RETURNING j.project_id, j.id
 """)
 

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from app.db.connection import Connection, Statement
+from app.db.jobs import RUN
+from app.db.lookups import lookup, target_by_key
 from app.db.transitions import accepted, target
 from app.domain.estimate import Sample
 from app.domain.item import Counts
@@ -42,8 +44,7 @@ ADMIT = Statement(f"""
            CAST(extract(epoch FROM statement_timestamp()) AS float8) AS now
     FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]))
          AS i (project_id, job_id, token)
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-    JOIN runs r ON r.project_id = i.project_id AND r.job_id = i.job_id
+    CROSS JOIN {lookup("jobs", "j", project_id="i.project_id", id="i.job_id")} CROSS JOIN {RUN}
     WHERE {accepted(JobEvent.REPORT)}
 """)
 
@@ -101,10 +102,24 @@ class RunUpdate:
 
 
 # The lease of a job that is being cancelled is not extended: its worker has until then to acknowledge.
-RECORD = Statement("""
+RECORD = Statement(f"""
+    WITH held AS MATERIALIZED (
+        SELECT i.*, j.state
+        FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]),
+                    CAST(:lease_seconds AS integer[]), CAST(:bare AS boolean[]), CAST(:stages AS text[]),
+                    CAST(:progress AS float8[]), CAST(:messages AS text[]), CAST(:declared_totals AS bigint[]),
+                    CAST(:items_counts AS bigint[]), CAST(:processed AS bigint[]), CAST(:failed AS bigint[]),
+                    CAST(:skipped AS bigint[]), CAST(:etas AS float8[]), CAST(:eta_lows AS float8[]),
+                    CAST(:eta_highs AS float8[]), CAST(:samples AS text[]), CAST(:log_lines AS bigint[]))
+             AS i (project_id, job_id, token, lease_seconds, bare, stage, progress, message, declared_total,
+                   items_count, items_processed, items_failed, items_skipped, eta, eta_low, eta_high, samples,
+                   log_lines)
+        CROSS JOIN {lookup("jobs", "j", project_id="i.project_id", id="i.job_id")}
+        WHERE j.token = i.token
+    )
     UPDATE runs r SET
         lease_seconds = i.lease_seconds,
-        lease_ends_at = CASE WHEN j.state = 'cancelling' THEN r.lease_ends_at
+        lease_ends_at = CASE WHEN i.state = 'cancelling' THEN r.lease_ends_at
                              ELSE statement_timestamp() + i.lease_seconds * interval '1 second' END,
         version = r.version + CASE WHEN i.bare THEN 0 ELSE 1 END,
         updated_at = CASE WHEN i.bare THEN r.updated_at ELSE statement_timestamp() END,
@@ -121,16 +136,7 @@ RECORD = Statement("""
         eta_high_seconds = CASE WHEN i.bare THEN r.eta_high_seconds ELSE i.eta_high END,
         samples = CASE WHEN i.bare THEN r.samples ELSE CAST(i.samples AS float8[]) END,
         log_lines = CASE WHEN i.bare THEN r.log_lines ELSE i.log_lines END
-    FROM unnest(CAST(:project_ids AS uuid[]), CAST(:job_ids AS uuid[]), CAST(:tokens AS uuid[]),
-                CAST(:lease_seconds AS integer[]), CAST(:bare AS boolean[]), CAST(:stages AS text[]),
-                CAST(:progress AS float8[]), CAST(:messages AS text[]), CAST(:declared_totals AS bigint[]),
-                CAST(:items_counts AS bigint[]), CAST(:processed AS bigint[]), CAST(:failed AS bigint[]),
-                CAST(:skipped AS bigint[]), CAST(:etas AS float8[]), CAST(:eta_lows AS float8[]),
-                CAST(:eta_highs AS float8[]), CAST(:samples AS text[]), CAST(:log_lines AS bigint[]))
-         AS i (project_id, job_id, token, lease_seconds, bare, stage, progress, message, declared_total, items_count,
-               items_processed, items_failed, items_skipped, eta, eta_low, eta_high, samples, log_lines)
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id AND j.token = i.token
-    WHERE r.project_id = i.project_id AND r.job_id = i.job_id
+    FROM held i WHERE {target_by_key("r", project_id="i.project_id", job_id="i.job_id")}
     RETURNING r.job_id, CAST(extract(epoch FROM r.lease_ends_at - statement_timestamp()) AS float8) AS left_seconds
 """)
 

@@ -168,7 +168,9 @@ jobs = Table(
         "id",
         postgresql_where=text(f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL"),
     ),
-    Index("jobs_state_id", "project_id", "state", text("id DESC")),
+    # The condition always holds. It keeps the index from a look-up by key, which on an empty table would cost the same
+    # by the columns that the two share, and would then walk all of a project when the table had filled. So below.
+    Index("jobs_state_id", "project_id", "state", text("id DESC"), postgresql_where=text("state IS NOT NULL")),
     Index(
         "jobs_deadline",
         "expires_at",
@@ -195,7 +197,14 @@ job_labels = Table(
     _job(),
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
-    Index("job_labels_value", "project_id", "name", "value", text("job_id DESC")),
+    Index(
+        "job_labels_value",
+        "project_id",
+        "name",
+        "value",
+        text("job_id DESC"),
+        postgresql_where=text("value IS NOT NULL"),
+    ),
 )
 
 runs = Table(
@@ -245,7 +254,7 @@ inputs = Table(
     Column("sensitive", Boolean, nullable=False),
     _timestamp("created_at"),
     _timestamp("dropped_at", nullable=True),
-    Index("inputs_upload", "project_id", "upload_id"),
+    Index("inputs_upload", "project_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
     Index("inputs_sensitive", "project_id", "job_id", postgresql_where=text("sensitive AND dropped_at IS NULL")),
 )
 
@@ -267,8 +276,8 @@ items = Table(
     _plain_project(),
     _job(),
     # The place in the order of first report, given under the job's lock: a reader that walks it meets no gap.
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("key", Text, primary_key=True),
     Column("name", Text),
     Column("uri", Text),
     Column("status", Text, nullable=False),
@@ -281,7 +290,14 @@ items = Table(
     Column("result", JSON),
     _timestamp("updated_at"),
     CheckConstraint(f"status IN ({literals(ItemStatus)})", name="items_status"),
-    Index("items_key", "project_id", "job_id", "key", unique=True),
+    Index(
+        "items_position",
+        "project_id",
+        "job_id",
+        "position",
+        unique=True,
+        postgresql_where=text("position IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": "80"},
 )
 
