@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.jobs import JOB
+from app.db.jobs import JOB, REQUESTED
+from app.db.lookups import lookup, state_among, target_by_key
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import LEFT_OUT, Projection, Value
 from app.db.statement import Statement, literals
@@ -15,30 +16,45 @@ from app.db.transitions import MOVED, Moved
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
 from app.domain.states import CLAIMABLE, LEASED
 
-WAITING = f"j.state IN ({literals(CLAIMABLE)}) AND j.scheduled_at <= statement_timestamp()"
-NOT_OVERDUE = "(j.expires_at IS NULL OR j.expires_at > statement_timestamp())"
+_DUE = """
+    j.scheduled_at <= statement_timestamp() AND (j.expires_at IS NULL OR j.expires_at > statement_timestamp())
+"""
+_WAITING_IN_QUEUE = f"""
+    j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
+    AND j.state IN ({literals(CLAIMABLE)}) AND {_DUE}
+"""
+_WAITING = f"{state_among(CLAIMABLE)} AND {_DUE}"
+_MOST_URGENT_FIRST = "ORDER BY j.priority DESC, j.scheduled_at, j.id"
+_OFFER = "j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue"
 
 # Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
 # SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
 OFFERED_BY_QUEUE = f"""
     SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
-        SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
-        WHERE j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL AND {WAITING} AND {NOT_OVERDUE}
-          AND (:types IS NULL OR j.type = ANY (:types))
-        ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
+        SELECT {_OFFER} FROM jobs j
+        WHERE {_WAITING_IN_QUEUE} AND (:types IS NULL OR j.type = ANY (:types))
+        {_MOST_URGENT_FIRST} LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
     ) c
     WHERE q.project_id = :project_id AND NOT q.paused AND (q.concurrency_limit IS NULL OR s.free IS NOT NULL)
       AND (:queues IS NULL OR q.name = ANY (:queues))
     ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
 """
 
-# Only this way are the jobs of an engine handed out.
+_FITTING = f"""
+    {_WAITING} AND (:types IS NULL OR j.type = ANY (:types)) AND (:queues IS NULL OR j.queue = ANY (:queues))
+"""
+# Only this way are the jobs of an engine handed out. Sorted first and then locked one by one, so that no more are
+# locked than are taken: another claim that names the same jobs gets the rest.
 OFFERED_BY_ID = f"""
-    SELECT j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue FROM jobs j
-    WHERE j.project_id = :project_id AND j.id = ANY (:job_ids) AND {WAITING} AND {NOT_OVERDUE}
-      AND (:types IS NULL OR j.type = ANY (:types))
-      AND (:queues IS NULL OR j.queue = ANY (:queues))
-    ORDER BY j.priority DESC, j.scheduled_at, j.id LIMIT :max FOR NO KEY UPDATE SKIP LOCKED
+    SELECT c.* FROM (
+        SELECT j.id FROM (SELECT DISTINCT requested.id FROM unnest(:job_ids) AS requested (id)) requested
+        CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="requested.id")}
+        WHERE {_FITTING} {_MOST_URGENT_FIRST}
+    ) f CROSS JOIN LATERAL (
+        SELECT {_OFFER} FROM jobs j WHERE j.project_id = :project_id AND j.id = f.id AND {_FITTING}
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) c
+    LIMIT :max
 """
 
 
@@ -48,7 +64,7 @@ class Slot:
 
     token: UUID
     worker: str
-    lease_seconds: Int4 | None
+    lease_seconds: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,9 @@ class _QueueClaim:
     queues: Sequence[str] | None
     types: Sequence[str] | None
     max: int
-    slots: Sequence[Slot]
+    workers: Sequence[str]
+    tokens: Sequence[UUID]
+    lease_seconds: Sequence[Int4 | None]
     limited: Sequence[_FreePlaces]
 
 
@@ -99,35 +117,39 @@ _CLAIMED: Final = Projection(
         ),
     },
 )
-_PARTS = """
-    LEFT JOIN runs r ON r.project_id = j.project_id AND r.job_id = j.id
-    LEFT JOIN checkpoints c ON c.project_id = j.project_id AND c.job_id = j.id
-    LEFT JOIN payloads l ON l.project_id = j.project_id AND l.job_id = j.id
+_PARTS = f"""
+    LEFT JOIN {lookup("runs", "r", project_id="j.project_id", job_id="j.id")} ON true
+    LEFT JOIN {lookup("checkpoints", "c", project_id="j.project_id", job_id="j.id")} ON true
+    LEFT JOIN {lookup("payloads", "l", project_id="j.project_id", job_id="j.id")} ON true
 """
 
 
 def _claim(offered: str) -> str:
     return f"""
         WITH free AS (SELECT limited.name, limited.free FROM :limited),
-        slots AS (SELECT slots.* FROM :slots),
         offered AS ({offered}),
         numbered AS (
             SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n,
                    row_number() OVER (PARTITION BY o.queue ORDER BY o.priority DESC, o.scheduled_at, o.id) AS place
             FROM offered o
         ),
+        placed AS MATERIALIZED (
+            SELECT o.* FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
+            LEFT JOIN free s ON s.name = o.queue
+            -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
+            WHERE q.concurrency_limit IS NULL OR o.place <= s.free
+        ),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
-                worker = t.worker, token = t.token,
+                worker = (:workers)[o.n], token = (:tokens)[o.n],
                 started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
-            FROM numbered o JOIN slots t ON t.n = o.n
-            JOIN queues q ON q.project_id = o.project_id AND q.name = o.queue LEFT JOIN free s ON s.name = o.queue
-            WHERE j.project_id = o.project_id AND j.id = o.id AND j.state = o.state
-              -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
-              AND (q.concurrency_limit IS NULL OR o.place <= s.free)
+            FROM placed o
+            -- Not by its state as well: the row that was locked may be newer than the one that this statement sees, and
+            -- only one that fits as it is seen would be looked at as it is now. Nobody else can change it any more.
+            WHERE {target_by_key("j", project_id="o.project_id", id="o.id")}
             RETURNING j.*, o.state AS source, o.n,
-                      coalesce(t.lease_seconds,
+                      coalesce((:lease_seconds)[o.n],
                                CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
         ), leased AS (
             INSERT INTO runs AS r (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
@@ -168,7 +190,9 @@ async def claim(
         "queues": claim_filter.queues,
         "types": claim_filter.types,
         "max": len(slots),
-        "slots": slots,
+        "workers": [slot.worker for slot in slots],
+        "tokens": [slot.token for slot in slots],
+        "lease_seconds": [slot.lease_seconds for slot in slots],
         "limited": [_FreePlaces(name, places) for name, places in (free or {}).items()],
     }
     if claim_filter.job_ids is None:
@@ -188,9 +212,9 @@ class HeldClaim:
 STILL_HELD = Statement(
     f"""
     SELECT :returned
-    FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id AND j.token = i.token
-     AND j.state IN ({literals(LEASED)})
+    FROM {REQUESTED}
     {_PARTS}
+    WHERE j.token = i.token AND {state_among(LEASED)}
     ORDER BY j.priority DESC, j.scheduled_at, j.id
     """,
     Batch(HeldClaim),
@@ -213,17 +237,18 @@ CLAIMABLE_FILTERS = Statement(
     SELECT :returned FROM json_to_recordset(CAST(:filters AS json))
          AS w (n integer, project_id uuid, queues json, types json, job_ids json)
     WHERE w.job_ids IS NULL AND EXISTS (
-        SELECT FROM queues q
-        JOIN jobs j ON j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
-         AND {WAITING} AND {NOT_OVERDUE}
+        SELECT FROM queues q CROSS JOIN LATERAL (
+            SELECT FROM jobs j
+            WHERE {_WAITING_IN_QUEUE} AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
+            {_MOST_URGENT_FIRST} LIMIT 1
+        ) c
         WHERE q.project_id = w.project_id AND NOT q.paused
           AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
-          AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
     OR EXISTS (
-        SELECT FROM json_array_elements_text(w.job_ids) AS requested
-        JOIN jobs j ON j.project_id = w.project_id AND j.id = CAST(requested AS uuid) AND {WAITING} AND {NOT_OVERDUE}
-        WHERE (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
+        SELECT FROM json_array_elements_text(w.job_ids) AS requested (id)
+        CROSS JOIN {lookup("jobs", "j", project_id="w.project_id", id="CAST(requested.id AS uuid)")}
+        WHERE {_WAITING} AND (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
     """,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.lookups import lookup
 from app.db.parameters import Batch, Int2, Int4, Values
 from app.db.projection import Projection
 from app.db.statement import Statement
@@ -143,7 +144,7 @@ INSERT = Statement(
     ), inserted AS (
         INSERT INTO jobs ({", ".join(_INSERTED)})
         SELECT {", ".join(_INSERTED.values())}
-        FROM input i LEFT JOIN queues q ON q.project_id = i.project_id AND q.name = i.queue
+        FROM input i LEFT JOIN {lookup("queues", "q", project_id="i.project_id", name="i.queue")} ON true
         RETURNING :returned
     )
     SELECT * FROM inserted

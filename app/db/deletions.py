@@ -15,7 +15,6 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
-    and_,
     bindparam,
     exists,
     func,
@@ -28,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.expressions import is_one_of
+from app.db.expressions import at_key, state_among
 from app.db.inputs import select_ended_sensitive
 from app.db.parameters import Batch, Values
 from app.db.projection import NO_ROWS, Projection
@@ -44,15 +43,14 @@ _ROWS: Final = _REFS.rows_of()
 _DELETED: Final = Projection(JobRef, _DELETIONS)
 _GONE: Final = (
     delete_from(_JOBS)
-    .where(_JOBS.c.project_id == _ROWS.c.project_id, _JOBS.c.id == _ROWS.c.job_id)
-    .where(is_one_of(_JOBS.c.state, TERMINAL))
+    .where(at_key(_JOBS, project_id=_ROWS.c.project_id, id=_ROWS.c.job_id), state_among(_JOBS.c.state, TERMINAL))
     .returning(_JOBS.c.project_id, _JOBS.c.id)
     .cte("gone")
 )
 
 
 def _of_gone(table: Table) -> Delete:
-    return delete_from(table).where(table.c.project_id == _GONE.c.project_id, table.c.job_id == _GONE.c.id)
+    return delete_from(table).where(at_key(table, project_id=_GONE.c.project_id, job_id=_GONE.c.id))
 
 
 DELETE = CoreStatement(
@@ -82,26 +80,27 @@ class _AtMostOf:
 
 
 def _same_row(table: Table, other: FromClause) -> ColumnElement[bool]:
-    return and_(*(column == other.c[column.name] for column in table.primary_key.columns))
+    return at_key(table, **{column.name: column for column in other.c})
 
 
-def _prune_some(table: Table) -> CoreStatement[_AtMostOf, None]:
-    """Delete some of the rows that these jobs have in a table of many rows a job."""
+def _prune_some(table: Table, *columns: str) -> CoreStatement[_AtMostOf, None]:
+    """Delete some of the rows that these jobs have in a table of many rows a job, which `columns` tell apart."""
     takes = Values(_AtMostOf)
     jobs, rows = takes.rows_of("jobs"), table.alias("t")
-    some = (
-        select(*rows.primary_key)
-        .join_from(jobs, rows, and_(rows.c.project_id == jobs.c.project_id, rows.c.job_id == jobs.c.job_id))
-        .limit(bindparam("limit"))
-        .subquery("d")
+    of_job = (
+        select(*(rows.c[name] for name in ("project_id", "job_id", *columns)))
+        .where(rows.c.project_id == jobs.c.project_id, rows.c.job_id == jobs.c.job_id)
+        .order_by(rows.c[columns[0]])
+        .lateral("m")
     )
+    some = select(*of_job.c).join_from(jobs, of_job, true()).limit(bindparam("limit")).subquery("d")
     return CoreStatement(delete_from(table).where(_same_row(table, some)), takes, NO_ROWS)
 
 
 def _prune_all(table: Table) -> CoreStatement[Sequence[JobRef], None]:
     """Delete the rows that these jobs have in a table of one row a job."""
-    of_jobs = table.c.project_id == _ROWS.c.project_id, table.c.job_id == _ROWS.c.job_id
-    return CoreStatement(delete_from(table).where(*of_jobs), _REFS, NO_ROWS)
+    of_jobs = at_key(table, project_id=_ROWS.c.project_id, job_id=_ROWS.c.job_id)
+    return CoreStatement(delete_from(table).where(of_jobs), _REFS, NO_ROWS)
 
 
 # Nobody waits for a row that another process is pruning: each takes what is free.
@@ -113,7 +112,12 @@ NEXT = CoreStatement(
     Values(_AtMost),
     _DELETED,
 )
-PRUNE_SOME = [_prune_some(table) for table in (tables.items, tables.events, tables.job_logs)]
+PRUNE_SOME = [
+    _prune_some(tables.items, "key"),
+    # All that the feed's index holds too, which may else be taken for the key's and walked.
+    _prune_some(tables.events, "id", "xid"),
+    _prune_some(tables.job_logs, "line"),
+]
 PRUNE_ALL = [
     _prune_all(table) for table in (tables.payloads, tables.results, tables.checkpoints, tables.runs, _DELETIONS)
 ]

@@ -95,6 +95,7 @@ _ENDED: Final = (
     select()
     .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.queue == _NAMES.c.name)
     .where(_JOBS.c.completed_at > _A_MINUTE_AGO)
+    .order_by(_JOBS.c.completed_at)
     .limit(MOST_COUNTED)
     .correlate(_NAMES)
     .subquery("e")

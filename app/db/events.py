@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, func, literal_column, select
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.lookups import lookup
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import Projection, Value
 from app.db.statement import CoreStatement, Statement
@@ -120,7 +121,7 @@ class _Passed:
 
 # A deleted job's events are on their way out: they count for how far the page reached and are not shown.
 FEED = Statement(
-    """
+    f"""
     SELECT :returned
     FROM :after
     CROSS JOIN LATERAL (
@@ -129,7 +130,7 @@ FEED = Statement(
           AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
         ORDER BY e.xid, e.id LIMIT :limit
     ) e
-    LEFT JOIN jobs j ON j.project_id = e.project_id AND j.id = e.job_id
+    LEFT JOIN {lookup("jobs", "j", project_id="e.project_id", id="e.job_id")} ON true
     ORDER BY e.project_id, e.xid, e.id
     """,
     Values(_FeedPage),
@@ -172,14 +173,10 @@ async def select_head(connection: Connection) -> Position:
     return Position(await connection.fetchone(HEAD, None) - 1, 2**63 - 1)
 
 
-_LAST: Final = Value(int, func.coalesce(func.max(_EVENTS.c.id), 0))
-LAST_OF_JOB = CoreStatement(
-    select(*_LAST.elements()).where(
-        _EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id")
-    ),
-    Values(JobRef),
-    _LAST,
-)
+_OF_JOB: Final = and_(_EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id"))
+_LATEST: Final = select(_EVENTS.c.id).where(_OF_JOB).order_by(_EVENTS.c.id.desc()).limit(literal_column("1"))
+_LAST: Final = Value(int, func.coalesce(_LATEST.scalar_subquery(), 0))
+LAST_OF_JOB = CoreStatement(select(*_LAST.elements()), Values(JobRef), _LAST)
 
 
 async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> int:

@@ -3,7 +3,18 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ClauseElement, ColumnElement, TableValuedAlias, bindparam, func
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    FromClause,
+    TableValuedAlias,
+    and_,
+    any_,
+    bindparam,
+    func,
+)
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 
 
@@ -35,6 +46,17 @@ def text_of(expression: ClauseElement) -> str:
 def is_one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition that a column has one of these words, sorted so that every process sends the same text."""
     return column.in_(sorted(values))
+
+
+def at_key(table: FromClause, **key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition of `lookups.target_by_key`: rows to be changed, which are joined with their keys."""
+    (first, value), *rest = key.items()
+    return and_(table.c[first] == any_(array([value])), *(table.c[name] == value for name, value in rest))
+
+
+def state_among(state: ColumnElement[Any], states: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition of `lookups.state_among`: the state of a job found by its key, hidden from the planner."""
+    return is_one_of(func.nullif(state, ""), states)
 
 
 def unnested(alias: str, **arrays: str) -> TableValuedAlias:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.lookups import lookup
 from app.db.parameters import Batch
 from app.db.projection import Projection, Value
 from app.db.statement import Statement
@@ -57,11 +58,10 @@ async def reserve(connection: Connection, records: Sequence[CreationRecord]) -> 
     return set(await connection.fetch(RESERVE, records))
 
 
-_FIND = """
+_FIND = f"""
     SELECT :returned
-    FROM :rows JOIN idempotency_records d ON d.project_id = i.project_id AND d.route = i.route AND d.key = i.key
+    FROM :rows CROSS JOIN {lookup("idempotency_records", "d", project_id="i.project_id", route="i.route", key="i.key")}
 """
-# The record of a creation has a job.
 SELECT_CREATIONS = Statement(_FIND, Batch(RecordKey), Projection(CreationRecord, _RECORD, {"job_id": "d.job_id"}))
 
 

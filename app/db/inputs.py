@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, delete, exists, func, insert, not_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, insert, not_, select, true, update
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.expressions import is_one_of
+from app.db.expressions import at_key, state_among
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import NO_ROWS, Projection, Value
 from app.db.statement import CoreStatement, Statement
@@ -135,10 +135,16 @@ async def select_of_job(connection: Connection, key: JobRef) -> Held | None:
 
 def select_ended_sensitive() -> Select[Any]:
     """Find credentials that are to be dropped."""
+    job = (
+        select(_JOBS.c.state)
+        .where(_JOBS.c.project_id == _INPUTS.c.project_id, _JOBS.c.id == _INPUTS.c.job_id)
+        .order_by(_JOBS.c.id)
+        .lateral("j")
+    )
     return (
         select(_INPUTS.c.project_id, _INPUTS.c.job_id)
-        .join_from(_INPUTS, _JOBS, _OF_JOB)
-        .where(_INPUTS.c.sensitive, _INPUTS.c.dropped_at.is_(None), is_one_of(_JOBS.c.state, TERMINAL))
+        .join_from(_INPUTS, job, true())
+        .where(_INPUTS.c.sensitive, _INPUTS.c.dropped_at.is_(None), state_among(job.c.state, TERMINAL))
     )
 
 
@@ -147,18 +153,15 @@ class _AtMost:
     limit: int
 
 
+# In no order: that of the keys would be had from the index of all inputs as well. Nobody waits for a lock here.
 _ENDED: Final = (
-    select_ended_sensitive()
-    .order_by(_INPUTS.c.project_id, _INPUTS.c.job_id)
-    .limit(bindparam("limit"))
-    .with_for_update(of=_INPUTS, skip_locked=True)
-    .subquery("e")
+    select_ended_sensitive().limit(bindparam("limit")).with_for_update(of=_INPUTS, skip_locked=True).subquery("e")
 )
 _DROPPED: Final = Projection(_Upload, _INPUTS)
 DROP = CoreStatement(
     update(_INPUTS)
     .values(dropped_at=_NOW)
-    .where(_INPUTS.c.project_id == _ENDED.c.project_id, _INPUTS.c.job_id == _ENDED.c.job_id)
+    .where(at_key(_INPUTS, project_id=_ENDED.c.project_id, job_id=_ENDED.c.job_id))
     .returning(*_DROPPED.elements()),
     Values(_AtMost),
     _DROPPED,
@@ -169,7 +172,7 @@ _CHUNK_OF_INPUT: Final = and_(_INPUTS.c.project_id == _CHUNKS.c.project_id, _INP
 # A rerun that is still to work shares the upload.
 DELETE_UNUSED = CoreStatement(
     delete(_CHUNKS)
-    .where(_CHUNKS.c.project_id == _ROWS.c.project_id, _CHUNKS.c.upload_id == _ROWS.c.upload_id)
+    .where(at_key(_CHUNKS, project_id=_ROWS.c.project_id, upload_id=_ROWS.c.upload_id))
     .where(not_(exists().where(_CHUNK_OF_INPUT, _INPUTS.c.dropped_at.is_(None)))),
     _UPLOADS,
     NO_ROWS,

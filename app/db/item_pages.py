@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.lookups import lookup
 from app.db.parameters import Values
 from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
@@ -25,7 +26,15 @@ SHOWN_STATUS = f"""
 """
 
 ITEM: Final = Projection(Item, tables.items.alias("t"), {"status": SHOWN_STATUS})
-_OF_JOB = "jobs j JOIN items t ON t.project_id = j.project_id AND t.job_id = j.id"
+
+
+def _window(after: str) -> str:
+    return f"""
+        jobs j CROSS JOIN LATERAL (
+            SELECT * FROM items t WHERE t.project_id = j.project_id AND t.job_id = j.id AND t.position > {after}
+            ORDER BY t.position LIMIT :window
+        ) t WHERE j.project_id = :project_id AND j.id = :job_id
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +47,7 @@ class _Window:
 
 # The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
 # scan.
-PAGE = Statement(
-    f"""
-    SELECT w.* FROM (
-        SELECT :returned FROM {_OF_JOB}
-        WHERE j.project_id = :project_id AND j.id = :job_id AND t.position > :after
-        ORDER BY t.position LIMIT :window
-    ) w
-    ORDER BY w.position
-    """,
-    Values(_Window),
-    ITEM,
-)
+PAGE = Statement(f"SELECT :returned FROM {_window(':after')} ORDER BY t.position", Values(_Window), ITEM)
 
 
 async def select_window(
@@ -81,13 +79,12 @@ class _Counted:
 OFFSET_PAGE = Statement(
     f"""
     WITH w AS MATERIALIZED (
-        SELECT t.position, {SHOWN_STATUS} AS status FROM {_OF_JOB}
-        WHERE j.project_id = :project_id AND j.id = :job_id
-        ORDER BY t.position LIMIT :window
-    ), fits AS MATERIALIZED (SELECT w.position FROM w WHERE w.status = :status),
-    shown AS (SELECT f.position FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset)
+        SELECT t.position, t.key, {SHOWN_STATUS} AS status FROM {_window("0")}
+    ), fits AS MATERIALIZED (SELECT w.position, w.key FROM w WHERE w.status = :status),
+    shown AS (SELECT f.key FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset)
     SELECT :returned FROM (SELECT count(*) AS total FROM fits) e LEFT JOIN LATERAL (
-        SELECT {ITEM.select_list} FROM {_OF_JOB} JOIN shown s ON s.position = t.position
+        SELECT {ITEM.select_list} FROM jobs j CROSS JOIN shown s
+        CROSS JOIN {lookup("items", "t", project_id="j.project_id", job_id="j.id", key="s.key")}
         WHERE j.project_id = :project_id AND j.id = :job_id
     ) m ON true
     ORDER BY m.position
@@ -110,9 +107,16 @@ async def select_by_offset(
 
 # Positions count from one without a gap, so that the highest is how many there are.
 COUNT = Statement(
-    "SELECT :returned FROM items t WHERE t.project_id = :project_id AND t.job_id = :job_id",
+    "SELECT :returned",
     Values(JobRef),
-    Value(int, "coalesce(max(t.position), 0)"),
+    Value(
+        int,
+        """
+        coalesce((SELECT t.position FROM items t
+                  WHERE t.project_id = :project_id AND t.job_id = :job_id AND t.position > 0
+                  ORDER BY t.position DESC LIMIT 1), 0)
+        """,
+    ),
 )
 
 
@@ -136,8 +140,9 @@ class _ItemOfJob:
 
 BY_KEY = Statement(
     f"""
-    SELECT :returned FROM {_OF_JOB}
-    WHERE j.project_id = :project_id AND j.id = ANY (:job_ids) AND t.key = :key
+    SELECT :returned FROM unnest(:job_ids) AS a (id)
+    CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="a.id")}
+    CROSS JOIN {lookup("items", "t", project_id="j.project_id", job_id="j.id", key=":key")}
     ORDER BY j.id DESC
     """,
     Values(_KeyOfJobs),

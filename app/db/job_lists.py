@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, select, true
+from sqlalchemy import BindParameter, Select, TableValuedAlias, and_, bindparam, func, literal_column, select, true
 
 from app.db.connection import Connection
-from app.db.job_walks import FITS, has_all, walk_jobs, walk_label, walk_reruns, walk_states
+from app.db.job_walks import conditions, has_all, walk_jobs, walk_label, walk_reruns, walk_states
 from app.db.jobs import JOB, JOBS, RUNS
 from app.db.parameters import Takes, Values
 from app.db.projection import Projection
@@ -80,13 +80,20 @@ class _Looked:
 
 
 def _listing(
-    walk: Select[Any], takes: Takes[Any], *more: ColumnElement[bool]
+    walk: Select[Any], takes: Takes[Any], *, labels: TableValuedAlias | None = None
 ) -> CoreStatement[_ListingByLabel, _Looked]:
     walked = walk.cte("w").prefix_with("MATERIALIZED")
+    # OFFSET keeps the conditions out of the look-up: to the index of one of them it would seem as good.
+    looked_up = (
+        select(JOBS)
+        .where(JOBS.c.project_id == _PROJECT, JOBS.c.id == walked.c.id)
+        .offset(literal_column("0"))
+        .lateral("j")
+    )
     fits = (
-        select(JOBS.c.id)
-        .join_from(walked, JOBS, and_(JOBS.c.project_id == _PROJECT, JOBS.c.id == walked.c.id))
-        .where(*FITS, *more)
+        select(looked_up.c.id)
+        .join_from(walked, looked_up, true())
+        .where(*conditions(looked_up), *([] if labels is None else [has_all(looked_up, labels)]))
         .cte("fits")
         .prefix_with("MATERIALIZED")
     )
@@ -98,20 +105,21 @@ def _listing(
         select(func.count()).select_from(walked).scalar_subquery().label("seen"),
         select(func.count()).select_from(fits).scalar_subquery().label("total"),
     ).subquery("page")
+    # Sorted, which it need not be, so that it is one look-up for each job that is shown.
     jobs = (
         select(*JOB.elements())
-        .join_from(shown, JOBS, and_(JOBS.c.project_id == _PROJECT, JOBS.c.id == shown.c.id))
-        .outerjoin(RUNS, and_(RUNS.c.project_id == JOBS.c.project_id, RUNS.c.job_id == JOBS.c.id))
+        .join_from(JOBS, RUNS, and_(RUNS.c.project_id == JOBS.c.project_id, RUNS.c.job_id == JOBS.c.id), isouter=True)
+        .where(JOBS.c.project_id == _PROJECT, JOBS.c.id == shown.c.id)
+        .order_by(JOBS.c.id)
         .lateral("m")
     )
     looked = Projection(_Looked, page, {"job": JOB.over("m", absent_without="id")})
-    return CoreStatement(
-        select(*looked.elements()).select_from(page.outerjoin(jobs, true())).order_by(jobs.c.id.desc()), takes, looked
-    )
+    rows = page.outerjoin(shown.join(jobs, true()), true())
+    return CoreStatement(select(*looked.elements()).select_from(rows).order_by(jobs.c.id.desc()), takes, looked)
 
 
 def _labelled(walk: Select[Any], takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _Looked]:
-    return _listing(walk, takes, has_all(takes.rows_of("labels")))
+    return _listing(walk, takes, labels=takes.rows_of("labels"))
 
 
 WALKS: Final[dict[str, Callable[[], CoreStatement[_ListingByLabel, _Looked]]]] = {

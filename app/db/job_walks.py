@@ -2,7 +2,21 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, all_, and_, any_, bindparam, func, or_, select, true
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 
 from app.db import tables
 from app.db.expressions import unnested
@@ -23,8 +37,17 @@ def walk_jobs(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def walk_reruns() -> Select[Any]:
-    """Walk the reruns of one job."""
-    return walk_jobs(JOBS.c.original_job_id == bindparam("original_job_id"))
+    """Walk the reruns of one job: all of them along their own index, kept from the others as in `jobs.RERUNS`."""
+    original: BindParameter[Any] = bindparam("original_job_id")
+    reruns = (
+        select(JOBS.c.id)
+        .where(JOBS.c.project_id == bindparam("project_id"), JOBS.c.original_job_id.between(original, original))
+        .order_by(JOBS.c.original_job_id)
+        .offset(literal_column("0"))
+        .subquery("j")
+    )
+    in_bounds = reruns.c.id < bindparam("before"), reruns.c.id > bindparam("after")
+    return select(reruns.c.id).where(*in_bounds).order_by(reruns.c.id.desc()).limit(bindparam("window"))
 
 
 def walk_label() -> Select[Any]:
@@ -51,27 +74,36 @@ def _unless_null(name: str, condition: ColumnElement[bool]) -> ColumnElement[boo
     return or_(bindparam(name).is_(None), condition)
 
 
-FITS: Final = (
-    _unless_null("states", JOBS.c.state == any_(bindparam("states"))),
-    _unless_null("types", JOBS.c.type == any_(bindparam("types"))),
-    _unless_null("types_except", JOBS.c.type != all_(bindparam("types_except"))),
-    _unless_null("queues", JOBS.c.queue == any_(bindparam("queues"))),
-    or_(
-        bindparam("collection").is_(None),
-        JOBS.c.collection == bindparam("collection"),
-        and_(bindparam("or_no_collection"), JOBS.c.collection.is_(None)),
-    ),
-    _unless_null("created_after", JOBS.c.created_at >= bindparam("created_after")),
-    _unless_null("created_before", JOBS.c.created_at < bindparam("created_before")),
-    _unless_null("original_job_id", JOBS.c.original_job_id == bindparam("original_job_id")),
-)
-"""The conditions of a filter, each of which asks for nothing where its parameter is null."""
+def conditions(jobs: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a filter, each of which asks for nothing where its parameter is null."""
+    return (
+        _unless_null("states", jobs.c.state == any_(bindparam("states"))),
+        _unless_null("types", jobs.c.type == any_(bindparam("types"))),
+        _unless_null("types_except", jobs.c.type != all_(bindparam("types_except"))),
+        _unless_null("queues", jobs.c.queue == any_(bindparam("queues"))),
+        or_(
+            bindparam("collection").is_(None),
+            jobs.c.collection == bindparam("collection"),
+            and_(bindparam("or_no_collection"), jobs.c.collection.is_(None)),
+        ),
+        _unless_null("created_after", jobs.c.created_at >= bindparam("created_after")),
+        _unless_null("created_before", jobs.c.created_at < bindparam("created_before")),
+        _unless_null("original_job_id", jobs.c.original_job_id == bindparam("original_job_id")),
+    )
 
 
-def has_all(labels: FromClause) -> ColumnElement[bool]:
+def has_all(jobs: FromClause, labels: FromClause) -> ColumnElement[bool]:
     """Return the condition that a job has all these labels, rows of `name` and `value`."""
-    of_job = and_(_LABELS.c.project_id == JOBS.c.project_id, _LABELS.c.job_id == JOBS.c.id)
+    label = (
+        select(_LABELS.c.value)
+        .where(
+            _LABELS.c.project_id == jobs.c.project_id, _LABELS.c.job_id == jobs.c.id, _LABELS.c.name == labels.c.name
+        )
+        .order_by(_LABELS.c.name)
+        .correlate(jobs, labels)
+        .lateral("l")
+    )
     # Counts, because the planner would turn NOT EXISTS into a hash of all labels there are.
-    found = select(func.count()).join_from(labels, _LABELS, and_(of_job, _LABELS.c.name == labels.c.name))
+    found = select(func.count()).join_from(labels, label, true()).where(label.c.value == labels.c.value)
     number = select(func.count()).select_from(labels)
-    return found.where(_LABELS.c.value == labels.c.value).scalar_subquery() == number.scalar_subquery()
+    return found.correlate(jobs).scalar_subquery() == number.scalar_subquery()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from app.db.lookups import state_among
 from app.db.statement import literals
 from app.domain.states import Effects, Guard, JobEvent, rows_for, sources_of
 
@@ -29,13 +30,8 @@ FENCE_SQL: Final = {
 
 
 def accepted(event: JobEvent) -> str:
-    """Write the WHERE of an event: the fence, and a state from which the lifecycle has a step.
-
-    The state is hidden from the planner. Statistics that were taken while nothing ran tell it that hardly any job has
-    such a state; it would then begin with all that have, and compare each with each of the batch (measured: 585 ms for
-    1,000 completions in place of 34).
-    """
-    return f"{FENCE_SQL[event]} AND j.state || '' IN ({literals(sources_of(event))})"
+    """Write the WHERE of an event: the fence, and a state from which the lifecycle has a step."""
+    return f"{FENCE_SQL[event]} AND {state_among(sources_of(event))}"
 
 
 def target(event: JobEvent) -> str:

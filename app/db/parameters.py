@@ -216,7 +216,7 @@ def _sql_type(annotation: Any) -> str:
         return named.name if named else _sql_type(get_args(annotation)[0])
     origin = get_origin(annotation) or annotation
     if origin in (tuple, list, frozenset, Sequence):
-        return _sql_type(get_args(annotation)[0]) + "[]"
+        return _sql_type(without_none(get_args(annotation)[0])[0]) + "[]"
     if isinstance(origin, type) and issubclass(origin, StrEnum):
         return "text"
     try:

@@ -15,6 +15,7 @@ from sqlalchemy import Select, bindparam, delete, func, literal_column, select, 
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.expressions import at_key
 from app.db.parameters import NOTHING, Batch, Values
 from app.db.projection import NO_ROWS, Projection
 from app.db.statement import CoreStatement
@@ -102,7 +103,7 @@ _ROWS: Final = _REFS.rows_of()
 MEND = CoreStatement(
     update(_JOBS)
     .values(expires_at=None, version=_JOBS.c.version + literal_column("1"))
-    .where(_JOBS.c.project_id == _ROWS.c.project_id, _JOBS.c.id == _ROWS.c.job_id, _IS_ENDLESS)
+    .where(at_key(_JOBS, project_id=_ROWS.c.project_id, id=_ROWS.c.job_id), _IS_ENDLESS)
     .returning(*_REF.elements()),
     _REFS,
     _REF,

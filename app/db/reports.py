@@ -7,7 +7,9 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.jobs import REQUESTED, RUN
 from app.db.lifecycle_sql import accepted, target
+from app.db.lookups import target_by_key
 from app.db.parameters import Batch, Int4
 from app.db.projection import Projection, reading
 from app.db.statement import Statement
@@ -56,9 +58,7 @@ _JOB = tables.jobs.alias("j")
 ADMIT = Statement(
     f"""
     SELECT :returned
-    FROM :rows
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-    JOIN runs r ON r.project_id = i.project_id AND r.job_id = i.job_id
+    FROM {REQUESTED} CROSS JOIN {RUN}
     WHERE {accepted(JobEvent.REPORT)}
     """,
     Batch(HeldToken),
@@ -114,10 +114,13 @@ class _LeaseLeft:
 
 # The lease of a job that is being cancelled is not extended: its worker has until then to acknowledge.
 RECORD = Statement(
-    """
+    f"""
+    WITH held AS MATERIALIZED (
+        SELECT i.*, j.state FROM {REQUESTED} WHERE j.token = i.token
+    )
     UPDATE runs r SET
         lease_seconds = i.lease_seconds,
-        lease_ends_at = CASE WHEN j.state = 'cancelling' THEN r.lease_ends_at
+        lease_ends_at = CASE WHEN i.state = 'cancelling' THEN r.lease_ends_at
                              ELSE statement_timestamp() + i.lease_seconds * interval '1 second' END,
         version = r.version + CASE WHEN i.bare THEN 0 ELSE 1 END,
         updated_at = CASE WHEN i.bare THEN r.updated_at ELSE statement_timestamp() END,
@@ -134,9 +137,7 @@ RECORD = Statement(
         eta_high_seconds = CASE WHEN i.bare THEN r.eta_high_seconds ELSE i.eta_high_seconds END,
         samples = CASE WHEN i.bare THEN r.samples ELSE CAST(i.samples AS float8[]) END,
         log_lines = CASE WHEN i.bare THEN r.log_lines ELSE i.log_lines END
-    FROM :rows
-    JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id AND j.token = i.token
-    WHERE r.project_id = i.project_id AND r.job_id = i.job_id
+    FROM held i WHERE {target_by_key("r", project_id="i.project_id", job_id="i.job_id")}
     RETURNING :returned
     """,
     Batch(RunUpdate),

@@ -105,7 +105,9 @@ jobs = Table(
         "id",
         postgresql_where=text(f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL"),
     ),
-    Index("jobs_state_id", "project_id", "state", text("id DESC")),
+    # The condition always holds. It keeps the index from a look-up by key, which on an empty table would cost the same
+    # by the columns that the two share, and would then walk all of a project when the table had filled. So below.
+    Index("jobs_state_id", "project_id", "state", text("id DESC"), postgresql_where=text("state IS NOT NULL")),
     Index("jobs_deadline", "expires_at", postgresql_where=text(f"expires_at IS NOT NULL AND {_IS_LIVE}")),
     Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
     # How deep a queue is, and how many of its jobs are held.
@@ -120,7 +122,11 @@ job_labels = Table(
     *of_job(),
     key("name", Text),
     *not_null(Text, "value"),
-    Index("job_labels_value", "project_id", "name", "value", text("job_id DESC")),
+    Index(
+        "job_labels_value",
+        *("project_id", "name", "value", text("job_id DESC")),
+        postgresql_where=text("value IS NOT NULL"),
+    ),
 )
 
 runs = Table(
@@ -163,7 +169,7 @@ inputs = Table(
     *not_null(Boolean, "sensitive"),
     *not_null(TIME, "created_at"),
     *nullable(TIME, "dropped_at"),
-    Index("inputs_upload", "project_id", "upload_id"),
+    Index("inputs_upload", "project_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
     Index("inputs_sensitive", "project_id", "job_id", postgresql_where=text("sensitive AND dropped_at IS NULL")),
 )
 
@@ -184,8 +190,8 @@ items = Table(
     metadata,
     *of_job(),
     # The place in the order of first report, given under the job's lock: a reader that walks it meets no gap.
-    key("position", BigInteger),
-    *not_null(Text, "key"),
+    *not_null(BigInteger, "position"),
+    key("key", Text),
     *nullable(Text, "name", "uri"),
     *not_null(Text, "status"),
     *nullable(Text, "stage", "message", "error_code", "error_message", "skip_reason"),
@@ -193,7 +199,12 @@ items = Table(
     *nullable(JSON, "result"),
     *not_null(TIME, "updated_at"),
     CheckConstraint(f"status IN ({literals(ItemStatus)})", name="items_status"),
-    Index("items_key", "project_id", "job_id", "key", unique=True),
+    Index(
+        "items_position",
+        *("project_id", "job_id", "position"),
+        unique=True,
+        postgresql_where=text("position IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": "80"},
 )
 

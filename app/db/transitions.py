@@ -11,8 +11,9 @@ from typing import Final
 from uuid import UUID
 
 from app.db.connection import Connection
-from app.db.jobs import JOB, JOBS
+from app.db.jobs import JOB, JOBS, REQUESTED, RUN
 from app.db.lifecycle_sql import accepted, by_effect, target
+from app.db.lookups import target_by_key
 from app.db.parameters import Batch
 from app.db.projection import LEFT_OUT, Projection, Value
 from app.db.statement import Statement, literals
@@ -81,14 +82,11 @@ MOVED: Final = Projection(
 )
 """What a statement that moves jobs returns of each; `j` is the moved row, with the state it had as `source`."""
 
-LOCK = Statement(
-    """
-    SELECT :returned FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
+_LOCK: Final = f"""
+    SELECT :returned FROM :rows JOIN jobs j ON {target_by_key("j", project_id="i.project_id", id="i.job_id")}
     ORDER BY j.id FOR NO KEY UPDATE OF j
-    """,
-    Batch(JobRef),
-    Value(UUID, JOBS.c.id),
-)
+"""
+LOCK = Statement(_LOCK, Batch(JobRef), Value(UUID, JOBS.c.id))
 
 
 async def lock_in_order(connection: Connection, jobs: Sequence[JobRef]) -> None:
@@ -96,18 +94,9 @@ async def lock_in_order(connection: Connection, jobs: Sequence[JobRef]) -> None:
     await connection.execute(LOCK, jobs)
 
 
-LOCK_FREE = Statement(
-    """
-    SELECT :returned FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-    ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
-    """,
-    Batch(JobRef),
-    Value(UUID, JOBS.c.id),
-)
+LOCK_FREE = Statement(f"{_LOCK} SKIP LOCKED", Batch(JobRef), Value(UUID, JOBS.c.id))
 PRESENT = Statement(
-    "SELECT :returned FROM :rows JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id",
-    Batch(JobRef),
-    Projection(JobRef, JOBS, {"job_id": JOBS.c.id}),
+    f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), Projection(JobRef, JOBS, {"job_id": JOBS.c.id})
 )
 
 
@@ -136,9 +125,7 @@ def _decided_sql(event: JobEvent) -> str:
                j.worker AS held_by, j.attempt AS attempt_was, r.stage, r.progress,
                r.message, r.items_processed, r.items_failed, r.items_skipped, r.updated_at AS reported_at,
                greatest(r.items_count, r.declared_total) AS items_total
-        FROM :rows
-        JOIN jobs j ON j.project_id = i.project_id AND j.id = i.job_id
-        LEFT JOIN runs r ON r.project_id = i.project_id AND r.job_id = i.job_id
+        FROM {REQUESTED} LEFT JOIN {RUN} ON true
         WHERE {accepted(event)}
     """
 
@@ -176,7 +163,7 @@ def _moved_sql(event: JobEvent) -> str:
             status_changed_at = statement_timestamp(),
             updated_at = statement_timestamp()
         FROM decided d
-        WHERE j.project_id = d.project_id AND j.id = d.job_id AND d.target <> d.source
+        WHERE {target_by_key("j", project_id="d.project_id", id="d.job_id")} AND d.target <> d.source
         RETURNING j.*, d.source, d.attempt_was, d.held_by, coalesce(d.reason, d.error_code) AS reason
     """
 
@@ -205,14 +192,14 @@ def _kept_run_sql(event: JobEvent) -> str:
         UPDATE runs r SET lease_ends_at = CASE WHEN d.state IN ({literals(LEASED)}) THEN {lease_end} END,
             eta_seconds = NULL, eta_low_seconds = NULL, eta_high_seconds = NULL, samples = '{{}}'
         FROM moved d
-        WHERE r.project_id = d.project_id AND r.job_id = d.id AND d.state NOT IN ({literals(TERMINAL)})
+        WHERE {target_by_key("r", project_id="d.project_id", job_id="d.id")} AND d.state NOT IN ({literals(TERMINAL)})
     """
 
 
 def _deleted_sql(table: str) -> str:
     return f"""
         DELETE FROM {table} t USING moved d
-        WHERE t.project_id = d.project_id AND t.job_id = d.id AND d.state IN ({literals(TERMINAL)})
+        WHERE {target_by_key("t", project_id="d.project_id", job_id="d.id")} AND d.state IN ({literals(TERMINAL)})
     """
 
 
@@ -232,11 +219,10 @@ def _statement(event: JobEvent) -> Statement[Sequence[Move], Moved]:
     # statement, which changes nothing of it that a reader sees but the estimate.
     return Statement(
         f"""
-        WITH decided AS ({_decided_sql(event)}), moved AS ({_moved_sql(event)}), {history}
+        WITH decided AS MATERIALIZED ({_decided_sql(event)}), moved AS ({_moved_sql(event)}), {history}
         ended AS ({_deleted_sql("runs")}), cleared AS ({_deleted_sql("checkpoints")}),
         kept AS ({_kept_run_sql(event)})
-        SELECT :returned FROM moved j LEFT JOIN runs r
-            ON r.project_id = j.project_id AND r.job_id = j.id AND j.state NOT IN ({literals(TERMINAL)})
+        SELECT :returned FROM moved j LEFT JOIN {RUN} ON j.state NOT IN ({literals(TERMINAL)})
         """,
         Batch(Move),
         moved.but(job=JOB.but(eta=_NO_ETA)) if event in RETURNS_JOB else moved,
