@@ -37,7 +37,6 @@ class SqlType:
 Int2 = Annotated[int, SqlType("smallint")]
 Int4 = Annotated[int, SqlType("integer")]
 
-JSON_TEXT: Final = "text"
 _SQL_TYPES: Final = {
     UUID: "uuid",
     str: "text",
@@ -47,8 +46,9 @@ _SQL_TYPES: Final = {
     bytes: "bytea",
     datetime: "timestamptz",
     timedelta: "interval",
-    Any: JSON_TEXT,
-    dict: JSON_TEXT,
+    # JSON.
+    Any: "text",
+    dict: "text",
 }
 
 
@@ -179,6 +179,7 @@ class Values(Takes[Input]):
 
 
 NOTHING: Takes[None] = Takes({})
+"""For a statement without parameters."""
 
 
 def _columns(rows: str, row_type: type) -> tuple[Parameter, ...]:

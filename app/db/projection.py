@@ -207,7 +207,9 @@ def _conversion(annotation: Any, *, optional: bool) -> Callable[[Any], Any] | No
     origin = get_origin(annotation) or annotation
     if isinstance(origin, type) and issubclass(origin, Enum):
         members: dict[Any, Any] = {member.value: member for member in origin}
-        return members.get if optional else members.__getitem__
+        if optional:
+            members[None] = None
+        return members.__getitem__
     if origin in (frozenset, tuple):
         inner = get_args(annotation)[0]
         convert = _conversion(inner, optional=False)
@@ -222,3 +224,4 @@ def _conversion(annotation: Any, *, optional: bool) -> Callable[[Any], Any] | No
 
 
 NO_ROWS: Projection[None] = Value(type(None), "NULL")
+"""For a statement whose rows, if it has any, nobody reads."""

@@ -84,8 +84,9 @@ def test_optional_object_is_none_where_its_first_column_is_null() -> None:
 
 
 def test_word_that_no_enum_has_is_an_error_and_not_a_string() -> None:
-    with pytest.raises(KeyError):
-        BOX.reader()((ID, "green", *ROW[2:]))
+    for row in ((ID, "green", *ROW[2:]), (ID, None, *ROW[2:]), (*ROW[:5], "green", *ROW[6:])):
+        with pytest.raises(KeyError):
+            BOX.reader()(row)
 
 
 def test_row_of_another_length_is_an_error() -> None:

@@ -1,5 +1,6 @@
 """What the service's statements write, every value in the column of its name, read by the columns' names."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -52,6 +53,9 @@ def new_job(claim: Claim | None) -> NewJob:
 @pytest.mark.parametrize("claim", [None, Claim("a worker", 45)])
 async def test_new_job(connection: Connection, claim: Claim | None) -> None:
     job = new_job(claim)
+    # A field that is new to this test is added to it, with a value of its own.
+    left_out = {field.name for field in fields(job) if getattr(job, field.name) == field.default}
+    assert left_out <= {"lifetime", "items", "input", "claim"}
     request = CreateRequest(PROJECT, job, original_job_id=OTHER, token=TOKEN if claim else None)
     created = (await create.insert(connection, [request]))[JOB]
     now = created.created_at
