@@ -19,6 +19,7 @@ from app.web.errors import install
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
+from app.web.streaming import SPACE_SECONDS
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -31,11 +32,12 @@ def create_app(
     telemetry: HttpMetrics | None = None,
     lifespan: Lifespan | None = None,
     dialect_names: tuple[str, ...] | None = None,
+    space_seconds: float = SPACE_SECONDS,
 ) -> Front:
     """Build the application with the named dialects, or with all of them.
 
     Nothing is opened here; the caller, who built the services, starts and stops them. Without `telemetry` the times of
-    requests are discarded.
+    requests are discarded. `space_seconds` is the interval of the spaces that keep a held response alive.
     """
     # Behind a proxy that terminates TLS, a redirect that adds or removes a slash would point to http://.
     app = FastAPI(
@@ -49,7 +51,8 @@ def create_app(
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     install(app, render_error, {prefix: dialect.render for dialect in served for prefix in dialect.prefixes})
-    return Front(app, RouteTable(routers), services, telemetry or HttpMetrics(CollectorRegistry()))
+    metrics = telemetry or HttpMetrics(CollectorRegistry())
+    return Front(app, RouteTable(routers), services, metrics, space_seconds=space_seconds)
 
 
 def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:

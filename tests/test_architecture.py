@@ -46,3 +46,17 @@ def test_states_are_listed_in_the_domain_alone() -> None:
     lists = re.compile(r"[\(\[\{](\s*JobState\.[A-Z_]+\s*,){3,}")
     found = [path.name for path in MODULES if lists.search(path.read_text()) and path.name != "states.py"]
     assert not found
+
+
+TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"))
+IMPORTED_TEST = re.compile(r"^(from|import) tests\.(\w+\.)*test_|^from tests(\.\w+)* import .*\btest_", re.MULTILINE)
+
+
+def test_no_test_module_is_imported() -> None:
+    """What several test modules share stands in a conftest or in a helper module."""
+    assert not [str(path.relative_to(ROOT)) for path in TEST_MODULES if IMPORTED_TEST.search(path.read_text())]
+
+
+def test_no_test_module_has_more_than_300_lines() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in TEST_MODULES}
+    assert not {name: lines for name, lines in lengths.items() if lines > 300}

@@ -81,10 +81,14 @@ class Jobs:
     async def get_many(
         self, project_id: UUID, job_ids: Collection[UUID], *, documents: bool = False
     ) -> dict[UUID, Job]:
-        """Read jobs by id; unknown ones are left out."""
+        """Return jobs by id, in the order of `job_ids`; unknown ids are omitted.
+
+        The query is shared with other callers, so its result also holds their jobs, even those of other projects.
+        """
         reads = self._full_reads if documents else self._reads
-        found = await reads.get_many([JobRef(project_id, job_id) for job_id in job_ids])
-        return {ref.job_id: job for ref, job in found.items()}
+        refs = [JobRef(project_id, job_id) for job_id in job_ids]
+        found = await reads.get_many(refs)
+        return {ref.job_id: found[ref] for ref in refs if ref in found}
 
     async def detail(self, project_id: UUID, job_id: UUID) -> CachedBody:
         """Return the body of a job with payload, result and billing; raises NotFoundError."""

@@ -1,6 +1,6 @@
-"""The pages, as plain HTML without a template engine, and the OpenAPI documents behind them.
+"""HTML pages, written without a template engine, and the OpenAPI documents that they link to.
 
-No page has an inline script, so that the content security policy can forbid them all.
+No page has an inline script, so the content security policy can forbid all of them.
 """
 
 import html
@@ -17,13 +17,13 @@ from app.web.errors import STATUS, TITLES, problem_response
 from app.web.routing import guarded_route
 
 NATIVE: Final = "native"
-"""The name of the native API's own document."""
+"""Name of the native API's document."""
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Swagger UI sets styles of elements while it draws; its scripts are files all the same.
+# Swagger UI sets inline styles while it renders; its scripts are served as files like all others.
 _DOCS_POLICY: Final = _POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 _HEAD: Final = """<!doctype html>
@@ -35,31 +35,31 @@ _HEAD: Final = """<!doctype html>
 <title>{title}</title>
 <link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/jobtrack.css">
-{more}</head>
+{links}</head>
 """
 
 _HOME: Final = """<body>
 <main class="page home">
 <p class="mark" aria-hidden="true"><span></span><span></span><span></span></p>
 <h1>Jobtrack</h1>
-<p class="lead">This service keeps track of background jobs: who asked for them, who works on them, how far they are,
-and how they ended. Make a job, let a worker claim it, wait for it to be done.</p>
+<p class="lead">This service tracks background jobs: who requested them, which worker holds them, their progress,
+and how they ended. Create a job, have a worker claim it, and wait for it to complete.</p>
 <p class="actions"><a class="button" href="/docs">Try the API</a> <a href="/openapi.json">OpenAPI document</a></p>
-<h2>Also spoken here</h2>
-<p>The same jobs can be read through the job APIs of other products, at their own paths.</p>
+<h2>Dialects</h2>
+<p>The same jobs are available through the job APIs of other products, at their own paths.</p>
 <ul class="cards">{dialects}</ul>
-<h2>For whoever runs it</h2>
-<p><a href="/livez">Liveness</a> · <a href="/readyz">Readiness</a> · <a href="/docs/problems">What errors mean</a></p>
+<h2>For operators</h2>
+<p><a href="/livez">Liveness</a> · <a href="/readyz">Readiness</a> · <a href="/docs/problems">Error codes</a></p>
 </main>
 </body>
 </html>
 """
 
-_NO_DIALECTS: Final = "<li>None: <code>JOBTRACK_DIALECTS</code> leaves them out.</li>"
+_NO_DIALECTS: Final = "<li>None are enabled (<code>JOBTRACK_DIALECTS</code>).</li>"
 
 _DOCS: Final = """<body class="docs">
 <header><a href="/">Jobtrack</a><label>API <select id="api">{options}</select></label></header>
-<div id="swagger-ui">{instead}</div>
+<div id="swagger-ui">{notice}</div>
 {script}</body>
 </html>
 """
@@ -68,7 +68,7 @@ _PROBLEMS: Final = """<body>
 <main class="page">
 <p><a href="/">Jobtrack</a></p>
 <h1>Problems</h1>
-<p class="lead">What the <code>code</code> of an error means.</p>
+<p class="lead">The meaning of each error <code>code</code>.</p>
 <table>
 <thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead>
 <tbody>{rows}</tbody>
@@ -86,7 +86,10 @@ _DOCS_SCRIPTS: Final = (
 
 
 def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]]) -> APIRouter:
-    """Make the routes of all pages. `titles` names each API, the native one first; `documents` describes them."""
+    """Build the router of all pages.
+
+    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents.
+    """
     pages = APIRouter(
         route_class=guarded_route(render=problem_response), dependencies=[public], include_in_schema=False
     )
@@ -102,14 +105,16 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
 
     @pages.get("/docs")
     async def docs() -> Response:
-        fetched = (assets_dir() / "swagger-ui" / "swagger-ui-bundle.js").is_file()
+        installed = (assets_dir() / "swagger-ui" / "swagger-ui-bundle.js").is_file()
         options = "".join(
             f'<option value="{html.escape(name)}" data-url="{document_path(name)}">{html.escape(title)}</option>'
             for name, title in titles.items()
         )
-        instead = "" if fetched else f"<p>Swagger UI is not here: run <code>make assets</code>. {_links(titles)}</p>"
-        body = _DOCS.format(options=options, instead=instead, script=_DOCS_SCRIPTS if fetched else "")
-        return _page("Jobtrack API", body, more=_DOCS_FILES if fetched else "", policy=_DOCS_POLICY)
+        notice = (
+            "" if installed else f"<p>Swagger UI is not installed: run <code>make assets</code>. {_links(titles)}</p>"
+        )
+        body = _DOCS.format(options=options, notice=notice, script=_DOCS_SCRIPTS if installed else "")
+        return _page("Jobtrack API", body, links=_DOCS_FILES if installed else "", policy=_DOCS_POLICY)
 
     @pages.get("/docs/problems")
     async def problems() -> Response:
@@ -125,16 +130,16 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
 
     @pages.get("/dialects/{name}/openapi.json")
     async def dialect_document(name: str) -> Response:
-        found = documents().get(name)
-        if found is None or name == NATIVE:
+        document = documents().get(name)
+        if document is None or name == NATIVE:
             raise NotFoundError("There is no such dialect.")
-        return _document(found)
+        return _document(document)
 
     return pages
 
 
 def document_path(name: str) -> str:
-    """Give the path of an API's OpenAPI document."""
+    """Return the path of an API's OpenAPI document."""
     return "/openapi.json" if name == NATIVE else f"/dialects/{name}/openapi.json"
 
 
@@ -146,10 +151,10 @@ def _document(document: Mapping[str, Any]) -> Response:
     return Response(json.dumps(document), 200, {"Cache-Control": "no-cache"}, "application/json")
 
 
-def _page(title: str, body: str, *, more: str = "", policy: str = _POLICY) -> Response:
+def _page(title: str, body: str, *, links: str = "", policy: str = _POLICY) -> Response:
     headers = {
         "Content-Security-Policy": policy,
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
     }
-    return Response(_HEAD.format(title=title, more=more) + body, 200, headers, "text/html")
+    return Response(_HEAD.format(title=title, links=links) + body, 200, headers, "text/html")

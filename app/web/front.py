@@ -13,16 +13,26 @@ from app.web.deps import Services
 from app.web.exchange import Exchange
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
+from app.web.streaming import SPACE_SECONDS
 
 
 class Front:
     """An ASGI application over the routes of a table and the application that declares them."""
 
-    def __init__(self, app: ASGIApp, table: RouteTable, services: Services, metrics: HttpMetrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        table: RouteTable,
+        services: Services,
+        metrics: HttpMetrics,
+        *,
+        space_seconds: float = SPACE_SECONDS,
+    ) -> None:
         self.app = app
         self._table = table
         self._services = services
         self._metrics = metrics
+        self._space_seconds = space_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -37,6 +47,7 @@ class Front:
         state = scope.setdefault("state", {})
         state["request_id"] = exchange.request_id
         state["services"] = self._services
+        state["space_seconds"] = self._space_seconds
         try:
             found = self._table.find(scope["method"], scope["path"])
             if found is None:

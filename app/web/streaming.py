@@ -13,7 +13,7 @@ from app.web.disconnect import client_gone, put_down
 T = TypeVar("T")
 
 SPACE_SECONDS = 15.0
-"""Below the shortest idle timeout that proxies commonly have."""
+"""The default interval: below the shortest idle timeout that proxies commonly have."""
 
 
 async def held_json_response(
@@ -22,13 +22,13 @@ async def held_json_response(
     render: Callable[[T], bytes],
     *,
     headers: Mapping[str, str] | None = None,
-    space_seconds: float = SPACE_SECONDS,
 ) -> Response:
-    """Answer with what a wait gives, rendered; from `space_seconds` on a space goes out now and then.
+    """Answer with what a wait gives, rendered; after the application's `space_seconds` a space goes out now and then.
 
     An error before the first space is an error like any other. After it the answer has begun as 200, and an error cuts
     the connection: nothing is invented.
     """
+    space_seconds: float = request.scope["state"]["space_seconds"]
     shown = {"X-Accel-Buffering": "no", **(headers or {})}
     work = asyncio.create_task(wait)
     gone = asyncio.create_task(client_gone(request))

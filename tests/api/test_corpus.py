@@ -14,15 +14,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app.cli.server import bare_app
 from app.db.engine import asyncpg_dsn
 from app.db.tables import metadata
-from app.main import openapi_documents
+from tests.api.operations import DOCUMENTS, NATIVE, OPERATIONS, UNKNOWN, Operation, name_of
 from tests.conftest import StartService
 
-DOCUMENTS = openapi_documents(bare_app())
-NATIVE = "native"
-UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 REFUSED = {400, 404, 413, 415, 422}
 # What the strict parser refuses whatever the schema is, and what every schema refuses.
 NO_JSON = (
@@ -35,7 +31,6 @@ PATHS = ("%00", "%ff", "%ED%A0%80", "..%2f..", "a" * 4000, "{x}", "0", UNKNOWN.u
 NO_TEXT = ("%00", "%ff", "%ed%a0%80")
 NO_NAMES = (*NO_TEXT, "a" * 4000)
 QUERIES = ("%00", "%ff", "%ed%a0%80", "x" * 5000, "-1", "1.5", "NaN", "9" * 5000, "")
-METHODS = ("get", "put", "post", "delete", "patch")
 
 
 WRONG: dict[str | None, tuple[Any, ...]] = {
@@ -58,51 +53,9 @@ class Attack(NamedTuple):
     request: dict[str, Any]
 
 
-class Operation(NamedTuple):
-    """One operation of one document."""
-
-    document: str
-    method: str
-    path: str
-    said: dict[str, Any]
-
-    @property
-    def url(self) -> str:
-        """Its path, with an unknown id wherever one is asked for."""
-        path = self.path
-        for name in self._parameters("path"):
-            path = path.replace("{" + name + "}", UNKNOWN)
-        return path
-
-    def _parameters(self, place: str) -> list[str]:
-        return [one["name"] for one in self.said.get("parameters", ()) if one["in"] == place]
-
-    @property
-    def queries(self) -> list[str]:
-        """The names of its query parameters."""
-        return self._parameters("query")
-
-    def schema(self) -> dict[str, Any] | None:
-        """The schema of its JSON body."""
-        content = self.said.get("requestBody", {}).get("content", {}).get("application/json")
-        return None if content is None else content["schema"]
-
-
-OPERATIONS = [
-    Operation(name, method, path, said)
-    for name, document in sorted(DOCUMENTS.items())
-    for path, methods in document["paths"].items()
-    for method, said in methods.items()
-    if method in METHODS
-]
 # A stream has no end.
 READS = [one for one in OPERATIONS if one.method == "get" and one.said["operationId"] != "events_stream"]
 LOCKED = [one for one in OPERATIONS if one.said.get("security")]
-
-
-def name_of(one: Operation) -> str:
-    """Name an operation in the report."""
-    return f"{one.document} {one.method} {one.path}"
 
 
 def resolved(document: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ import pytest_asyncio
 
 from app.domain.ids import new_id
 from app.web.cursors import write_cursor, write_name_cursor
-from tests.api.test_corpus import NATIVE, OPERATIONS, UNKNOWN, Operation, name_of
-from tests.api.test_times import forms, valid
+from tests.api.example_values import forms, valid
+from tests.api.operations import NATIVE, OPERATIONS, UNKNOWN, Operation, name_of
 from tests.conftest import CreateDatabase
 from tests.service_process import ROOT, ServiceProcess
 

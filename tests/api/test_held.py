@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.web.disconnect import while_connected
-from app.web.streaming import held_json_response
+from app.web.streaming import SPACE_SECONDS, held_json_response
 from tests.api.conftest import Create
 from tests.service_process import ServiceProcess
 
@@ -20,10 +20,10 @@ SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers
 class Client:
     """One that stays until it leaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, space_seconds: float = SPACE_SECONDS) -> None:
         self.left = asyncio.Event()
         self.sent: list[MutableMapping[str, Any]] = []
-        self.request = Request(SCOPE, self.receive)
+        self.request = Request({**SCOPE, "state": {"space_seconds": space_seconds}}, self.receive)
 
     async def receive(self) -> MutableMapping[str, Any]:
         await self.left.wait()
@@ -65,8 +65,8 @@ async def test_short_wait_is_a_plain_response() -> None:
 
 
 async def test_long_wait_sends_spaces_before_its_json() -> None:
-    client, work = Client(), Work()
-    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    client, work = Client(0.01), Work()
+    response = await held_json_response(client.request, work(), body)
     sending = asyncio.create_task(response(SCOPE, client.receive, client.send))
     while len(client.sent) < 4:
         await asyncio.sleep(0)
@@ -80,8 +80,8 @@ async def test_long_wait_sends_spaces_before_its_json() -> None:
 
 
 async def test_long_wait_whose_client_left_is_cancelled() -> None:
-    client, work = Client(), Work()
-    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    client, work = Client(0.01), Work()
+    response = await held_json_response(client.request, work(), body)
     client.left.set()
     await response(SCOPE, client.receive, client.send)
     assert work.cancelled
@@ -89,9 +89,9 @@ async def test_long_wait_whose_client_left_is_cancelled() -> None:
 
 
 async def test_error_after_the_first_space_invents_nothing() -> None:
-    client, work = Client(), Work()
+    client, work = Client(0.01), Work()
     work.failing = True
-    response = await held_json_response(client.request, work(), body, space_seconds=0.01)
+    response = await held_json_response(client.request, work(), body)
     work.done.set()
     with pytest.raises(ConnectionError):
         await response(SCOPE, client.receive, client.send)

@@ -16,7 +16,7 @@ from app.domain.principal import Principal, Scope
 from app.main import create_app
 from app.web.auth import scopes_of
 from app.web.deps import Services
-from tests.api.test_scopes import routes
+from tests.api.route_list import routes
 
 Door = Callable[[Principal], AbstractAsyncContextManager[httpx.AsyncClient]]
 OPERATIONS = [

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, Response
-from fastapi.routing import APIRoute
 
 from app.api import native
 from app.dialects import discover
@@ -12,12 +11,9 @@ from app.domain.principal import Scope
 from app.web.auth import public, requires, scopes_of
 from app.web.errors import problem_response
 from app.web.routing import guarded_route
+from tests.api.route_list import routes
 
 PUBLIC = {"/livez", "/readyz"}
-
-
-def routes(router: Any) -> list[APIRoute]:
-    return [route for route in router.routes if isinstance(route, APIRoute)]
 
 
 def test_every_native_route_declares_a_scope() -> None:

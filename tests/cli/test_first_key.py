@@ -15,8 +15,8 @@ import pytest
 from app.cli import keys
 from app.cli.keys import FirstKey
 from app.settings import load
+from tests.cli.commands import run
 from tests.cli.serving import log_of, said, serve
-from tests.cli.test_commands import run
 from tests.conftest import CreateDatabase, StartService
 from tests.service_process import ROOT, free_port
 

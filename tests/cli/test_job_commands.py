@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.test_commands import reach, run
+from tests.cli.commands import reach, run
 from tests.service_process import ROOT, ServiceProcess
 
 

@@ -15,7 +15,7 @@ from app.cli import app, keys
 from app.cli.serve import _own_address
 from app.cli.target import api_key
 from jobtrack_client import JobtrackClient, JobtrackError, Unavailable
-from tests.cli.test_commands import UNKNOWN
+from tests.cli.commands import UNKNOWN
 
 KEY = "the-key-of-the-service-on-this-machine"
 SERVICE = "http://127.0.0.1:8000"

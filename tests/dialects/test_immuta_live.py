@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.dialects.conftest import MakeJob, Work
+from tests.inside_service import serve_inside
 
 HOSTILE_BODIES = [
     b"",
@@ -146,17 +147,16 @@ async def test_nothing_to_wait_for_is_answered_at_once(api: httpx.AsyncClient) -
         assert await ask(api, [str(uuid.uuid4()), "no id"], wait=-1, pollInterval=2) == {}
 
 
-@pytest.mark.slow
-async def test_a_long_wait_sends_spaces_and_then_the_answer(
-    api: httpx.AsyncClient, make_job: MakeJob, work: Work
-) -> None:
-    job_id = (await make_job())["id"]
-    async with api.stream("POST", "/jobs/statuses", json={"jobIds": [job_id], "wait": -1}) as answer:
-        chunks = answer.aiter_raw()
-        assert await anext(chunks) == b" "
-        assert (answer.status_code, answer.headers["x-accel-buffering"]) == (200, "no")
-        await work.finish(job_id, result="late")
-        rest = b"".join([chunk async for chunk in chunks])
+async def test_a_long_wait_sends_spaces_and_then_the_answer(database_url: str) -> None:
+    async with serve_inside(database_url, space_seconds=0.1) as service:
+        api = service.client
+        job_id = (await api.post("/v1/jobs", json={"type": "document_processing"})).json()["id"]
+        async with api.stream("POST", "/jobs/statuses", json={"jobIds": [job_id], "wait": -1}) as answer:
+            chunks = answer.aiter_raw()
+            assert await anext(chunks) == b" "
+            assert (answer.status_code, answer.headers["x-accel-buffering"]) == (200, "no")
+            await Work(api).finish(job_id, result="late")
+            rest = b"".join([chunk async for chunk in chunks])
     assert json.loads(b" " + rest) == {job_id: {"id": job_id, "state": "completed", "output": "late"}}
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +11,9 @@ import asyncpg
 import httpx
 import psutil
 import pytest
-import uvicorn
 
-from app.main import create_app
-from app.runtime import Runtime, prepare
-from app.web.streaming import held_json_response
+from app.web.streaming import SPACE_SECONDS
+from tests.inside_service import Inside, serve_inside
 from tests.races.conftest import Pair
 from tests.service_process import API_KEY
 
@@ -135,47 +131,26 @@ async def test_vanished_clients_free_their_sockets(pair: Pair) -> None:
     assert (await pair.second.get(f"/v1/jobs/{job['id']}")).status_code == 200
 
 
-@dataclass(frozen=True)
-class Inside:
-    """A service in the process of the test, where its registries can be looked at."""
-
-    runtime: Runtime
-    port: int
-    client: httpx.AsyncClient
-
-
 @pytest.fixture
-async def inside(database_url: str) -> AsyncIterator[Inside]:
-    await prepare(database_url, API_KEY)
-    runtime = Runtime(database_url, pool_size=4)
-    await runtime.start()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(create_app(runtime.services), lifespan="off", log_config=None, backlog=2_048)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve([listener]))
-        headers = {"Authorization": f"Bearer {API_KEY}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-            yield Inside(runtime, port, client)
-        runtime.drain()
-        server.should_exit = True
-        await serving
-    await runtime.stop()
+async def inside(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Inside]:
+    """A service in this process; a test may choose the seconds between two spaces."""
+    async with serve_inside(database_url, space_seconds=getattr(request, "param", SPACE_SECONDS)) as service:
+        yield service
 
 
-@pytest.mark.parametrize("space_seconds", [15.0, 0.1], ids=["silent", "kept alive by spaces"])
-async def test_vanished_clients_leave_no_waiter_and_no_task(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch, space_seconds: float
-) -> None:
-    assert held_json_response.__kwdefaults__
-    monkeypatch.setitem(held_json_response.__kwdefaults__, "space_seconds", space_seconds)
+@pytest.mark.parametrize(
+    ("inside", "spaces"),
+    [(SPACE_SECONDS, False), (0.1, True)],
+    indirect=["inside"],
+    ids=["silent", "kept alive by spaces"],
+)
+async def test_vanished_clients_leave_no_waiter_and_no_task(inside: Inside, spaces: bool) -> None:
     job = await create(inside.client)
     waiters = inside.runtime.waiters
     tasks = len(asyncio.all_tasks())
     async with waits(inside.port, job["id"]) as opened:
         await eventually(lambda: len(waiters) == WAITS, 10, "registering the waits")
-        if space_seconds < 1:
+        if spaces:
             await asyncio.gather(*(one._reader.readuntil(b"\r\n \r\n") for one in opened))
         for one in opened:
             one.vanish()

@@ -7,8 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.races.calls import LISTENING, cut, post
 from tests.races.conftest import Pair
-from tests.races.test_two_processes import LISTENING, cut, post
 
 LIMIT, LIMIT_DEAF = 1.0, 2.5
 """The feed tells in milliseconds, and what is remembered ends after two seconds; with room for a slow machine."""

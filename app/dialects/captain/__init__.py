@@ -1,4 +1,4 @@
-"""Captain's API v2: statuses with their files, cancelling, lists, and the calls that start a job for each source."""
+"""Captain's API v2: job status with files, cancel, lists, and the operations that index each kind of source."""
 
 from app.dialects import Dialect
 from app.dialects.captain.routes import PREFIXES, router
@@ -9,8 +9,8 @@ DIALECT = Dialect(
     title="Captain: Indexing jobs, API v2",
     version="2",
     description=(
-        "Captain's calls for indexing jobs, as its clients make them, on any job of the project. The key decides the "
-        "project; `X-Organization-ID` is accepted and changes nothing."
+        "Captain's operations on indexing jobs, as its clients call them, for every job of the project. The API key "
+        "determines the project; `X-Organization-ID` is accepted and ignored."
     ),
     router=router,
     render=render_detail,

@@ -1,4 +1,4 @@
-"""Forms with a file: passed on as they are, once it is sure that they came whole."""
+"""Multipart uploads: stored unparsed, after a check that they are complete."""
 
 import re
 from collections.abc import AsyncIterator
@@ -12,19 +12,20 @@ _BOUNDARY: Final = re.compile(
     r'multipart/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE
 )
 MAX_EPILOGUE: Final = 1024
-"""How much may follow a form's last line. RFC 2046 allows any text there; nobody sends more than a line feed."""
+"""The most bytes accepted after the closing boundary. RFC 2046 allows any text there; clients send at most a line
+feed."""
 
 
 def form_boundary(request: Request) -> bytes:
-    """Find what separates the parts of the form; raises if the body is none."""
-    found = _BOUNDARY.match(request.headers.get("content-type", ""))
-    if found is None:
+    """Return the boundary of a multipart form; raise if the request is not one."""
+    match = _BOUNDARY.match(request.headers.get("content-type", ""))
+    if match is None:
         raise UnsupportedMediaTypeError("Send the file as `multipart/form-data` with a boundary.")
-    return (found.group(1) or found.group(2)).encode()
+    return (match.group(1) or match.group(2)).encode()
 
 
 async def whole_form(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
-    """Pass a form on; raises at its end if its last line did not come, or it did not begin as one."""
+    """Yield the pieces of a form unchanged; raise at its end if the opening or the closing boundary is missing."""
     first, last = b"--" + boundary, b"--" + boundary + b"--"
     head, tail = b"", b""
     async for piece in pieces:

@@ -1,7 +1,7 @@
-"""What starts a job at Captain: one body for each source, as `captain-sdk` 0.1.1 sends it.
+"""Captain's indexing requests: a body for each kind of source, as `captain-sdk` 0.1.1 sends it.
 
-The bodies of `youtube` and `text` are not documented where we could read them, so whatever is sent is kept. Fields that
-are not named here are kept in all of them.
+We found no documentation of the bodies of `youtube` and `text`, so they are kept as sent. Fields that are not declared
+here are kept for every source.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +15,7 @@ Secret = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
 
 
 class IndexRequest(BaseModel):
-    """What every source may be told."""
+    """Options of every source."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -111,7 +111,7 @@ class IndexR2Directory(_Directory, _R2):
 
 
 class IndexUrl(IndexRequest):
-    """One address or several."""
+    """One URL or several."""
 
     url: Text | None = None
     urls: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
@@ -136,7 +136,7 @@ class IndexYouTube(_Anything):
 
 
 class IndexText(_Anything):
-    """Text that comes with the request."""
+    """Text sent with the request."""
 
 
 BODIES: Final[dict[str, type[IndexRequest]]] = {
@@ -156,7 +156,7 @@ BODIES: Final[dict[str, type[IndexRequest]]] = {
     "youtube": IndexYouTube,
     "text": IndexText,
 }
-"""The sources that take JSON; `file` takes a form."""
+"""The sources whose request is JSON; `file` takes a multipart form."""
 
 CREDENTIALS: Final = frozenset(source for source in BODIES if source.partition("/")[0] in {"s3", "gcs", "azure", "r2"})
-"""The sources whose requests hold credentials."""
+"""The sources whose requests contain credentials."""

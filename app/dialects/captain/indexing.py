@@ -1,4 +1,4 @@
-"""Captain's calls that start a job: one for each source, at `/v2/collections/{name}/index/{source}`."""
+"""Captain's operations that start an indexing job, one for each source: `/v2/collections/{name}/index/{source}`."""
 
 import json
 from collections.abc import AsyncIterator
@@ -26,35 +26,35 @@ MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 MAX_COLLECTION_LENGTH = 255
 
 ERRORS = {
-    401: "The key is missing or wrong.",
-    403: "The key lacks the right.",
-    404: "There is no such job.",
-    422: "The request is not valid.",
-    429: "Too many wrong keys from this address.",
-    500: "Something went wrong here.",
-    503: "The database cannot be reached just now.",
+    401: "The API key is missing or invalid.",
+    403: "The API key lacks the required scope.",
+    404: "Job not found.",
+    422: "The request is invalid.",
+    429: "Too many invalid API keys from this address.",
+    500: "Internal error.",
+    503: "The database is unavailable.",
 }
 _BODY_ERRORS = {
-    400: "The body cannot be read.",
-    404: "There is nothing at this path.",
-    408: "The body came too slowly.",
-    409: "The first call with this Idempotency-Key is still running.",
-    413: "The body is too large.",
-    415: "The body is of a type or compressed in a way that is not taken.",
+    400: "The request body is malformed.",
+    404: "No such path.",
+    408: "The request body arrived too slowly.",
+    409: "A request with this Idempotency-Key is still in progress.",
+    413: "The request body is too large.",
+    415: "The content type or content encoding is not supported.",
 }
 ORGANIZATION: dict[str, Any] = {
     "name": "X-Organization-ID",
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "Accepted; it changes nothing: the key says which project this is.",
+    "description": "Accepted and ignored: the API key determines the project.",
 }
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    "description": "A repeat under the same key answers the job that the first call started.",
+    "description": "Repeating a request with the same key returns the job that the first request started.",
 }
 _FORM: dict[str, Any] = {
     "schema": {
@@ -75,27 +75,27 @@ def _collection_of(name: str) -> str:
 
 
 def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> None:
-    """Register the call that indexes one source, with the source's own body."""
+    """Register the operation that indexes one kind of source, with its request model."""
 
-    async def index(name: str, request: Request, asked: Any, services: CoreServices, caller: Caller) -> Response:
-        job = translate.new_job(_collection_of(name), source, asked)
+    async def index(name: str, request: Request, body: Any, services: CoreServices, caller: Caller) -> Response:
+        job = translate.new_job(_collection_of(name), source, body)
         check_queue(caller, job.queue)
         created = await services.inputs.create_job(
             caller.project_id,
             job,
-            _whole(asked),
+            _as_json(body),
             content_type="application/json",
             sensitive=source in CREDENTIALS,
             idempotency=await idempotency_of(request),
         )
         return _started(created.job)
 
-    kept = ", and is dropped when the job has ended" if source in CREDENTIALS else ""
+    retention = ", and is deleted when the job ends" if source in CREDENTIALS else ""
     index.__doc__ = (
-        "Start a job that indexes this source into a collection. The request, with whatever is secret in it, is the "
-        f"job's input, for the worker alone{kept}."
+        "Start a job that indexes this source into a collection. The request, including its secrets, becomes the job's "
+        f"input, which only the worker can read{retention}."
     )
-    index.__annotations__["asked"] = Annotated[model, Body()]
+    index.__annotations__["body"] = Annotated[model, Body()]
     router.add_api_route(
         f"{BASE}/collections/{{name}}/index/{source}",
         index,
@@ -110,12 +110,12 @@ def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> No
     )
 
 
-async def _whole(asked: IndexRequest) -> AsyncIterator[bytes]:
-    yield json.dumps(asked.model_dump(mode="json", exclude_unset=True)).encode()
+async def _as_json(body: IndexRequest) -> AsyncIterator[bytes]:
+    yield json.dumps(body.model_dump(mode="json", exclude_unset=True)).encode()
 
 
 async def index_file(name: str, request: Request, services: CoreServices, caller: Caller) -> Response:
-    """Start a job that indexes a file of up to 100 MiB. The form, as it was sent, is the job's input."""
+    """Start a job that indexes a file of up to 100 MiB. The form becomes the job's input, exactly as sent."""
     job = translate.new_job(_collection_of(name), "file", None)
     check_queue(caller, job.queue)
     boundary = form_boundary(request)
@@ -131,7 +131,7 @@ async def index_file(name: str, request: Request, services: CoreServices, caller
 
 
 def add_indexing(router: APIRouter) -> None:
-    """Register the call of every source."""
+    """Register the operations of all sources."""
     for source, model in BODIES.items():
         _add_source(router, source, model)
     router.add_api_route(

@@ -1,7 +1,8 @@
-"""The vendor's promise that reading a status never fails: a placeholder stands in for a database that does not answer.
+"""Captain promises that reading a status never fails: while the database is unavailable, the response is a placeholder.
 
-Only for keys that this process has checked before, since a stranger's cannot be checked now, and only on the one call
-that the vendor documents it for. A header marks such an answer, and a metric counts them.
+It is returned only for keys that this process has authenticated before, since unknown keys cannot be checked without
+the database, and only by the one operation for which the vendor documents it. A header marks the placeholder, and a
+metric counts how many were sent.
 """
 
 from typing import Final
@@ -18,12 +19,12 @@ from app.web.deps import services
 from app.web.detail_errors import render_detail
 
 PATIENCE_SECONDS: Final = 10.0
-"""Longer than a statement or the wait for a connection may take, much shorter than the client's own 60 seconds."""
+"""Longer than the timeouts of a statement and of acquiring a connection, much shorter than the client's 60 seconds."""
 MARK: Final = "Jobtrack-Placeholder"
 
 
 def render(request: Request, error: JobtrackError) -> Response:
-    """Answer an error of the status call: the placeholder where the database is away, the error's own shape else."""
+    """Render an error of the status operation: the placeholder if the database is unavailable, else the error."""
     return (_placeholder(request) if isinstance(error, UnavailableError) else None) or render_detail(request, error)
 
 

@@ -1,4 +1,4 @@
-"""Captain's calls about jobs, under `/v2`: status, cancelling, lists. What starts a job is in `indexing`."""
+"""Captain's operations on jobs, under `/v2`: status, cancel and lists. Starting a job is in `indexing`."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.dialects.captain import patience, translate, wire
+from app.dialects.captain import list_wire, patience, translate, wire
 from app.dialects.captain.indexing import BASE, ERRORS, ORGANIZATION, add_indexing
 from app.domain.errors import AlreadyTerminalError
 from app.domain.principal import Scope
@@ -23,13 +23,13 @@ MAX_INT = 2_147_483_647
 
 _MARK: dict[str, Any] = {
     patience.MARK: {
-        "description": "`true`: the database did not answer, and this is the vendor's placeholder.",
+        "description": "`true`: the database is unavailable, and this is the vendor's placeholder.",
         "schema": {"type": "string"},
     }
 }
 
 router = APIRouter(
-    # Scripts send JSON without saying so; the vendor's framework reads it all the same.
+    # Scripts send JSON without a JSON content type; the vendor's framework accepts it.
     route_class=guarded_route(render=render_detail, body=BodyRules(json_type_required=False))
 )
 
@@ -42,20 +42,21 @@ async def get_status(
     job_id: str,
     services: CoreServices,
     caller: Caller,
-    files_limit: Annotated[int, Query(ge=1, le=500, description="The most files of a page.")] = 50,
+    files_limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of files in a page.")] = 50,
     files_cursor: Annotated[
-        CursorText | None, Query(description="`files_page.next_cursor` of the page before.")
+        CursorText | None, Query(description="`files_page.next_cursor` of the previous page.")
     ] = None,
 ) -> Response:
     """Get the status of an indexing job with detailed progress information and a page of its files.
 
-    While the database cannot answer, whoever was known to this process before gets the vendor's placeholder instead of
-    a 5xx: `running`, no progress, 30 seconds.
+    While the database is unavailable, a caller whose key this process has authenticated before gets the vendor's
+    placeholder instead of a 5xx: `running`, no progress, 30 seconds.
     """
     parsed = job_id_of(job_id)
     bound = ("captain-files", job_id)
     after = 0 if files_cursor is None else read_cursor(files_cursor, *bound, most=MAX_ROW, pointer="?files_cursor")
-    # The job first: of one that has ended no file changes any more, so no final status stands beside unfinished files.
+    # Read the job first: the files of a job that has ended no longer change, so a terminal status is never returned
+    # with unfinished files.
     job = await services.jobs.get(caller.project_id, parsed, documents=True)
     page = await services.items.page(caller.project_id, parsed, after=after, limit=files_limit)
     next_cursor = None if page.next_position is None else write_cursor(page.next_position, *bound)
@@ -80,14 +81,14 @@ router.add_api_route(
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": [ORGANIZATION]},
     tags=["Jobs"],
-    # The key's check is within the time as well: a database that hangs is one that does not answer.
+    # The deadline covers authentication too: a database that hangs counts as unavailable.
     route_class_override=guarded_route(render=patience.render, deadline_seconds=patience.PATIENCE_SECONDS),
 )
 
 
 async def cancel(job_id: str, services: CoreServices, caller: Caller) -> Response:
-    """Cancel a job. Repeating it is harmless, and a job that has ended stays as it is: never a 409, which the vendor's
-    client would send again.
+    """Cancel a job. The operation is idempotent, and a job that has ended is left unchanged: the response is never 409,
+    which the vendor's client would retry.
     """
     try:
         job = await services.jobs.cancel(caller.project_id, job_id_of(job_id), by=caller.name, queues=caller.queues)
@@ -120,7 +121,7 @@ for _method, _path, _name in (
     f"{BASE}/jobs",
     operation_id="captain_jobs_list",
     summary="List jobs",
-    response_model=wire.JobListResponse,
+    response_model=list_wire.JobListResponse,
     responses=declared(ERRORS),
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": [ORGANIZATION]},
@@ -129,16 +130,16 @@ for _method, _path, _name in (
 async def list_jobs(
     services: CoreServices,
     caller: Caller,
-    status: Annotated[wire.FilterStatus | None, Query()] = None,
-    collection: Annotated[str | None, Query(max_length=255, description="Jobs of none are in all.")] = None,
+    status: Annotated[list_wire.FilterStatus | None, Query()] = None,
+    collection: Annotated[str | None, Query(max_length=255, description="Jobs without one match too.")] = None,
     sync_id: Annotated[str | None, Query(max_length=255, description="The label `sync_id`.")] = None,
     job_environment: Annotated[str | None, Query(max_length=255, description="The label `environment`.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
 ) -> Response:
     """List the project's jobs, newest first."""
-    wanted = translate.job_filter(status, collection, sync_id, job_environment)
-    page = await services.lists.page_by_offset(caller.project_id, wanted, offset=offset, limit=limit)
+    job_filter = translate.job_filter(status, collection, sync_id, job_environment)
+    page = await services.lists.page_by_offset(caller.project_id, job_filter, offset=offset, limit=limit)
     return _answer(translate.job_list(page, limit=limit, offset=offset))
 
 

@@ -1,4 +1,4 @@
-"""Between the domain and Captain's words: pure functions."""
+"""Pure functions that convert between the domain and Captain's models."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from pydantic import ValidationError
 
-from app.dialects.captain import wire
+from app.dialects.captain import list_wire, wire
 from app.dialects.captain.index_wire import IndexRequest
 from app.domain.ids import new_id
 from app.domain.item import Item
@@ -20,7 +20,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.DISPATCHED: "running",
     JobState.RUNNING: "running",
     JobState.RETRYING: "running",
-    # The vendor's cancel is immediate, and nothing else can follow.
+    # The vendor's cancel is immediate, and a cancelling job can end in no other state.
     JobState.CANCELLING: "cancelled",
     JobState.COMPLETED: "completed",
     JobState.COMPLETED_WITH_FAILURES: "completed_with_failures",
@@ -28,13 +28,13 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "failed",
 }
-"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
+"""The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
-_SYNONYMS: Final[dict[wire.FilterStatus, wire.Status]] = {
+_SYNONYMS: Final[dict[list_wire.FilterStatus, wire.Status]] = {
     "processing": "running",
     "completed_with_errors": "completed_with_failures",
 }
-"""The list's words for what the status calls otherwise; `timed_out` is a part of what is shown as `failed`."""
+"""Filter values that differ from the status they select; `timed_out` selects a part of the jobs shown as `failed`."""
 
 STAGES: Final[dict[wire.Stage, str]] = {
     "scanning": "Scanning bucket for files",
@@ -48,37 +48,37 @@ STAGES: Final[dict[wire.Stage, str]] = {
 """The vendor's description of each stage."""
 
 OTHER_TYPE: Final[wire.JobType] = "index_s3"
-"""The nearest word for a type that the vendor does not know: the most common kind of its jobs."""
+"""The type shown for a type that the vendor does not have: the most common type of its jobs."""
 
 TIMEOUT: Final = "timeout"
-"""The error code of a job that ran out of time, which the vendor shows as failed."""
+"""The error code of an expired job, which the vendor shows as failed."""
 
 _BILLED: Final = frozenset({"completed", "completed_with_failures"})
 
 
-def new_job(collection: str, source: str, asked: IndexRequest | None) -> NewJob:
-    """Make the job that indexes a source. What may hold secrets is in its input, not here."""
-    told = {} if asked is None else asked.model_dump(mode="json", include=set(_TOLD), exclude_none=True)
-    return NewJob(id=new_id(), type=type_of(source), collection=collection, payload={"source": source, **told})
+def new_job(collection: str, source: str, request: IndexRequest | None) -> NewJob:
+    """Return the job that indexes a source. Fields that may contain secrets are in its input, not in its payload."""
+    options = {} if request is None else request.model_dump(mode="json", include=set(_OPTIONS), exclude_none=True)
+    return NewJob(id=new_id(), type=type_of(source), collection=collection, payload={"source": source, **options})
 
 
-_TOLD: Final = ("processing_type", "max_files", "skip_existing")
+_OPTIONS: Final = ("processing_type", "max_files", "skip_existing")
 
 
 def type_of(source: str) -> str:
-    """Name the type of the jobs that index a source."""
+    """Return the type of the jobs that index a source."""
     return "index_" + source.replace("/", "_")
 
 
 def job_type(job: Job) -> wire.JobType:
-    """Give the vendor's word for a job's type."""
+    """Return the vendor's name of a job's type."""
     return next((word for word in get_args(wire.JobType) if word == job.type), OTHER_TYPE)
 
 
 def job_filter(
-    status: wire.FilterStatus | None, collection: str | None, sync_id: str | None, environment: str | None
+    status: list_wire.FilterStatus | None, collection: str | None, sync_id: str | None, environment: str | None
 ) -> JobFilter:
-    """Turn a list's conditions into ours; each selects what is shown under its word."""
+    """Convert the list's query parameters to a filter. A status selects the jobs that are shown with that status."""
     states = None
     if status == "timed_out":
         states = frozenset({JobState.EXPIRED})
@@ -90,7 +90,7 @@ def job_filter(
 
 
 def job_status(job: Job, files: Sequence[Item], *, limit: int, next_cursor: str | None) -> wire.JobStatusResponseV2:
-    """Give a job with a page of its files."""
+    """Return a job with a page of its files."""
     status, failure = STATES[job.state], failure_of(job)
     return wire.JobStatusResponseV2(
         job_id=str(job.id),
@@ -116,7 +116,7 @@ def job_status(job: Job, files: Sequence[Item], *, limit: int, next_cursor: str 
 
 
 def failure_of(job: Job) -> JobFailure | None:
-    """Say why a job failed; of one that ran out of time the code is one word."""
+    """Return why a job failed; the code of an expired job is always `TIMEOUT`."""
     failure = job.failure
     if failure is not None and job.state is JobState.EXPIRED:
         return JobFailure(TIMEOUT, failure.message)
@@ -124,7 +124,7 @@ def failure_of(job: Job) -> JobFailure | None:
 
 
 def progress(job: Job) -> wire.JobProgress:
-    """Say how far a job is. The time is that of the last change, so that the answer depends on the version alone."""
+    """Return the progress of a job. Time is measured to the last change, so the result depends on the version only."""
     stage = next((word for word in get_args(wire.Stage) if word == job.stage), None)
     return wire.JobProgress(
         current_stage=stage,
@@ -133,12 +133,12 @@ def progress(job: Job) -> wire.JobProgress:
         files_processed=job.counts.processed,
         files_failed=job.counts.failed,
         files_skipped=job.counts.skipped,
-        elapsed_seconds=_whole(job.updated_at - (job.started_at or job.updated_at)),
+        elapsed_seconds=_whole_seconds(job.updated_at - (job.started_at or job.updated_at)),
     )
 
 
 def file_status(item: Item) -> wire.FileStatus:
-    """Give one file; an item without an address goes by its key."""
+    """Return one file; an item without a URI is identified by its key."""
     return wire.FileStatus(
         uri=item.uri or item.key,
         status=item.status.value,
@@ -151,21 +151,21 @@ def file_status(item: Item) -> wire.FileStatus:
 
 
 def result(job: Job) -> wire.JobResult:
-    """Say what became of the files."""
-    said = None if job.documents is None else job.documents.result
-    warnings = said.get("warnings") if isinstance(said, dict) else None
+    """Return the outcome of the files."""
+    reported = None if job.documents is None else job.documents.result
+    warnings = reported.get("warnings") if isinstance(reported, dict) else None
     ended = job.completed_at or job.updated_at
     return wire.JobResult(
         files_indexed=job.counts.processed,
         files_failed=job.counts.failed,
         files_skipped=job.counts.skipped,
-        duration_seconds=_whole(ended - (job.started_at or ended)),
-        warnings=[one for one in warnings if isinstance(one, str)] if isinstance(warnings, list) else [],
+        duration_seconds=_whole_seconds(ended - (job.started_at or ended)),
+        warnings=[text for text in warnings if isinstance(text, str)] if isinstance(warnings, list) else [],
     )
 
 
 def billing(job: Job) -> wire.JobBilling | None:
-    """Give the bill whole, or none: one hole in it breaks the whole response in the vendor's client."""
+    """Return the bill, or None if any field is missing: the vendor's client fails on the whole response otherwise."""
     try:
         return wire.JobBilling.model_validate(None if job.documents is None else job.documents.billing, strict=True)
     except ValidationError:
@@ -173,12 +173,12 @@ def billing(job: Job) -> wire.JobBilling | None:
 
 
 def placeholder(job_id: str) -> wire.PlaceholderResponse:
-    """Answer for a job that cannot be looked up just now."""
+    """Return the placeholder for a job that cannot be read at the moment."""
     return wire.PlaceholderResponse.model_validate({**wire.PLACEHOLDER, "job_id": job_id})
 
 
 def cancelled(job: Job) -> wire.JobCancelResponseV2:
-    """Say what a cancel came to."""
+    """Return the outcome of a cancel."""
     status = STATES[job.state]
     message = "The job is cancelled." if status == "cancelled" else f"The job had ended already: it is {status}."
     return wire.JobCancelResponseV2(
@@ -187,20 +187,20 @@ def cancelled(job: Job) -> wire.JobCancelResponseV2:
 
 
 def started(job: Job) -> wire.IndexJobResponseV2:
-    """Answer the start of a job."""
+    """Return the response to the start of a job."""
     return wire.IndexJobResponseV2(job_id=str(job.id), status=STATES[job.state])
 
 
-def job_list(page: CountedPage, *, limit: int, offset: int) -> wire.JobListResponse:
-    """Give a page of jobs."""
-    return wire.JobListResponse(
+def job_list(page: CountedPage, *, limit: int, offset: int) -> list_wire.JobListResponse:
+    """Return a page of jobs."""
+    return list_wire.JobListResponse(
         jobs=[_listed(job) for job in page.jobs], total_count=page.total, limit=limit, offset=offset
     )
 
 
-def _listed(job: Job) -> wire.JobListEntry:
+def _listed(job: Job) -> list_wire.JobListEntry:
     failure = failure_of(job)
-    return wire.JobListEntry(
+    return list_wire.JobListEntry(
         job_id=str(job.id),
         status=STATES[job.state],
         job_type=job_type(job),
@@ -214,9 +214,9 @@ def _listed(job: Job) -> wire.JobListEntry:
     )
 
 
-def _whole(length: timedelta) -> int:
-    """Give whole seconds: a fraction breaks the vendor's client."""
-    return max(0, int(length.total_seconds()))
+def _whole_seconds(duration: timedelta) -> int:
+    """Return whole seconds, since the vendor's client fails on a fraction."""
+    return max(0, int(duration.total_seconds()))
 
 
 def timestamp(at: datetime) -> str:
@@ -225,5 +225,5 @@ def timestamp(at: datetime) -> str:
 
 
 def timestamp_or_none(at: datetime | None) -> str | None:
-    """Write a time that may not have come."""
+    """Write a time, or return None if there is none."""
     return None if at is None else timestamp(at)

@@ -1,8 +1,8 @@
-"""Captain's indexing jobs, API v2, as the vendor documents them.
+"""Captain's models of indexing jobs, API v2, as the vendor documents them.
 
 Source: the vendor's page "Get Job Status" (kept as seed 001, read 2026-11-22), the generated client `captain-sdk`
-0.1.1, and where these are silent the vendor's API reference and TypeScript client. What starts a job is in
-`index_wire`. What is ours and not the vendor's is said at the field.
+0.1.1, and for what they leave open the vendor's API reference and TypeScript client. Indexing requests are in
+`index_wire`, lists in `list_wire`. Fields that are ours and not the vendor's are marked.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,19 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["pending", "running", "completed", "completed_with_failures", "failed", "cancelled"]
-"""The documented words; the page itself mentions `completed_with_failures` only beside the billing."""
-FilterStatus = Literal[
-    "pending",
-    "running",
-    "processing",
-    "completed",
-    "completed_with_errors",
-    "completed_with_failures",
-    "failed",
-    "cancelled",
-    "timed_out",
-]
-"""What a list can be filtered by: another vocabulary, the vendor's, and the status's own word as well."""
+"""The documented values; the page mentions `completed_with_failures` only in the description of the billing."""
 Stage = Literal["scanning", "extracting", "chunking", "tagging", "embedding", "finalizing", "cancelled"]
 FileStatusWord = Literal["queued", "processing", "completed", "failed", "skipped", "cancelled"]
 ProcessingType = Literal["basic", "advanced"]
@@ -44,10 +32,10 @@ JobType = Literal[
     "index_text",
     "index_file",
 ]
-"""Those of S3, GCS and R2 are the vendor's; the others are made in their manner."""
+"""The types of S3, GCS and R2 are the vendor's; the others are named by the same pattern."""
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-"""RFC 3339 in milliseconds with a `Z`."""
+"""RFC 3339 in UTC with milliseconds and a `Z`."""
 
 EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 BILLING_EXAMPLE: dict[str, Any] = {
@@ -103,7 +91,7 @@ PLACEHOLDER: dict[str, Any] = {
     "progress_message": "Fetching job status — please retry in a few seconds",
     "estimated_time_remaining_seconds": 30,
 }
-"""The vendor's answer while its own look-up fails: unknown, retry shortly."""
+"""The vendor's response when it cannot read a job: status unknown, retry shortly."""
 
 
 class _Wire(BaseModel):
@@ -111,9 +99,9 @@ class _Wire(BaseModel):
 
 
 class JobProgress(_Wire):
-    """How far a job is."""
+    """Progress of a job."""
 
-    current_stage: Stage | None = Field(description="Null for a stage that the vendor does not know.")
+    current_stage: Stage | None = Field(description="Null for a stage that the vendor does not define.")
     stage_description: str | None
     files_total: int
     files_processed: int
@@ -135,7 +123,7 @@ class FileStatus(_Wire):
 
 
 class FilesPage(_Wire):
-    """Where in the files this page is. The end is where `next_cursor` is null."""
+    """Position of this page in the files. On the last page `next_cursor` is null."""
 
     limit: int
     next_cursor: str | None
@@ -143,38 +131,38 @@ class FilesPage(_Wire):
 
 
 class JobResult(_Wire):
-    """What became of the files."""
+    """Outcome of the files."""
 
     files_indexed: int
     files_failed: int
     files_skipped: int
     duration_seconds: int
-    warnings: list[str] = Field(description="The `warnings` of the job's result, if it has such a list.")
+    warnings: list[str] = Field(description="The `warnings` of the job's result if they are a list, else empty.")
 
 
 class BillingCost(BaseModel):
-    """What it cost."""
+    """Cost of the job."""
 
     amount: float
     currency: str
 
 
 class BillingCredits(BaseModel):
-    """What it used of the credits."""
+    """Credits used by the job."""
 
     used: float
     remaining: float
 
 
 class BillingRate(BaseModel):
-    """What a credit costs."""
+    """Price of a credit."""
 
     per_credit: float
     currency: str
 
 
 class JobBilling(BaseModel):
-    """The bill. Every field is needed: one hole breaks the whole response in the vendor's client."""
+    """The bill. Every field is required: the vendor's client fails on the whole response if one is missing."""
 
     cost: BillingCost
     credits: BillingCredits
@@ -196,13 +184,13 @@ class JobStatusResponseV2(_Wire):
     progress: JobProgress | None = Field(description="Null while the job is pending.")
     files: list[FileStatus]
     files_page: FilesPage
-    result: JobResult | None = Field(description="When the job completed or failed.")
+    result: JobResult | None = Field(description="Present once the job has completed or failed.")
     billing: JobBilling | None = Field(
-        description="When the job completed and the worker's bill has every field; it is given whole or not at all."
+        description="Present once the job has completed if the bill reported by the worker has every field; else null."
     )
     error_code: str | None
     error_message: str | None
-    cancelled_by: str | None = Field(description="The name of the key that asked for the cancel.")
+    cancelled_by: str | None = Field(description="Name of the API key that requested the cancellation.")
     cancelled_at: Timestamp | None
     created_at: Timestamp
     updated_at: Timestamp
@@ -212,7 +200,7 @@ class JobStatusResponseV2(_Wire):
 
 
 class PlaceholderResponse(_Wire):
-    """The job could not be looked up just now: unknown, retry shortly. The header `Jobtrack-Placeholder` marks it."""
+    """The job could not be read: its status is unknown, retry shortly. Marked by the header `Jobtrack-Placeholder`."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [PLACEHOLDER]})
 
@@ -224,7 +212,7 @@ class PlaceholderResponse(_Wire):
 
 
 class JobCancelResponseV2(_Wire):
-    """What a cancel came to. Of a job that has ended already it is the status in which it ended."""
+    """Outcome of a cancel. For a job that had already ended, the status in which it ended."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -247,7 +235,7 @@ class JobCancelResponseV2(_Wire):
 
 
 class IndexJobResponseV2(_Wire):
-    """A job that was started."""
+    """The job that was started."""
 
     model_config = ConfigDict(
         frozen=True, json_schema_extra={"examples": [{"job_id": EXAMPLE_ID, "status": "pending"}]}
@@ -255,54 +243,3 @@ class IndexJobResponseV2(_Wire):
 
     job_id: str
     status: Status
-
-
-class JobListEntry(_Wire):
-    """A job in a list."""
-
-    job_id: str
-    status: Status
-    job_type: JobType
-    collection_name: str | None
-    environment: str | None = Field(description="The job's label `environment`.")
-    created_at: Timestamp
-    files_total: int
-    files_indexed: int
-    files_failed: int
-    error: str | None
-
-
-class JobListResponse(_Wire):
-    """A page of jobs, newest first."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "jobs": [
-                        {
-                            "job_id": EXAMPLE_ID,
-                            "status": "running",
-                            "job_type": "index_s3",
-                            "collection_name": "handbooks",
-                            "environment": None,
-                            "created_at": "2026-01-20T10:00:00.000Z",
-                            "files_total": 2,
-                            "files_indexed": 1,
-                            "files_failed": 0,
-                            "error": None,
-                        }
-                    ],
-                    "total_count": 1,
-                    "limit": 50,
-                    "offset": 0,
-                }
-            ]
-        },
-    )
-
-    jobs: list[JobListEntry]
-    total_count: int = Field(description="How many jobs there are to page through, at most the newest 10,000.")
-    limit: int
-    offset: int

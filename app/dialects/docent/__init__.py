@@ -1,4 +1,4 @@
-"""Docent's ingestion jobs: the hand-shake, uploads that become jobs, their statuses by one or by the hundred."""
+"""Docent's ingestion jobs: the API key test, uploads that create jobs, and job status, singly or in batches of 100."""
 
 from app.dialects import Dialect
 from app.dialects.docent.routes import PREFIXES, render, router
@@ -8,8 +8,8 @@ DIALECT = Dialect(
     title="Docent: Ingestion jobs",
     version="0.1.88",
     description=(
-        "The calls that Docent's client makes to upload agent runs and to follow their ingestion, on any job of the "
-        "project. Any collection id is good; a job of no collection is seen in all."
+        "The operations that Docent's client uses to upload agent runs and to follow their ingestion, for every job of "
+        "the project. Any collection id is accepted; a job without a collection is visible in all collections."
     ),
     router=router,
     render=render,

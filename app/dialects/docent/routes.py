@@ -1,4 +1,4 @@
-"""Docent's ingestion calls, under `/rest`."""
+"""Docent's ingestion operations, under `/rest`."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
@@ -25,25 +25,25 @@ from app.web.uploads import limited_stream
 BASE = "/rest"
 PREFIXES = (BASE,)
 RESERVED: Final = frozenset({"api-keys", "create", "rubric"})
-"""First steps of the vendor's other paths: no collection is called so."""
+"""First segments of the vendor's other paths; they cannot be collection ids."""
 MAX_COLLECTION_LENGTH: Final = 255
 MOST_LISTED: Final = 1000
 MAX_INT = 2_147_483_647
 
 _ERRORS = {
-    401: "The key is missing or wrong.",
-    403: "The key lacks the right.",
-    404: "There is no such job.",
-    429: "Too many wrong keys from this address.",
-    500: "Something went wrong here.",
-    503: "The database cannot be reached just now.",
+    401: "The API key is missing or invalid.",
+    403: "The API key lacks the required scope.",
+    404: "Job not found.",
+    429: "Too many invalid API keys from this address.",
+    500: "Internal error.",
+    503: "The database is unavailable.",
 }
 _BODY_ERRORS = {
-    400: "The body cannot be read.",
-    408: "The body came too slowly.",
-    413: "The body is too large.",
-    415: "The body is compressed in a way that is not taken.",
-    422: "The request is not valid.",
+    400: "The request body is malformed.",
+    408: "The request body arrived too slowly.",
+    413: "The request body is too large.",
+    415: "The content encoding is not supported.",
+    422: "The request is invalid.",
 }
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary", "maxLength": wire.MAX_UPLOAD_BYTES}}
 _ENCODING: dict[str, Any] = {
@@ -51,26 +51,26 @@ _ENCODING: dict[str, Any] = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "enum": ["gzip", "identity"]},
-    "description": "How the body is compressed. What it inflates to is bounded as well.",
+    "description": "Compression of the body. The size limit applies to the decompressed body as well.",
 }
 
 
 def render(request: Request, error: JobtrackError) -> Response:
-    """Answer an error in the vendor's shape; of a key that is missing or wrong it says one word."""
+    """Render an error in the vendor's format; for a missing or invalid key the message is the vendor's single word."""
     if isinstance(error, UnauthorizedError):
         return render_detail(request, UnauthorizedError("Unauthorized"))
     return render_detail(request, error)
 
 
 def collection_of(text: str) -> str:
-    """Read a collection's id: any text will do but the vendor's own words."""
+    """Return a collection id. Any text is accepted except the vendor's reserved words."""
     if text in RESERVED or len(text) > MAX_COLLECTION_LENGTH or not is_collection(text):
         raise NotFoundError("There is nothing at this path.")
     return text
 
 
 router = APIRouter(
-    # The vendor's client sends JSON that does not always say so.
+    # The vendor's client does not always send a JSON content type.
     route_class=guarded_route(render=render, body=BodyRules(json_type_required=False)),
     tags=["Ingestion"],
 )
@@ -85,11 +85,11 @@ def _answer(model: BaseModel, status: int = 200) -> Response:
     operation_id="docent_api_keys_test",
     summary="Test an API key",
     response_model=wire.KeyTest,
-    responses=declared(_ERRORS | {404: "There is nothing at this path."}),
+    responses=declared(_ERRORS | {404: "No such path."}),
     dependencies=[requires(Scope.READ, Scope.SUBMIT, Scope.WORK)],
 )
 async def test_key(caller: Caller) -> Response:
-    """Say that the key is good: what the vendor's client asks before anything else."""
+    """Confirm that the API key is valid. The vendor's client calls this first."""
     return _answer(translate.key_test(caller))
 
 
@@ -98,12 +98,12 @@ async def test_key(caller: Caller) -> Response:
     operation_id="docent_collections_create",
     summary="Create a collection",
     response_model=wire.CollectionCreated,
-    responses=declared(_ERRORS | _BODY_ERRORS | {404: "There is nothing at this path."}),
+    responses=declared(_ERRORS | _BODY_ERRORS | {404: "No such path."}),
     dependencies=[requires(Scope.SUBMIT)],
 )
-async def create_collection(asked: Annotated[wire.CollectionCreate, Body()]) -> Response:
-    """Give an id to upload to. Nothing is stored: any id is good, and what a collection is called is nobody's here."""
-    collection_id = str(uuid4()) if asked.collection_id is None else collection_of(asked.collection_id)
+async def create_collection(body: Annotated[wire.CollectionCreate, Body()]) -> Response:
+    """Return a collection id for uploads. Nothing is stored: any id is accepted, and the name is ignored."""
+    collection_id = str(uuid4()) if body.collection_id is None else collection_of(body.collection_id)
     return _answer(wire.CollectionCreated(collection_id=collection_id))
 
 
@@ -120,29 +120,29 @@ async def create_collection(asked: Annotated[wire.CollectionCreate, Body()]) -> 
         "requestBody": {
             "required": True,
             "description": (
-                'Up to 100 MiB, also after inflating: `{"agent_runs": [...]}`. It is not parsed here; what is wrong '
-                "with it fails the job."
+                'Up to 100 MiB, also after decompression: `{"agent_runs": [...]}`. It is not parsed here; errors in '
+                "its content fail the job."
             ),
             "content": {"*/*": _BYTES},
         },
     },
 )
 async def upload(collection_id: str, request: Request, services: CoreServices, caller: Caller) -> Response:
-    """Take an upload, whatever its content type, as the input of a new job of type `agent_run_ingest_job`.
+    """Store an upload of any content type as the input of a new job of type `agent_run_ingest_job`.
 
-    The worker that claims the job reads it at `GET /v1/jobs/{id}/input`.
+    The worker that claims the job reads the input at `GET /v1/jobs/{id}/input`.
     """
     job = translate.new_job(collection_of(collection_id))
     check_queue(caller, job.queue)
     pieces = limited_stream(request, wire.MAX_UPLOAD_BYTES, gzip=True)
     created = await services.inputs.create_job(
-        caller.project_id, job, _some(pieces), content_type="application/json", max_bytes=wire.MAX_UPLOAD_BYTES
+        caller.project_id, job, _not_empty(pieces), content_type="application/json", max_bytes=wire.MAX_UPLOAD_BYTES
     )
     return _answer(translate.enqueued(created.job, collection_id), 202)
 
 
-async def _some(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Refuse an upload of nothing."""
+async def _not_empty(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of an upload unchanged; raise if it is empty."""
     empty = True
     async for piece in pieces:
         empty = False
@@ -160,7 +160,7 @@ async def _some(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     dependencies=[requires(Scope.READ)],
 )
 async def get_job(collection_id: str, job_id: str, services: CoreServices, caller: Caller) -> Response:
-    """Get the status of a job of this collection, or of none."""
+    """Get the status of a job in this collection or without a collection."""
     collection_of(collection_id)
     job = await services.jobs.get(caller.project_id, job_id_of(job_id))
     if not translate.visible(job, collection_id):
@@ -177,13 +177,13 @@ async def get_job(collection_id: str, job_id: str, services: CoreServices, calle
     dependencies=[requires(Scope.READ)],
 )
 async def batch_status(
-    collection_id: str, asked: Annotated[wire.BatchStatusRequest, Body()], services: CoreServices, caller: Caller
+    collection_id: str, body: Annotated[wire.BatchStatusRequest, Body()], services: CoreServices, caller: Caller
 ) -> Response:
-    """Get the status of jobs. Unknown ids, and jobs of other collections, are left out; each job appears once."""
+    """Get the status of jobs. Unknown ids and jobs of other collections are omitted; each job is returned once."""
     collection_of(collection_id)
-    job_ids = [job_id for text in dict.fromkeys(asked.job_ids) if (job_id := parse_id(text)) is not None]
-    found = await services.jobs.get_many(caller.project_id, job_ids)
-    return _answer(translate.batch_status(found.values(), collection_id))
+    job_ids = [job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None]
+    jobs = await services.jobs.get_many(caller.project_id, job_ids)
+    return _answer(translate.batch_status(jobs.values(), collection_id))
 
 
 @router.get(
@@ -191,16 +191,16 @@ async def batch_status(
     operation_id="docent_agent_run_jobs_list",
     summary="List ingestion jobs",
     response_model=wire.JobList,
-    responses=declared(_ERRORS | {422: "The request is not valid."}),
+    responses=declared(_ERRORS | {422: "The request is invalid."}),
     dependencies=[requires(Scope.READ)],
 )
 async def list_jobs(
     collection_id: str,
     services: CoreServices,
     caller: Caller,
-    limit: Annotated[int, Query(ge=1, le=MAX_INT, description="The most jobs; more than 1,000 are 1,000.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=MAX_INT, description="Maximum number of jobs; capped at 1,000.")] = 100,
 ) -> Response:
-    """List the newest jobs of this collection, and of none, among the project's newest 10,000."""
-    wanted = JobFilter(collection=collection_of(collection_id), or_no_collection=True)
-    page = await services.lists.page_by_offset(caller.project_id, wanted, offset=0, limit=min(limit, MOST_LISTED))
+    """List the newest jobs in this collection or without a collection, among the project's newest 10,000."""
+    job_filter = JobFilter(collection=collection_of(collection_id), or_no_collection=True)
+    page = await services.lists.page_by_offset(caller.project_id, job_filter, offset=0, limit=min(limit, MOST_LISTED))
     return _answer(translate.job_list(page.jobs))

@@ -1,4 +1,4 @@
-"""Between the domain and Docent's words: pure functions."""
+"""Pure functions that convert between the domain and Docent's models."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,40 +19,40 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLING: "cancelling",
     JobState.COMPLETED: "completed",
     JobState.COMPLETED_WITH_FAILURES: "completed",
-    # Whatever went wrong is `canceled`: the client polls for ever on any other word.
+    # Every failure is `canceled`: the client polls forever on any other status.
     JobState.FAILED: "canceled",
     JobState.CANCELLED: "canceled",
     JobState.EXPIRED: "canceled",
 }
-"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
+"""The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
 UPLOAD_TYPE: Final[wire.JobType] = "agent_run_ingest_job"
-"""The type of what is uploaded, and the nearest word for a type that the vendor does not know."""
+"""The type of uploaded jobs, also shown for a type that the vendor does not have."""
 
 
 def new_job(collection_id: str) -> NewJob:
-    """Make the job that an upload becomes."""
+    """Return the job that an upload creates."""
     return NewJob(id=new_id(), type=UPLOAD_TYPE, collection=collection_id)
 
 
 def visible(job: Job, collection_id: str) -> bool:
-    """Whether a job is seen in a collection: one of no collection is seen in all."""
+    """Whether a job is visible in a collection: a job without a collection is visible in all."""
     return job.collection in (None, collection_id)
 
 
 def job_status(job: Job) -> wire.JobStatus:
-    """Give a job."""
+    """Return a job."""
     failure = job.failure
     return wire.JobStatus(**_info(job), error_message=None if failure is None else failure.message)
 
 
 def batch_status(jobs: Iterable[Job], collection_id: str) -> wire.BatchStatus:
-    """Give the jobs that are seen in a collection."""
+    """Return the jobs that are visible in a collection."""
     return wire.BatchStatus(jobs=[job_status(job) for job in jobs if visible(job, collection_id)])
 
 
 def job_list(jobs: Iterable[Job]) -> wire.JobList:
-    """Give a list of jobs."""
+    """Return a list of jobs."""
     infos = [wire.JobInfo(**_info(job)) for job in jobs]
     return wire.JobList(jobs=infos, count=len(infos))
 
@@ -68,7 +68,7 @@ def _info(job: Job) -> dict[str, Any]:
 
 
 def enqueued(job: Job, collection_id: str) -> wire.Enqueued:
-    """Answer an upload."""
+    """Return the response to an upload."""
     return wire.Enqueued(
         job_id=str(job.id),
         status="enqueued",
@@ -78,10 +78,10 @@ def enqueued(job: Job, collection_id: str) -> wire.Enqueued:
 
 
 def key_test(principal: Principal) -> wire.KeyTest:
-    """Answer the hand-shake."""
+    """Return the response to the API key test."""
     return wire.KeyTest(message="The API key is valid.", user_id=principal.key_id, is_anonymous=False)
 
 
 def timestamp(at: datetime) -> str:
-    """Write a time in UTC without saying so, as the vendor's server does."""
+    """Write a time in UTC without an offset, as the vendor's server does."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat()

@@ -1,7 +1,8 @@
-"""Docent's ingestion jobs as the vendor documents them.
+"""Docent's models of ingestion jobs, as the vendor documents them.
 
 Source: the vendor's page "Ingestion Jobs" (kept as seed 000, read 2026-11-22), the client `docent-python` 0.1.88, and
-the vendor's own open-source server of April 2026. What is ours and not the vendor's is said at the field.
+the vendor's own open-source server of April 2026. Fields that are ours and not the vendor's are
+marked.
 """
 
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Status = Literal["pending", "running", "cancelling", "completed", "canceled"]
-"""The five documented words: one l in `canceled`, two in `cancelling`. There is no `failed`."""
+"""The five documented values: one l in `canceled`, two in `cancelling`. There is no `failed`."""
 
 JobType = Literal[
     "agent_run_ingest_job",
@@ -29,7 +30,7 @@ MOST_IDS = 100
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-"""UTC without an offset and with up to six digits of a second, as the vendor's server writes it."""
+"""UTC without an offset, with up to six fractional digits, as the vendor's server writes it."""
 
 EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 EXAMPLE_COLLECTION = "2c7a7c0e-5d62-4b0e-9a55-0d7b8f7d6a11"
@@ -48,7 +49,7 @@ class _Wire(BaseModel):
 
 
 class KeyTest(_Wire):
-    """The hand-shake: the key is good."""
+    """The API key is valid."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -58,12 +59,12 @@ class KeyTest(_Wire):
     )
 
     message: str
-    user_id: str = Field(description="The key's id.")
+    user_id: str = Field(description="Id of the API key.")
     is_anonymous: bool
 
 
 class CollectionCreate(_Wire):
-    """A collection to be. Nothing of it is kept: any collection id is good, whether or not it was created."""
+    """A collection to create. Nothing is stored: any collection id is accepted, whether or not it was created."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -77,7 +78,7 @@ class CollectionCreate(_Wire):
 
 
 class CollectionCreated(_Wire):
-    """The id to upload to: the one that was sent, or a new one."""
+    """The collection id for uploads: the id that was sent, or a new one."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"collection_id": EXAMPLE_COLLECTION}]})
 
@@ -101,19 +102,21 @@ class JobStatus(JobInfo):
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [JOB_EXAMPLE]})
 
-    error_message: str | None = Field(description="Why the job is `canceled`, if it failed; null if it was cancelled.")
+    error_message: str | None = Field(
+        description="Error of a job that failed (shown as `canceled`); null if cancelled."
+    )
 
 
 class BatchStatusRequest(_Wire):
-    """Which jobs."""
+    """The jobs to read."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"job_ids": [EXAMPLE_ID]}]})
 
-    job_ids: list[str] = Field(max_length=MOST_IDS, description="Ids of jobs. Unknown ones are left out of the answer.")
+    job_ids: list[str] = Field(max_length=MOST_IDS, description="Job ids. Unknown ids are omitted from the response.")
 
 
 class BatchStatus(_Wire):
-    """The jobs of a collection that were found, in the order in which they were asked for."""
+    """The jobs found in a collection, in the order of the request."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"jobs": [JOB_EXAMPLE]}]})
 
@@ -130,7 +133,7 @@ class JobList(_Wire):
 
 
 class Enqueued(_Wire):
-    """An upload that became a job."""
+    """The job created by an upload."""
 
     model_config = ConfigDict(
         frozen=True,

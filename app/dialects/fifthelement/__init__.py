@@ -8,8 +8,8 @@ DIALECT = Dialect(
     title="Fifth Element: Jobs API",
     version="1",
     description=(
-        "Fifth Element's documented job calls, with its `{data, error}` envelope, on any job of the project. The same "
-        "calls answer at the root and under the vendor's base path `/v1/api`."
+        "Fifth Element's documented job operations, with its `{data, error}` envelope, for every job of the project. "
+        "They are served both at the root and under the vendor's base path `/v1/api`."
     ),
     router=router,
     render=render,

@@ -1,4 +1,4 @@
-"""Fifth Element's two calls, at the root and under the vendor's own base path `/v1/api`."""
+"""Fifth Element's two operations, at the root and under the vendor's own base path `/v1/api`."""
 
 import json
 import time
@@ -19,8 +19,8 @@ from app.web.params import job_id_of
 from app.web.routing import guarded_route
 
 RATE_LIMIT = 2_147_483_647
-"""The vendor counts requests and tells so on every response; this server does not count. So the limit is the largest
-32-bit number and all of it remains, always: a client that paces itself by these headers is never slowed down."""
+"""The vendor reports its rate limit on every response; this server has none. The limit is therefore the largest 32-bit
+number, and all of it always remains: a client that paces itself by these headers is never slowed down."""
 
 RATE_WINDOW_SECONDS = 3600
 """The vendor's limits are per hour, so `X-RateLimit-Reset` is the end of the current one."""
@@ -30,7 +30,7 @@ PREFIXES = ("/jobs", "/v1/api")
 
 
 def rate_limit_headers() -> dict[str, str]:
-    """Give the headers that all of the vendor's responses carry."""
+    """Return the headers that all of the vendor's responses carry."""
     hour = int(time.time()) // RATE_WINDOW_SECONDS
     return {
         "X-RateLimit-Limit": str(RATE_LIMIT),
@@ -40,9 +40,9 @@ def rate_limit_headers() -> dict[str, str]:
 
 
 def render(request: Request, error: JobtrackError) -> Response:
-    """Answer an error in the envelope."""
+    """Render an error in the envelope."""
     del request
-    # ASCII only: half a surrogate pair must not fail the very answer that refuses it.
+    # ASCII only: a lone surrogate in the message must not break the response that rejects it.
     body = json.dumps(translate.error_answer(error).model_dump(mode="json", by_alias=True)).encode("ascii")
     headers = {**headers_of(error), **rate_limit_headers()}
     return Response(body, translate.status_code(error), headers, "application/json")
@@ -52,8 +52,8 @@ def _answer(model: BaseModel) -> Response:
     return Response(model.model_dump_json(by_alias=True), 200, rate_limit_headers(), "application/json")
 
 
-# The path's `{id}` keeps the vendor's name in the document, hence the shadowed builtin. It is text and not a UUID, so
-# that a malformed id is as unknown as any other: 404, in the envelope.
+# The path parameter `{id}` keeps the vendor's name, hence the shadowed builtin. It is text and not a UUID, so a
+# malformed id is treated like an unknown one: 404, in the envelope.
 async def get_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Retrieve status and details of a background job."""
     job_id = job_id_of(id)
@@ -61,7 +61,7 @@ async def get_job(id: str, services: CoreServices, caller: Caller) -> Response: 
 
 
 async def rerun_job(id: str, request: Request, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
-    """Restart a job that has ended: a new job is made, and the old one stays as it is. A live job gets 400."""
+    """Rerun a job that has ended: a new job is created, and the original is unchanged. A live job returns 400."""
     job_id = job_id_of(id)
     labels = translate.labels_of(request.headers.get(USER_IDENTIFIER["name"], ""))
     created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues, labels=labels)
@@ -73,26 +73,26 @@ USER_IDENTIFIER: dict[str, Any] = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "A member's e-mail address or a service account's id. A rerun keeps it as a label of the new job.",
+    "description": "E-mail address of a member or id of a service account. A rerun stores it as a label.",
 }
 
 RATE_LIMIT_HEADERS: dict[str, Any] = {
     "X-RateLimit-Limit": {
         "schema": {"type": "integer"},
-        "description": "Requests per hour. No limit is enforced, so this is the largest number.",
+        "description": "Requests per hour. No limit is enforced, so this is the largest 32-bit number.",
     },
-    "X-RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Always the whole limit."},
-    "X-RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Unix seconds: the end of the current hour."},
+    "X-RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Always equal to the limit."},
+    "X-RateLimit-Reset": {"schema": {"type": "integer"}, "description": "End of the current hour, in Unix seconds."},
 }
 
 ERRORS = {
-    400: "The request cannot be met: it is malformed, or the job is still live.",
-    401: "The key is missing or wrong.",
-    403: "The key lacks the right.",
-    404: "There is no such job.",
-    429: "Too many wrong keys from this address.",
-    500: "Something went wrong here.",
-    503: "The database cannot be reached just now.",
+    400: "The request is malformed, or the job is still live.",
+    401: "The API key is missing or invalid.",
+    403: "The API key lacks the required scope.",
+    404: "Job not found.",
+    429: "Too many invalid API keys from this address.",
+    500: "Internal error.",
+    503: "The database is unavailable.",
 }
 
 
@@ -105,10 +105,10 @@ def _responses() -> dict[int | str, dict[str, Any]]:
 
 
 def _router() -> APIRouter:
-    """Register both calls at both places; the operation ids of the root are the plain ones."""
-    made = APIRouter(route_class=guarded_route(render=render), tags=["Jobs"])
+    """Return a router with both operations at both paths; those at the root have the shorter operation ids."""
+    routes = APIRouter(route_class=guarded_route(render=render), tags=["Jobs"])
     for base, prefix in (("", "fifthelement"), ("/v1/api", "fifthelement_v1_api")):
-        made.add_api_route(
+        routes.add_api_route(
             f"{base}/jobs/{{id}}",
             get_job,
             methods=["GET"],
@@ -119,7 +119,7 @@ def _router() -> APIRouter:
             dependencies=[requires(Scope.READ)],
             openapi_extra={"parameters": [USER_IDENTIFIER]},
         )
-        made.add_api_route(
+        routes.add_api_route(
             f"{base}/jobs/{{id}}/rerun",
             rerun_job,
             methods=["POST"],
@@ -130,7 +130,7 @@ def _router() -> APIRouter:
             dependencies=[requires(Scope.SUBMIT)],
             openapi_extra={"parameters": [USER_IDENTIFIER]},
         )
-    return made
+    return routes
 
 
 router = _router()

@@ -1,4 +1,4 @@
-"""From the domain to Fifth Element's words: pure functions."""
+"""Pure functions that convert from the domain to Fifth Element's models."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.PENDING: "pending",
     JobState.DISPATCHED: "running",
     JobState.RUNNING: "running",
-    # Nothing in the vendor's five words says "once more"; `failed` would end the documented loop too early.
+    # None of the vendor's five statuses means a retry; `failed` would end the documented polling loop too early.
     JobState.RETRYING: "running",
     JobState.CANCELLING: "running",
     JobState.COMPLETED: "completed",
@@ -24,7 +24,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "failed",
 }
-"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
+"""The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
 NAMES: Final[dict[int, str]] = {
     400: "ValidationError",
@@ -39,14 +39,14 @@ NAMES: Final[dict[int, str]] = {
     500: "InternalServerError",
     503: "ServiceUnavailableError",
 }
-"""`ValidationError` is the vendor's; the others are ours, in its manner."""
+"""`ValidationError` is the vendor's; the other names are ours, by the same pattern."""
 
 USER_LABEL: Final = "x-user-identifier"
 MAX_LABEL_LENGTH: Final = 255
 
 
 def job_answer(job: Job) -> wire.JobAnswer:
-    """Give a job in its envelope."""
+    """Return a job in the envelope."""
     return wire.JobAnswer(
         data=wire.Job(
             id=job.id,
@@ -62,7 +62,7 @@ def job_answer(job: Job) -> wire.JobAnswer:
 
 
 def rerun_answer(job: Job, original_job_id: UUID) -> wire.RerunAnswer:
-    """Give the job that a rerun made, in its envelope."""
+    """Return the job created by a rerun, in the envelope."""
     return wire.RerunAnswer(
         data=wire.RerunJob(
             id=job.id,
@@ -76,44 +76,44 @@ def rerun_answer(job: Job, original_job_id: UUID) -> wire.RerunAnswer:
 
 
 def labels_of(user_identifier: str) -> dict[str, str]:
-    """Keep for whom a rerun was asked: the vendor's word for it has no home in a job but a label.
+    """Return the label that records for whom a rerun was requested; a job has no field for it.
 
-    The vendor never refuses a request for this header, so one that is too long for a label is left out.
+    The vendor never rejects a request because of this header, so a value that is too long for a label is dropped.
     """
     return {USER_LABEL: user_identifier} if 0 < len(user_identifier) <= MAX_LABEL_LENGTH else {}
 
 
 def result_of(job: Job) -> dict[str, Any] | None:
-    """Give what the loop prints at the end: the result, or why there is none."""
+    """Return what the documented loop prints at the end: the result, or the error of a failed job."""
     if job.failure is not None:
         return {"error": asdict(job.failure)}
     result = None if job.documents is None else job.documents.result
     shown = result if result is None or isinstance(result, dict) else {"value": result}
     if job.state is JobState.COMPLETED_WITH_FAILURES:
-        # The vendor's word is `completed`, so this is the only place that can tell; ours therefore wins over a `counts`
-        # of the worker's own.
+        # The vendor's status is `completed`, so only the result can show the failures; therefore our `counts` replaces
+        # a `counts` that the worker reported.
         return {**(shown or {}), "counts": asdict(job.counts)}
     return shown
 
 
 def percent(progress: float) -> int | float:
-    """Write whole percents as whole numbers."""
+    """Return whole percentages as integers."""
     return int(progress) if float(progress).is_integer() else progress
 
 
 def timestamp(at: datetime) -> str:
-    """Write a time in whole seconds, cut and not rounded, so that no time is ever shown before it has come."""
+    """Write a time in whole seconds, truncated and not rounded, so that no time shown is in the future."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def status_code(error: JobtrackError) -> int:
-    """Give the HTTP status of an error. The vendor has neither 409 nor 422: what cannot be met is 400."""
+    """Return the HTTP status of an error. The vendor uses neither 409 nor 422, so both become 400."""
     status = status_of(error)
     return 400 if status in {409, 422} else status
 
 
 def error_answer(error: JobtrackError) -> wire.ErrorAnswer:
-    """Give an error in the envelope."""
+    """Return an error in the envelope."""
     details: dict[str, Any] = {"code": error.code}
     if isinstance(error, InvalidError):
         details["errors"] = [

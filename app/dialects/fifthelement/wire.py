@@ -1,8 +1,8 @@
-"""Fifth Element's Jobs API as the vendor documents it.
+"""Fifth Element's models of its Jobs API, as the vendor documents it.
 
 Source: the vendor's page "Jobs API" (kept as seed 002, read 2026-11-22), and for the envelope, the error codes and the
-headers its API overview of the same day. There is no SDK; the documented client is a polling loop. What is ours and not
-the vendor's is said at the field.
+headers its API overview of the same day. There is no SDK; the documented client is a polling loop. Fields that are
+ours and not the vendor's are marked.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
-"""The five documented words; the loop ends on the last three."""
+"""The five documented values; the polling loop ends on the last three."""
 
 Percent = Annotated[int | float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
-"""Whole percents are written without a fraction, as on the vendor's page."""
+"""Whole percentages are written without a fraction, as on the vendor's page."""
 
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-"""UTC in whole seconds with a `Z`: the only documented form."""
+"""UTC in whole seconds with a `Z`, the only documented format."""
 
 
 class _Wire(BaseModel):
@@ -55,31 +55,32 @@ ERROR_EXAMPLE: dict[str, Any] = {
 
 
 class Job(_Wire):
-    """One job as `GET /jobs/{id}` gives it. Every key is always there: the documented loop reads them unasked."""
+    """One job as `GET /jobs/{id}` returns it. Every key is always present: the documented loop reads them unchecked."""
 
     id: UUID
     type: str = Field(
-        description="An open set; the vendor names document_processing, web_crawling, batch_embedding, export, import.",
+        description="Any type; the vendor names document_processing, web_crawling, batch_embedding, export, import.",
         examples=["document_processing"],
     )
     status: Status
-    progress: Percent = Field(description="Percent; at most 99 while the job is live.")
+    progress: Percent = Field(description="Percentage; at most 99 while the job is live.")
     result: dict[str, Any] | None = Field(
         description=(
-            "What the job produced. Of a failed job `{error: {code, message}}`; of one in which some items failed "
-            "it also has `counts`; a result that is no object stands under `value`."
+            "The job's result. For a failed job `{error: {code, message}}`; if some items failed, `counts` is added; a "
+            "result that is not an object is returned under `value`."
         )
     )
     created_at: Timestamp = Field(serialization_alias="createdAt")
     completed_at: Timestamp | None = Field(
-        serialization_alias="completedAt", description="When the job ended, in whichever way; null while it is live."
+        serialization_alias="completedAt",
+        description="When the job ended, in any state; null while it is live.",
     )
 
 
 class RerunJob(_Wire):
-    """The new job that a rerun made."""
+    """The job created by a rerun."""
 
-    id: UUID = Field(description="The new job's id.")
+    id: UUID = Field(description="Id of the new job.")
     type: str = Field(examples=["document_processing"])
     status: Status
     original_job_id: UUID = Field(serialization_alias="originalJobId", description="The job that was rerun.")
@@ -105,12 +106,12 @@ class RerunAnswer(_Wire):
 
 
 class Error(_Wire):
-    """What went wrong. The vendor documents `ValidationError` as a name and shows no other."""
+    """An error. `ValidationError` is the only name that the vendor documents."""
 
     name: str
     message: str
     details: dict[str, Any] = Field(
-        description="`code` is stable; `errors` tells the places of a bad request, `status` the state that forbids it."
+        description="`code` is stable; `errors` lists invalid fields, `status` the job status that forbids it."
     )
 
 

@@ -1,4 +1,4 @@
-"""Immuta 2024.3's job statuses: many jobs at once, with a wait on the server, and the log-in before it."""
+"""Immuta 2024.3's job statuses: many jobs in a request, with a long poll, and the log-in that precedes it."""
 
 from app.dialects import Dialect
 from app.dialects.immuta.routes import PREFIXES, render, router
@@ -8,8 +8,8 @@ DIALECT = Dialect(
     title="Immuta: jobs",
     version="2024.3",
     description=(
-        "Immuta's documented job statuses on any job of the project, and the exchange of an API key for a token that "
-        "its clients begin with."
+        "Immuta's documented job statuses, for every job of the project, and the exchange of an API key for a token, "
+        "with which its clients begin."
     ),
     router=router,
     render=render,

@@ -1,4 +1,4 @@
-"""Immuta's job statuses, with the real wait, and the log-in that its clients begin with."""
+"""Immuta's job statuses, with a long poll, and the log-in with which its clients begin."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from app.web.streaming import held_json_response
 
 PREFIXES = ("/jobs/statuses", "/bim")
 
-# Public scripts against this vendor send JSON without saying so.
+# Published scripts for this vendor send JSON without a JSON content type.
 BODY = BodyRules(json_type_required=False)
 LOG_IN_BODY = BodyRules(max_bytes=16 * 1024, json_type_required=False)
 FORM = "application/x-www-form-urlencoded"
@@ -44,7 +44,7 @@ KEY = KeyScheme(
 
 
 def key_of(request: Request) -> str | None:
-    """Find the key: alone in the header as the vendor documents it, or after `Bearer`."""
+    """Return the API key from the header: alone, as the vendor documents it, or after `Bearer`."""
     values = request.headers.getlist("authorization")
     if len(values) == 1 and " " not in values[0].strip():
         return values[0].strip() or None
@@ -52,23 +52,23 @@ def key_of(request: Request) -> str | None:
 
 
 def render(request: Request, error: JobtrackError) -> Response:
-    """Answer an error in the vendor's shape."""
+    """Render an error in the vendor's format."""
     del request
-    # ASCII only: half a surrogate pair must not fail the very answer that refuses it.
+    # ASCII only: a lone surrogate in the message must not break the response that rejects it.
     body = json.dumps(translate.error_body(error).model_dump(mode="json", by_alias=True)).encode("ascii")
     return Response(body, status_of(error), headers_of(error), "application/json")
 
 
 ERRORS = {
-    400: "The body is not JSON.",
-    401: "The key is missing or wrong.",
-    403: "The key lacks the right.",
-    408: "The body came too slowly.",
-    413: "The body is too large.",
-    415: "The body is compressed.",
-    429: "Too many wrong keys from this address.",
-    500: "Something went wrong here.",
-    503: "The database cannot be reached just now.",
+    400: "The request body is not JSON.",
+    401: "The API key is missing or invalid.",
+    403: "The API key lacks the required scope.",
+    408: "The request body arrived too slowly.",
+    413: "The request body is too large.",
+    415: "Compressed request bodies are not supported.",
+    429: "Too many invalid API keys from this address.",
+    500: "Internal error.",
+    503: "The database is unavailable.",
 }
 
 
@@ -78,7 +78,7 @@ def _responses(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     }
     return {
         200: {"content": {"application/json": {"example": example}}},
-        422: {"model": wire.InvalidBody, "description": "The payload is not valid; `validation` says where."},
+        422: {"model": wire.InvalidBody, "description": "The payload is invalid; `validation` lists the fields."},
         **declared,
     }
 
@@ -95,22 +95,23 @@ router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, 
     dependencies=[requires(Scope.READ, scheme=KEY)],
 )
 async def post_statuses(
-    request: Request, asked: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller
+    request: Request, body: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller
 ) -> Response:
-    """Get the status and output of the provided jobs, at once or when all have ended or the wait is over.
+    """Get the status and output of jobs, immediately or when all have ended or the wait times out.
 
-    A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are left out, and not waited for.
+    During a wait longer than 15 seconds, spaces are sent before the JSON as a keep-alive. Unknown ids are omitted and
+    not waited for.
     """
-    job_ids = [job_id for text in dict.fromkeys(asked.job_ids) if (job_id := parse_id(text)) is not None]
+    job_ids = [job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None]
     wait = services.waits.wait(
         caller.project_id,
         job_ids,
-        seconds=asked.wait,
-        poll_seconds=asked.poll_interval,
+        seconds=body.wait,
+        poll_seconds=body.poll_interval,
         documents=True,
     )
-    if asked.wait == 0:
-        # Nothing to hold, so nobody has to watch the client.
+    if body.wait == 0:
+        # Nothing is held, so there is no need to watch for a disconnect.
         return Response(_statuses_body(await wait), media_type="application/json")
     return await held_json_response(request, wait, _statuses_body)
 
@@ -139,7 +140,7 @@ _LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()
     tags=["Authentication"],
 )
 async def post_authenticate(request: Request, services: CoreServices) -> Response:
-    """Exchange an API key for a token, which is the key itself. A wrong key is 401."""
+    """Exchange an API key for a token, which is the key itself. An invalid key returns 401."""
     key = await _api_key(request)
     principal = await services.keys.authenticate(key, client_address(request))
     body = translate.authenticated(principal, key).model_dump_json(by_alias=True)
@@ -147,20 +148,20 @@ async def post_authenticate(request: Request, services: CoreServices) -> Respons
 
 
 async def _api_key(request: Request) -> str:
-    """Read the key from a body in either of the two types that the vendor's clients send."""
+    """Read the key from a body of either content type that the vendor's clients send."""
     body = await read_bytes(request, LOG_IN_BODY)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # Without the right type, curl's `-d` calls JSON a form; no form begins with a brace.
-    is_form = kind == FORM and not body.lstrip().startswith(b"{")
-    sent = _form(body) if is_form else parse(body, LOG_IN_BODY)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Without an explicit type, curl's `-d` labels JSON as a form; no form begins with a brace.
+    is_form = media_type == FORM and not body.lstrip().startswith(b"{")
+    values = _form(body) if is_form else parse(body, LOG_IN_BODY)
     try:
-        return wire.AuthenticateRequest.model_validate(sent).apikey
+        return wire.AuthenticateRequest.model_validate(values).apikey
     except ValidationError as error:
         raise InvalidError("The request is not valid.", field_errors(error.errors())) from None
 
 
 def _form(body: bytes) -> dict[str, str]:
-    """Read a form by the standard library, since it is one field and needs no parser of uploads."""
+    """Parse a form with the standard library: it has one field and needs no multipart parser."""
     try:
         fields = parse_qs(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=20)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From the domain to Immuta's words: pure functions."""
+"""Pure functions that convert from the domain to Immuta's models."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ STATES: Final[dict[JobState, wire.State]] = {
     JobState.DISPATCHED: "active",
     JobState.RUNNING: "active",
     JobState.RETRYING: "retry",
-    # pg-boss knows no cancel in progress; `cancelled` before the end would be a final word that is not true yet.
+    # pg-boss has no state for a cancellation in progress; `cancelled` is terminal and would be premature.
     JobState.CANCELLING: "active",
     JobState.COMPLETED: "completed",
     JobState.COMPLETED_WITH_FAILURES: "completed",
@@ -27,24 +27,24 @@ STATES: Final[dict[JobState, wire.State]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "expired",
 }
-"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
+"""The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
-# A date-time is promised for keys that never end too. Not the year 9999: adding a time zone to it overflows in clients.
+# Keys that never expire need a date too. Not the year 9999: adding a time zone to it overflows in clients.
 NEVER: Final = datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def statuses(jobs: Iterable[Job]) -> dict[str, wire.JobStatus]:
-    """Give the answer: an object keyed by id."""
+    """Return the response: an object keyed by job id."""
     return {str(j.id): wire.JobStatus(id=str(j.id), state=STATES[j.state], output=output_of(j)) for j in jobs}
 
 
 def output_of(job: Job) -> str | None:
-    """Give a job's output as text: the documented type is a string, though the vendor's queue stores any JSON."""
+    """Return a job's output as text: the documented type is a string, though the vendor's queue stores any JSON."""
     if job.failure is not None:
         return _text({"error": asdict(job.failure)})
     result = None if job.documents is None else job.documents.result
     if job.state is JobState.COMPLETED_WITH_FAILURES:
-        # The vendor's word is `completed`, so the output is the only place that can tell of the failures.
+        # The vendor's status is `completed`, so only the output can show the failures.
         return _text({"result": result, "counts": asdict(job.counts)})
     if result is None or isinstance(result, str):
         return result
@@ -52,28 +52,28 @@ def output_of(job: Job) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Write JSON compactly, with letters of all languages as they are."""
+    """Write compact JSON without escaping non-ASCII characters."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def authenticated(principal: Principal, key: str) -> wire.Authenticated:
-    """Give the answer to a log-in with a key that was checked."""
-    ends = (principal.expires_at or NEVER).astimezone(UTC)
+    """Return the response to a log-in with a valid key."""
+    expires_at = (principal.expires_at or NEVER).astimezone(UTC)
     return wire.Authenticated(
         authenticated=True,
         token=key,
-        token_expiration=ends.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        token_expiration=expires_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 
 
 def error_body(error: JobtrackError) -> wire.ErrorBody:
-    """Give an error in the vendor's shape; a bad payload also tells its places."""
+    """Return an error in the vendor's format; for an invalid payload it lists the fields."""
     code = status_of(error)
     phrase = HTTPStatus(code).phrase
-    # Python 3.13 renamed the phrase of 422; the vendor's server says what it has always been.
+    # Python 3.13 renamed the phrase of 422; the vendor's server sends the old one.
     phrase = "Unprocessable Entity" if code == 422 else phrase
     if isinstance(error, InvalidError):
-        places = error.errors[:MAX_FIELD_ERRORS] or (FieldError("", "invalid", error.message),)
-        problems = [wire.Problem(code=e.code, path=e.pointer, message=e.message) for e in places]
+        fields = error.errors[:MAX_FIELD_ERRORS] or (FieldError("", "invalid", error.message),)
+        problems = [wire.Problem(code=e.code, path=e.pointer, message=e.message) for e in fields]
         return wire.InvalidBody(status_code=code, error=phrase, message=error.message, validation=problems)
     return wire.ErrorBody(status_code=code, error=phrase, message=error.message)

@@ -1,8 +1,8 @@
-"""Immuta 2024.3's job statuses as the vendor documents them.
+"""Immuta 2024.3's models of job statuses, as the vendor documents them.
 
 Source: https://documentation.immuta.com/2024.3/developer-guides/api-intro/immuta-v1-api/configure-your-instance-of-immuta/jobs
 (kept as seed 003, read 2026-11-22) for the statuses; the vendor's authentication page and `fh-immuta-utils` 0.5.2 for
-the log-in. What is ours and not the vendor's is said at the field.
+the log-in. Fields that are ours and not the vendor's are marked.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias
@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 State = Literal["created", "retry", "active", "completed", "expired", "cancelled", "failed"]
-"""The seven documented words. The page's type column says `array[string]`, its example shows a string, and so do we."""
+"""The seven documented values. The page's type column says `array[string]`; its example shows a string, as here."""
 
 MOST_IDS = 1_000
-"""Ours; the vendor documents no limit."""
+"""Our limit; the vendor documents none."""
 LONGEST = 2_147_483_647
-"""The largest number of seconds, a 32-bit integer as in the vendor's own types."""
+"""The maximum number of seconds, a 32-bit integer as in the vendor's types."""
 
 
 class _Wire(BaseModel):
@@ -40,25 +40,25 @@ INVALID_EXAMPLE: dict[str, Any] = {
 
 
 class StatusesRequest(_Wire):
-    """Which jobs, and how long to wait for them."""
+    """The jobs to read and how long to wait for them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [REQUEST_EXAMPLE]})
 
     job_ids: list[str] = Field(
-        alias="jobIds", max_length=MOST_IDS, description="Ids of jobs. Unknown ones are left out of the answer."
+        alias="jobIds", max_length=MOST_IDS, description="Job ids. Unknown ids are omitted from the response."
     )
     wait: StrictInt = Field(
         default=0,
         ge=-1,
         le=LONGEST,
-        description="Seconds to wait before returning if not all jobs have ended; 0 answers now, -1 waits without end.",
+        description="Seconds to wait if not all jobs have ended; 0 returns immediately, -1 waits without a limit.",
     )
     poll_interval: StrictInt = Field(
         default=1,
         alias="pollInterval",
         ge=1,
         le=LONGEST,
-        description="The longest time in seconds between two looks at the jobs while waiting; an end is seen at once.",
+        description="Maximum seconds between two checks during the wait; the end of a job is noticed at once.",
     )
 
 
@@ -69,14 +69,14 @@ class JobStatus(_Wire):
     state: State
     output: str | None = Field(
         description=(
-            "The job's result, as JSON text unless it is a string itself; of a failed or expired job the JSON text of "
-            "`{error: {code, message}}`; where some items failed, of `{result, counts}`; null where there is none."
+            "The job's result, as JSON text unless it is a string; for a failed or expired job the JSON text of "
+            "`{error: {code, message}}`; if some items failed, of `{result, counts}`; null if there is no result."
         )
     )
 
 
 Statuses: TypeAlias = dict[str, JobStatus]
-"""The answer: an object keyed by job id, not a list."""
+"""The response: an object keyed by job id, not a list."""
 
 
 class AuthenticateRequest(_Wire):
@@ -86,21 +86,21 @@ class AuthenticateRequest(_Wire):
 
 
 class Authenticated(_Wire):
-    """A successful log-in. The token is the API key itself: a dialect keeps no state."""
+    """A successful log-in. The token is the API key itself: a dialect stores no state."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [AUTHENTICATED_EXAMPLE]})
 
     authenticated: bool
-    token: str = Field(description="To be sent as `Authorization: Bearer <token>`.")
+    token: str = Field(description="Send it as `Authorization: Bearer <token>`.")
     token_expiration: str = Field(
         serialization_alias="tokenExpiration",
         json_schema_extra={"format": "date-time"},
-        description="When the key ends; for a key without an end, a date that is far away.",
+        description="When the key expires; a date in the far future if it never does.",
     )
 
 
 class ErrorBody(_Wire):
-    """What went wrong, in the manner of hapi, which the vendor's server is built with (an inference)."""
+    """An error in the format of hapi, on which the vendor's server is built (an inference)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [UNAUTHORIZED_EXAMPLE]})
 
@@ -110,7 +110,7 @@ class ErrorBody(_Wire):
 
 
 class Problem(_Wire):
-    """One place of a request that is wrong. `validation[0].code` is what the vendor's client looks at."""
+    """One invalid field of a request. The vendor's client reads `validation[0].code`."""
 
     code: str
     path: str
@@ -118,7 +118,7 @@ class Problem(_Wire):
 
 
 class InvalidBody(ErrorBody):
-    """A request that can be read and is wrong."""
+    """The request is well-formed but invalid."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [INVALID_EXAMPLE]})
 

@@ -1,4 +1,4 @@
-"""LlamaCloud's beta batch processing: create, list, read, cancel batch jobs and read their items."""
+"""LlamaCloud's beta batch processing: create, list, read and cancel batch jobs, and read their items."""
 
 from app.dialects import Dialect
 from app.dialects.llamacloud.routes import PREFIXES, router
@@ -9,8 +9,8 @@ DIALECT = Dialect(
     title="LlamaCloud: Batch processing (beta)",
     version="1",
     description=(
-        "LlamaCloud's `beta.batch` calls, as its client up to 2.13 makes them, on any job of the project. The key "
-        "decides the project; `project_id` and `organization_id` are accepted and change nothing."
+        "LlamaCloud's `beta.batch` operations, as its client up to 2.13 calls them, for every job of the project. The "
+        "API key determines the project; `project_id` and `organization_id` are accepted and ignored."
     ),
     router=router,
     render=render_detail,

@@ -1,4 +1,4 @@
-"""LlamaCloud's six batch calls, at the vendor's path."""
+"""LlamaCloud's six batch operations, at the vendor's path."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from app.dialects.llamacloud import translate, wire
+from app.dialects.llamacloud.create_wire import BatchJobCreate
 from app.domain.errors import AlreadyTerminalError, FieldError, InvalidError, NotFoundError
 from app.domain.ids import parse_id
 from app.domain.item import Item, ItemStatus
@@ -25,23 +26,22 @@ from app.web.routing import guarded_route
 BASE = "/api/v1/beta/batch-processing"
 PREFIXES = (BASE,)
 MOST_BATCHES = 1_000
-"""Among how many of the newest batches an item is looked for by an id of the client's own."""
-
+"""How many of the newest batches are searched for an item by the id that the client assigned."""
 MOST_RESULTS = 20
-"""How many results of one item are given, the newest."""
+"""How many results of an item are returned, newest first."""
 MAX_INT = 2_147_483_647
 _ERRORS = {
-    400: "The body is not JSON.",
-    401: "The key is missing or wrong.",
-    403: "The key lacks the right.",
-    404: "There is no such job.",
-    408: "The body came too slowly.",
-    413: "The body is too large.",
-    415: "The body is compressed.",
-    422: "The request is not valid.",
-    429: "Too many wrong keys from this address.",
-    500: "Something went wrong here.",
-    503: "The database cannot be reached just now.",
+    400: "The request body is not JSON.",
+    401: "The API key is missing or invalid.",
+    403: "The API key lacks the required scope.",
+    404: "Job not found.",
+    408: "The request body arrived too slowly.",
+    413: "The request body is too large.",
+    415: "Compressed request bodies are not supported.",
+    422: "The request is invalid.",
+    429: "Too many invalid API keys from this address.",
+    500: "Internal error.",
+    503: "The database is unavailable.",
 }
 _ACCEPTED: list[dict[str, Any]] = [
     {
@@ -49,7 +49,7 @@ _ACCEPTED: list[dict[str, Any]] = [
         "in": "query",
         "required": False,
         "schema": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "null"}]},
-        "description": "Accepted; it changes nothing: the key says which project this is.",
+        "description": "Accepted and ignored: the API key determines the project.",
     }
     for name in ("project_id", "organization_id")
 ]
@@ -58,14 +58,14 @@ _NAMESPACE: dict[str, Any] = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "Accepted; it changes nothing.",
+    "description": "Accepted and ignored.",
 }
 
-Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of a page.")]
-Offset = Annotated[int, Query(ge=0, le=MAX_INT, description="How many entries to leave out.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of entries in a page.")]
+Offset = Annotated[int, Query(ge=0, le=MAX_INT, description="Number of entries to skip.")]
 
 router = APIRouter(
-    # Scripts send JSON without saying so; the vendor's framework reads it all the same.
+    # Scripts send JSON without a JSON content type; the vendor's framework accepts it.
     route_class=guarded_route(render=render_detail, body=BodyRules(json_type_required=False)),
     tags=["Batch processing"],
 )
@@ -86,35 +86,35 @@ def _answer(model: BaseModel, status: int = 200) -> Response:
     openapi_extra={"parameters": _ACCEPTED},
 )
 async def create(
-    asked: Annotated[wire.BatchJobCreate, Body()],
+    body: Annotated[BatchJobCreate, Body()],
     services: CoreServices,
     caller: Caller,
     namespace: Annotated[
         str | None,
-        Header(alias=translate.NAMESPACE, max_length=255, description="Kept as a label of the job."),
+        Header(alias=translate.NAMESPACE, max_length=255, description="Stored as a label of the job."),
     ] = None,
 ) -> Response:
-    """Create a batch job for a directory or for the items listed; a worker that takes `parse` or `classify` does it.
+    """Create a batch job for a directory or for the listed items. Workers process jobs of type `parse` or `classify`.
 
-    A configuration that holds credentials becomes the job's input, which only the worker reads and which is dropped
-    when the job has ended.
+    A configuration that contains credentials becomes the job's input, which only the worker can read and which is
+    deleted when the job ends.
     """
-    if not asked.directory_id and not asked.item_ids:
-        sentence = "Either directory_id or item_ids must be provided."
-        raise InvalidError(sentence, (FieldError("/item_ids", "missing", sentence),))
-    job = translate.new_job(asked, namespace)
+    if not body.directory_id and not body.item_ids:
+        message = "Either directory_id or item_ids must be provided."
+        raise InvalidError(message, (FieldError("/item_ids", "missing", message),))
+    job = translate.new_job(body, namespace)
     check_queue(caller, job.queue)
-    whole = asked.model_dump(mode="json", exclude_unset=True)
-    if whole == job.payload:
+    request = body.model_dump(mode="json", exclude_unset=True)
+    if request == job.payload:
         created = await services.jobs.create(caller.project_id, job)
     else:
         created = await services.inputs.create_job(
-            caller.project_id, job, _once(whole), content_type="application/json", sensitive=True
+            caller.project_id, job, _as_json(request), content_type="application/json", sensitive=True
         )
     return _answer(translate.batch_job(created.job), 201)
 
 
-async def _once(document: Mapping[str, Any]) -> AsyncIterator[bytes]:
+async def _as_json(document: Mapping[str, Any]) -> AsyncIterator[bytes]:
     yield json.dumps(document).encode()
 
 
@@ -136,9 +136,9 @@ async def list_jobs(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Response:
-    """List the project's jobs, newest first. The conditions select what is shown under their words."""
-    wanted = translate.job_filter(status, job_type, directory_id)
-    page = await services.lists.page_by_offset(caller.project_id, wanted, offset=offset, limit=limit)
+    """List the project's jobs, newest first. A `status` or `job_type` selects the jobs that are shown with it."""
+    job_filter = translate.job_filter(status, job_type, directory_id)
+    page = await services.lists.page_by_offset(caller.project_id, job_filter, offset=offset, limit=limit)
     return _answer(translate.job_list(page))
 
 
@@ -169,12 +169,12 @@ async def cancel(
     job_id: str,
     services: CoreServices,
     caller: Caller,
-    asked: Annotated[wire.CancelRequest | None, Body()] = None,
+    body: Annotated[wire.CancelRequest | None, Body()] = None,
 ) -> Response:
-    """Cancel a job. Repeating it is harmless, and a job that has ended stays as it is: never a 409, which the vendor's
-    client would send again five times.
+    """Cancel a job. The operation is idempotent, and a job that has ended is left unchanged: the response is never 409,
+    which the vendor's client would retry five times.
     """
-    reason = None if asked is None else asked.reason
+    reason = None if body is None else body.reason
     try:
         job = await services.jobs.cancel(
             caller.project_id, job_id_of(job_id), by=caller.name, reason=reason, queues=caller.queues
@@ -216,7 +216,7 @@ async def list_items(
     operation_id="llamacloud_batch_items_get_processing_results",
     summary="Get the processing results of an item",
     response_model=wire.ProcessingResults,
-    responses=declared(_ERRORS | {404: "There is no such item."}),
+    responses=declared(_ERRORS | {404: "Item not found."}),
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": _ACCEPTED},
 )
@@ -226,17 +226,17 @@ async def get_processing_results(
     caller: Caller,
     job_type: Annotated[wire.JobType | None, Query()] = None,
 ) -> Response:
-    """Get what jobs made of a file: of `<job id>.<key>` that job alone, of an id given at creation the newest 20
-    results among the newest 1,000 batches.
+    """Get the results of a file: for `<job id>.<key>` the result of that job, for an id assigned at creation the newest
+    20 results among the newest 1,000 batches.
     """
-    found = await _find_item(services, caller, item_id)
-    if not found:
+    items = await _find_item(services, caller, item_id)
+    if not items:
         raise NotFoundError("There is no such item.")
-    # The configurations stand in payloads, which may be large: no more of them than fit into memory.
-    done = [job_id for job_id, item in found.items() if item.status is ItemStatus.COMPLETED][:MOST_RESULTS]
-    jobs = await services.jobs.get_many(caller.project_id, done, documents=True)
-    pairs = [(jobs[job_id], found[job_id]) for job_id in done if job_id in jobs]
-    return _answer(translate.processing_results(item_id, found.values(), pairs, job_type))
+    # The configurations are in the payloads, which may be large: read no more of them than fit into memory.
+    completed = [job_id for job_id, item in items.items() if item.status is ItemStatus.COMPLETED][:MOST_RESULTS]
+    jobs = await services.jobs.get_many(caller.project_id, completed, documents=True)
+    pairs = [(jobs[job_id], items[job_id]) for job_id in completed if job_id in jobs]
+    return _answer(translate.processing_results(item_id, items.values(), pairs, job_type))
 
 
 async def _find_item(services: Services, caller: Principal, item_id: str) -> dict[UUID, Item]:

@@ -1,4 +1,4 @@
-"""Between the domain and LlamaCloud's words: pure functions."""
+"""Pure functions that convert between the domain and LlamaCloud's models."""
 
 import hashlib
 import json
@@ -8,6 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.dialects.llamacloud import wire
+from app.dialects.llamacloud.create_wire import BatchJobCreate, ClassifyConfig
+from app.dialects.llamacloud.redaction import without_secrets
 from app.domain.ids import new_id
 from app.domain.item import CountedItems, Item, ItemStatus, NewItem
 from app.domain.job import Job, NewJob
@@ -19,7 +21,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.DISPATCHED: "dispatched",
     JobState.RUNNING: "running",
     JobState.RETRYING: "running",
-    # The vendor's cancel is immediate, and nothing else can follow.
+    # The vendor's cancel is immediate, and a cancelling job can end in no other state.
     JobState.CANCELLING: "cancelled",
     JobState.COMPLETED: "completed",
     JobState.COMPLETED_WITH_FAILURES: "completed",
@@ -27,7 +29,7 @@ STATES: Final[dict[JobState, wire.Status]] = {
     JobState.CANCELLED: "cancelled",
     JobState.EXPIRED: "failed",
 }
-"""The vendor's word for each state; the table of docs/dialects.md is made from it."""
+"""The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
 ITEM_STATUSES: Final[dict[ItemStatus, wire.ItemStatus]] = {
     ItemStatus.QUEUED: "pending",
@@ -41,66 +43,31 @@ FINISHED_ITEMS: Final = frozenset(ItemStatus) - {ItemStatus.QUEUED, ItemStatus.P
 
 TYPES: Final[tuple[wire.JobType, ...]] = ("parse", "extract", "classify")
 OTHER_TYPE: Final[wire.JobType] = "parse"
-"""The nearest word for a type that the vendor does not know."""
+"""The type shown for a type that the vendor does not have."""
 
 ORIGIN: Final = ("llamacloud", "batch")
-"""The label of jobs that came in through this API: only their items go by ids of the client's own."""
+"""The label of jobs created through this API: only their items have ids that the client assigned."""
 NAMESPACE: Final = "temporal-namespace"
 
-SAFE_TEXTS: Final = frozenset(
-    {
-        "correlation_id",
-        "description",
-        "id",
-        "job_name",
-        "lang",
-        "languages",
-        "mode",
-        "parent_job_execution_id",
-        "parse_mode",
-        "preset",
-        "priority",
-        "project_id",
-        "session_id",
-        "status",
-        "target_pages",
-        "type",
-        "user_id",
-    }
-)
-"""The fields of a configuration whose texts anybody may read who may read jobs. In the others stand keys, addresses
-with passwords, headers, prompts: more than any list of dangerous names could keep up with.
-"""
 
-
-def new_job(asked: wire.BatchJobCreate, namespace: str | None) -> NewJob:
-    """Make the job that a creation asks for, without its credentials."""
+def new_job(request: BatchJobCreate, namespace: str | None) -> NewJob:
+    """Return the job that a request creates, without its credentials."""
     labels = dict([ORIGIN]) | ({NAMESPACE: namespace} if namespace else {})
-    whole = asked.model_dump(mode="json", exclude_unset=True)
+    document = request.model_dump(mode="json", exclude_unset=True)
     return NewJob(
         id=new_id(),
-        type="classify" if isinstance(asked.job_config, wire.ClassifyConfig) else "parse",
-        collection=asked.directory_id,
-        payload={**whole, "job_config": without_secrets(whole["job_config"])},
+        type="classify" if isinstance(request.job_config, ClassifyConfig) else "parse",
+        collection=request.directory_id,
+        payload={**document, "job_config": without_secrets(document["job_config"])},
         labels=labels,
-        items=tuple(NewItem(key=item_id) for item_id in dict.fromkeys(asked.item_ids or ())),
+        items=tuple(NewItem(key=item_id) for item_id in dict.fromkeys(request.item_ids or ())),
     )
-
-
-def without_secrets(config: Any, name: str = "") -> Any:
-    """Leave out every text of a configuration that is not known to be harmless, however deep."""
-    if isinstance(config, dict):
-        shown = {inner: without_secrets(value, inner) for inner, value in config.items()}
-        return {inner: value for inner, value in shown.items() if value is not None or config[inner] is None}
-    if isinstance(config, list):
-        return [shown for value in config if (shown := without_secrets(value, name)) is not None]
-    return None if isinstance(config, str) and name not in SAFE_TEXTS else config
 
 
 def job_filter(
     status: wire.Status | None = None, job_type: wire.JobType | None = None, directory_id: str | None = None
 ) -> JobFilter:
-    """Turn a list's conditions into ours; each selects what is shown under its word."""
+    """Convert the list's query parameters to a filter; each value selects the jobs that are shown with it."""
     states = None if status is None else frozenset(state for state, word in STATES.items() if word == status)
     if job_type == OTHER_TYPE:
         others = frozenset(TYPES) - {OTHER_TYPE}
@@ -110,17 +77,17 @@ def job_filter(
 
 
 def item_status(status: wire.ItemStatus | None) -> ItemStatus | None:
-    """Find our status of an item."""
+    """Return the domain's status of an item."""
     return next((ours for ours, word in ITEM_STATUSES.items() if word == status), None)
 
 
 def job_type(job: Job) -> wire.JobType:
-    """Give the vendor's word for a job's type."""
+    """Return the vendor's name of a job's type."""
     return next((word for word in TYPES if word == job.type), OTHER_TYPE)
 
 
 def batch_job(job: Job) -> wire.BatchJob:
-    """Give a job as a creation answers it."""
+    """Return a job as the vendor describes it."""
     error = job.failure or job.error
     return wire.BatchJob(
         id=str(job.id),
@@ -144,31 +111,31 @@ def batch_job(job: Job) -> wire.BatchJob:
 
 
 def job_status(job: Job) -> wire.BatchJobStatus:
-    """Give a job and how far it is."""
+    """Return a job with its progress."""
     return wire.BatchJobStatus(job=batch_job(job), progress_percentage=job.progress)
 
 
 def job_list(page: CountedPage) -> wire.BatchJobList:
-    """Give a page of jobs."""
+    """Return a page of jobs."""
     return wire.BatchJobList(items=[batch_job(job) for job in page.jobs], next_page_token=None, total_size=page.total)
 
 
 def cancelled(job: Job) -> wire.BatchCancelled:
-    """Say what a cancel came to."""
+    """Return the outcome of a cancel."""
     status = STATES[job.state]
     message = "The job is cancelled." if status == "cancelled" else f"The job had ended already: it is {status}."
     return wire.BatchCancelled(job_id=str(job.id), status=status, processed_items=job.counts.processed, message=message)
 
 
 def item_list(job: Job, page: CountedItems) -> wire.BatchItemList:
-    """Give a page of a job's items."""
+    """Return a page of a job's items."""
     return wire.BatchItemList(
         items=[batch_item(job, item) for item in page.items], next_page_token=None, total_size=page.total
     )
 
 
 def batch_item(job: Job, item: Item) -> wire.BatchItem:
-    """Give one item."""
+    """Return one item."""
     changed = timestamp(item.updated_at)
     return wire.BatchItem(
         item_id=item_id(job, item),
@@ -185,47 +152,50 @@ def batch_item(job: Job, item: Item) -> wire.BatchItem:
 
 
 def item_id(job: Job, item: Item) -> str:
-    """Name an item as its client does: by the id it was created with, which is unique where the client makes it so."""
+    """Return the id that the client uses: in batches the id that it assigned, whose uniqueness is up to the client."""
     return item.key if is_batch(job) else f"{job.id}.{item.key}"
 
 
 def is_batch(job: Job) -> bool:
-    """Whether a job came in through this API."""
+    """Whether a job was created through this API."""
     name, value = ORIGIN
     return job.labels.get(name) == value
 
 
 def processing_results(
-    asked: str, found: Collection[Item], done: Iterable[tuple[Job, Item]], wanted: wire.JobType | None
+    name: str, items: Collection[Item], completed: Iterable[tuple[Job, Item]], kind: wire.JobType | None
 ) -> wire.ProcessingResults:
-    """Give what these jobs made of an item, newest first; the name is the newest that there is."""
+    """Return the results of the item `name`, newest first, of jobs of this kind if one is named.
+
+    The item's display name is the newest that any job reported.
+    """
     return wire.ProcessingResults(
-        item_id=asked,
-        item_name=next((item.name for item in found if item.name), None) or next(iter(found)).key,
-        processing_results=[_result(asked, job, item) for job, item in done if wanted in (None, job_type(job))],
+        item_id=name,
+        item_name=next((item.name for item in items if item.name), None) or next(iter(items)).key,
+        processing_results=[_result(name, job, item) for job, item in completed if kind in (None, job_type(job))],
     )
 
 
-def _result(asked: str, job: Job, item: Item) -> wire.ProcessingResult:
-    said: Mapping[str, Any] = item.result if isinstance(item.result, dict) else {}
+def _result(name: str, job: Job, item: Item) -> wire.ProcessingResult:
+    reported: Mapping[str, Any] = item.result if isinstance(item.result, dict) else {}
     payload = None if job.documents is None else job.documents.payload
     config = payload.get("job_config") if isinstance(payload, dict) else None
-    # The client's strict mode wants an object here, of either kind.
+    # The client's strict mode requires an object here, of either kind.
     shown = config if isinstance(config, dict) else {}
     return wire.ProcessingResult(
-        item_id=asked,
+        item_id=name,
         job_config=shown,
         job_type=job_type(job),
-        output_s3_path=_text(said, "output_s3_path") or item.uri or "",
-        parameters_hash=_text(said, "parameters_hash") or _hash(shown),
+        output_s3_path=_text(reported, "output_s3_path") or item.uri or "",
+        parameters_hash=_text(reported, "parameters_hash") or _hash(shown),
         processed_at=timestamp(item.updated_at),
-        result_id=_text(said, "result_id") or f"{job.id}.{item.key}",
-        output_metadata=said.get("output_metadata", item.result),
+        result_id=_text(reported, "result_id") or f"{job.id}.{item.key}",
+        output_metadata=reported.get("output_metadata", item.result),
     )
 
 
-def _text(said: Mapping[str, Any], name: str) -> str | None:
-    value = said.get(name)
+def _text(reported: Mapping[str, Any], name: str) -> str | None:
+    value = reported.get(name)
     return value if isinstance(value, str) else None
 
 
@@ -234,7 +204,7 @@ def _hash(config: Mapping[str, Any]) -> str:
 
 
 def split_item_id(text: str) -> tuple[str, str] | None:
-    """Take `<job id>.<key>` apart; None for anything else."""
+    """Split `<job id>.<key>` into its parts; return None for anything else."""
     job_id, dot, key = text.partition(".")
     try:
         UUID(job_id)
@@ -249,5 +219,5 @@ def timestamp(at: datetime) -> str:
 
 
 def timestamp_or_none(at: datetime | None) -> str | None:
-    """Write a time that may not have come."""
+    """Write a time, or return None if there is none."""
     return None if at is None else timestamp(at)

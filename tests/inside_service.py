@@ -1,0 +1,44 @@
+"""A service in the process of the test, where its registries can be looked at and its intervals chosen."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from app.main import create_app
+from app.runtime import Runtime, prepare
+from app.web.streaming import SPACE_SECONDS
+from tests.service_process import API_KEY
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A running service with a client that has the key."""
+
+    runtime: Runtime
+    port: int
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def serve_inside(database_url: str, *, space_seconds: float = SPACE_SECONDS) -> AsyncIterator[Inside]:
+    await prepare(database_url, API_KEY)
+    runtime = Runtime(database_url, pool_size=4)
+    await runtime.start()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        app = create_app(runtime.services, space_seconds=space_seconds)
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, backlog=2_048))
+        serving = asyncio.create_task(server.serve([listener]))
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+            yield Inside(runtime, port, client)
+        runtime.drain()
+        server.should_exit = True
+        await serving
+    await runtime.stop()
