@@ -1,4 +1,4 @@
-"""Headers of the native API: entity tags, the mark of a repeat, and the preference to wait."""
+"""Request headers of the native API: entity tags, and the preference to wait."""
 
 import re
 from typing import Final
@@ -7,9 +7,6 @@ from fastapi import Request
 
 MAX_WAIT_SECONDS: Final = 50
 """Below the 60 s after which common proxies give up on a silent upstream."""
-
-REPLAYED: Final = {"Idempotency-Replayed": "true"}
-"""What marks the answer to a repeat."""
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)

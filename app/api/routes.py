@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 
-from app.api.render import render_error
+from app.api.responses import render_error
 from app.web.body import JSON_BODY, BodyRules
 from app.web.routing import guarded_route
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from app.main import create_app
 from app.runtime import Runtime, prepare
-from app.web.streaming import held_json_response
+from app.web.held_response import held_json_response
 from tests.races.conftest import Pair
 from tests.service_process import API_KEY
 

@@ -1,29 +1,23 @@
 """Keys: make, show, end. A key itself is in one answer ever: the one that made it."""
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Body, Path, Query, Request, Response
 
-from app.api.headers import REPLAYED
-from app.api.key_models import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
-from app.api.render import json_response, time_text
+from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
+from app.api.keys.translate import key_document
+from app.api.keys.wire import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
+from app.api.responses import REPLAYED, json_response
 from app.api.routes import problems, router
 from app.core.key_admin import NewKey
-from app.domain import times
 from app.domain.errors import NotFoundError
 from app.domain.ids import parse_id
-from app.domain.principal import Principal, Scope, StoredKey
+from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import CursorText, read_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
 from app.web.idempotency import idempotency_of
 
 keys = router("Keys")
-
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 500
-_MICROSECOND = timedelta(microseconds=1)
 _EXAMPLE = {"name": "indexer", "scopes": ["read", "work"], "queues": ["default"], "expires_at": None}
 
 Admin = Annotated[Principal, requires(Scope.ADMIN)]
@@ -32,44 +26,6 @@ ProjectId = Annotated[
     str | None,
     Query(alias="project_id", description="A project other than the key's own; only for a key with `operator`."),
 ]
-Limit = Annotated[int, Query(ge=0, description="About this many, up to 500; more is taken as 500, 0 as the default.")]
-Cursor = Annotated[CursorText | None, Query(description="`next_cursor` of the page before.")]
-
-
-def moment_of(cursor: str | None, *bound: str) -> datetime | None:
-    """Read the moment before which a page begins."""
-    if cursor is None:
-        return None
-    return times.FIRST + _MICROSECOND * read_cursor(cursor, *bound, most=_microseconds(times.END))
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - times.FIRST) // _MICROSECOND
-
-
-def cursor_of(moment: datetime | None, *bound: str) -> str | None:
-    """Write the moment before which the next page begins."""
-    return None if moment is None else write_cursor(_microseconds(moment), *bound)
-
-
-def page_size(limit: int) -> int:
-    """Bring a limit to what a page may be."""
-    return min(limit, MAX_LIMIT) or DEFAULT_LIMIT
-
-
-def key_document(key: StoredKey) -> dict[str, Any]:
-    """Describe a key, without the key."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "project_id": str(key.project_id),
-        "scopes": [scope.value for scope in Scope if scope in key.scopes],
-        "queues": None if key.queues is None else sorted(key.queues),
-        "created_at": time_text(key.created_at),
-        "expires_at": time_text(key.expires_at),
-        "revoked_at": time_text(key.revoked_at),
-        "last_used_at": time_text(key.last_used_at),
-    }
 
 
 def _project(text: str | None) -> Any:

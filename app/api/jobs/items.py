@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.api.render import item_document, json_response
+from app.api.jobs.translate import item_document
+from app.api.jobs.wire import ItemList
+from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
-from app.api.schemas import ItemList
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires

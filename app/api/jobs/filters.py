@@ -9,10 +9,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import Body, Id, Label, Labels, Name, Time
+from app.api.jobs.wire import Included
+from app.core.bulk import MOST_CANCELS, MOST_RERUNS
 from app.domain.errors import FieldError, InvalidError
 from app.domain.ids import parse_id
 from app.domain.job_filter import JobFilter
 from app.domain.states import JobState
+from app.web.cursors import CursorText, read_id_cursor
 
 State: TypeAlias = Annotated[JobState, Field(strict=False)]
 States: TypeAlias = Annotated[list[State], Field(max_length=len(JobState))]
@@ -118,3 +121,45 @@ def bound_of(wanted: JobFilter) -> tuple[str, ...]:
         moment(wanted.created_before),
         str(wanted.original_job_id),
     )
+
+
+DEFAULT_LIMIT = 50
+
+
+class ListJobsQuery(JobQuery):
+    """Which jobs, and how many of them at a time."""
+
+    limit: int = Field(
+        default=DEFAULT_LIMIT,
+        ge=0,
+        description="At most this many, up to 500; more is taken as 500, 0 as the default.",
+    )
+    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the page before, same filter.")
+    include: Annotated[list[Included], Field(max_length=3)] | None = Field(
+        default=None, description="Large parts to show: payload, result, billing."
+    )
+
+
+class BulkIn(JobFilterIn):
+    """Which jobs, and how many of them at a time. At least one condition must be given."""
+
+    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the call before, same filter.")
+    dry_run: bool = Field(default=False, description="Count what matches, and change nothing.")
+
+    def before(self) -> UUID | None:
+        """Give where the last call stopped."""
+        bound = bound_of(self.to_domain())
+        return None if self.cursor is None else read_id_cursor(self.cursor, *bound, pointer="/cursor")
+
+
+class BulkCancelIn(BulkIn):
+    """Cancel what matches."""
+
+    limit: int = Field(default=MOST_CANCELS, ge=1, le=MOST_CANCELS)
+
+
+class BulkRerunIn(BulkIn):
+    """Rerun what matches."""
+
+    limit: int = Field(default=MOST_RERUNS, ge=1, le=MOST_RERUNS)
+    only_failed_items: bool = False

@@ -7,18 +7,22 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app.api.headers import REPLAYED
-from app.api.render import claimed_document, error_document, json_response, outcome_document
+from app.api.responses import REPLAYED, json_response
 from app.api.routes import JobIdText, problems, router
 from app.api.rows import BadRow, text_errors
-from app.api.schemas import Claimed, JobSummary, ReportedOut, ReportResults
-from app.api.worker_requests import (
+from app.api.translate import error_document
+from app.api.wire import JobSummary
+from app.api.workers.translate import claimed_document, outcome_document
+from app.api.workers.wire import (
     MAX_CLAIM_WAIT_SECONDS,
+    Claimed,
     ClaimsIn,
     CompleteIn,
     FailIn,
     ReleaseIn,
+    ReportedOut,
     ReportIn,
+    ReportResults,
     ReportsIn,
 )
 from app.domain.errors import JobtrackError, NotFoundError

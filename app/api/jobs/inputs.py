@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
-from app.api.render import json_response
+from app.api.jobs.wire import InputOut
+from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
-from app.api.schemas import InputOut
 from app.core.inputs import MAX_INPUT_BYTES
 from app.domain.errors import FieldError, ForbiddenError, InvalidError, RangeError
 from app.domain.ids import parse_id

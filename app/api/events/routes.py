@@ -1,19 +1,19 @@
-"""What happened to a job: its events, attempt by attempt, and the lines that its workers wrote."""
+"""Events and log lines of a job, page by page."""
 
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 
+from app.api.events.translate import event_document, read_position, write_position
+from app.api.events.wire import EventList, LogLines
 from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS
-from app.api.history_models import EventList, LogLines
-from app.api.render import json_response, time_text
+from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
-from app.domain.event import JobEventRecord, Position
+from app.api.translate import time_text
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_ROW, QUERY, CursorText, InvalidCursorError, read_cursor, write_cursor
+from app.web.cursors import CursorText
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
 from app.web.params import job_id_of
@@ -25,37 +25,6 @@ MAX_LIMIT = 500
 MAX_LINES = 1000
 
 Reader = Annotated[Principal, requires(Scope.READ)]
-_ID_BITS = 64
-_IDS = 1 << _ID_BITS
-
-
-def write_position(project_id: UUID, position: Position) -> str:
-    """Write an event's id: a cursor that is good for this project's events and nothing else."""
-    return write_cursor(position.xid << _ID_BITS | position.id, "events", str(project_id))
-
-
-def read_position(project_id: UUID, cursor: str, *, pointer: str = QUERY) -> Position:
-    """Read an event's id, which came in the place that `pointer` names."""
-    most = MAX_ROW << _ID_BITS | MAX_ROW
-    position = Position(*divmod(read_cursor(cursor, "events", str(project_id), most=most, pointer=pointer), _IDS))
-    if position.id > MAX_ROW:
-        raise InvalidCursorError(pointer)
-    return position
-
-
-def event_document(event: JobEventRecord) -> dict[str, Any]:
-    """Describe an event."""
-    return {
-        "id": write_position(event.project_id, event.position),
-        "type": event.type,
-        "job_id": str(event.job_id),
-        "at": time_text(event.at),
-        "attempt": event.attempt,
-        "worker": event.worker,
-        "from": event.source and event.source.value,
-        "to": event.target.value,
-        "data": event.data,
-    }
 
 
 @history.get(

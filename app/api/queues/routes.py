@@ -1,21 +1,15 @@
 """Queues: how deep they are, and what is set for them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body as FromBody
 from fastapi import Path, Query, Response
-from pydantic import Field
 
-from app.api.fields import MAX_BIGINT, Body
-from app.api.queue_models import QueueList, QueueOut
-from app.api.render import json_response, time_text
-from app.api.requests import RetryIn
+from app.api.queues.translate import queue_document
+from app.api.queues.wire import QueueIn, QueueList, QueueOut
+from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.core.queues import QueueView
-from app.domain.job import Retry
 from app.domain.principal import Principal, Scope
-from app.domain.queue import QueueRules
-from app.domain.states import LIVE
 from app.web.auth import requires
 from app.web.cursors import NameCursorText, read_name_cursor, write_name_cursor
 from app.web.deps import Acting, CoreServices
@@ -37,56 +31,6 @@ QueueName = Annotated[
     ),
 ]
 Reader = Annotated[Principal, requires(Scope.READ)]
-
-
-class RetentionIn(Body):
-    """How long ended jobs are kept."""
-
-    seconds: int = Field(ge=60, le=MAX_BIGINT // 1_000_000)
-
-
-class QueueIn(Body):
-    """What is to be set. What is left out, or null, is the service's own default."""
-
-    paused: bool = False
-    concurrency_limit: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="The most jobs that workers hold at once; null: any number."
-    )
-    retry: RetryIn | None = Field(default=None, description="For jobs that are created without their own.")
-    retention: RetentionIn | None = Field(default=None, description="Null: ended jobs are kept for ever.")
-
-    def to_domain(self) -> QueueRules:
-        """Say it in the domain's words."""
-        retry = self.retry
-        return QueueRules(
-            paused=self.paused,
-            concurrency_limit=self.concurrency_limit,
-            retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
-            retention_seconds=self.retention.seconds if self.retention else None,
-        )
-
-
-def queue_document(view: QueueView) -> dict[str, Any]:
-    """Describe a queue."""
-    rules, depth, rates = view.queue.rules, view.depth, view.rates
-    retry = rules.retry
-    return {
-        "name": view.queue.name,
-        "paused": rules.paused,
-        "concurrency_limit": rules.concurrency_limit,
-        "retry": retry
-        and {
-            "delay_seconds": retry.delay_seconds,
-            "factor": retry.factor,
-            "max_delay_seconds": retry.max_delay_seconds,
-        },
-        "retention": None if rules.retention_seconds is None else {"seconds": rules.retention_seconds},
-        "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
-        "oldest_waiting_seconds": depth.oldest_waiting_seconds,
-        "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
-        "created_at": time_text(view.queue.created_at),
-        "updated_at": time_text(view.queue.updated_at),
-    }
 
 
 @queues.get(

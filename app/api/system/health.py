@@ -1,14 +1,23 @@
 """Liveness and readiness, for whoever runs the service: no key, tiny answers."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 
-from app.api.render import json_response, render_error
-from app.api.schemas import Alive
+from app.api.responses import json_response, render_error
+from app.api.wire import Answer
 from app.domain.errors import UnavailableError
 from app.web.auth import public
 from app.web.deps import CoreServices
 from app.web.errors import headers_of, problem_document, request_id
 from app.web.routing import guarded_route
+
+
+class Alive(Answer):
+    """The process is there, and ready where it says so."""
+
+    status: Literal["ok"]
+
 
 health = APIRouter(tags=["Health"], route_class=guarded_route(render=render_error), dependencies=[public])
 

@@ -7,17 +7,16 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
-from app.api.render import job_document
-from app.api.requests import WaitIn
+from app.api.jobs.wire import Waited, WaitIn
 from app.api.routes import problems, router
-from app.api.schemas import Waited
+from app.api.translate import job_document
 from app.core.waits import Until
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices, Services
-from app.web.streaming import held_json_response
+from app.web.held_response import held_json_response
 
 waits = router("Jobs")
 

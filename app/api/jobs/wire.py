@@ -1,37 +1,18 @@
-"""What producers and readers send: the bodies of create, rerun and wait."""
+"""The bodies of jobs, their items, inputs and waits: requests and responses."""
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import (
-    MAX_BIGINT,
-    MAX_INT,
-    ROUNDED,
-    AnyJson,
-    Body,
-    IdText,
-    Labels,
-    LeaseSeconds,
-    Name,
-    Size,
-    Time,
-    Uri,
-)
+from app.api.fields import MAX_BIGINT, MAX_INT, AnyJson, Body, IdText, Labels, LeaseSeconds, Name, Size, Time, Uri
 from app.api.rows import MAX_ROWS, judge_alone
+from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem, RetryIn
 from app.domain.ids import new_id
-from app.domain.item import NewItem
+from app.domain.item import ItemStatus, NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
-
-
-class RetryIn(Body):
-    """How long a failed job rests: `delay_seconds * factor ** (attempt - 1)`, with full jitter, to a microsecond."""
-
-    delay_seconds: Annotated[float, Field(ge=0, le=86_400), ROUNDED] = 1.0
-    factor: float = Field(default=2.0, ge=1, le=100)
-    max_delay_seconds: Annotated[float, Field(ge=0, le=604_800), ROUNDED] = 600.0
 
 
 class ItemIn(Body):
@@ -136,3 +117,86 @@ class WaitIn(Body):
     )
     wait: int = Field(default=0, ge=-1, le=MAX_INT, description="Seconds; -1 waits without end.")
     include: list[Annotated[Included, Field(strict=False)]] = Field(default=[], max_length=3)
+
+
+class JobInWait(JobSummary):
+    """A job in a wait: the large parts only where `include` asked for them."""
+
+    payload: Any = None
+    result: Any = None
+    billing: Any = None
+
+
+class JobList(Answer):
+    """A page of jobs, newest first. Only a null `next_cursor` is the end."""
+
+    jobs: list[JobInWait]
+    next_cursor: str | None
+
+
+class BulkResult(Answer):
+    """What one call about many jobs came to."""
+
+    matched: int = Field(description="Jobs that this call looked at and that fit.")
+    changed: int = Field(description="Those of them that it changed; 0 in a dry run.")
+    dry_run: bool
+    next_cursor: str | None = Field(description="Where the next call goes on; null at the end.")
+
+
+class InputOut(Answer):
+    """What was stored as a job's input."""
+
+    content_type: str
+    size_bytes: int
+    sha256: str = Field(description="In lower-case hexadecimal.")
+
+
+class JobCreated(JobDetail):
+    """A new job; `lease` is null unless it was created already claimed."""
+
+    lease: LeaseOut | None
+
+
+class Waited(Answer):
+    """The states of the jobs that exist, in the order asked, and the ids that do not."""
+
+    jobs: list[JobInWait]
+    not_found: list[str]
+
+
+class ItemOut(Answer):
+    """One item of a job."""
+
+    id: str = Field(description="`<job id>.<key>`.")
+    key: str
+    name: str | None
+    uri: str | None
+    status: ItemStatus
+    stage: str | None
+    message: str | None
+    error_code: str | None
+    error_message: str | None
+    skip_reason: str | None
+    size_bytes: int | None
+    result: Any
+    updated_at: datetime
+
+
+class ItemList(Answer):
+    """A page of items, in the order in which they were first reported. Only a null `next_cursor` is the end."""
+
+    items: list[ItemOut]
+    next_cursor: str | None
+
+
+class CreateResult(Answer):
+    """What became of one row of a batch: a `job` or a `problem`."""
+
+    job: JobCreated | None = None
+    problem: Problem | None = None
+
+
+class CreateResults(Answer):
+    """The results of a batch, in the order sent."""
+
+    results: list[CreateResult]

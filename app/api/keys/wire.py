@@ -1,4 +1,4 @@
-"""The bodies that manage keys and projects: what is asked and what is answered."""
+"""The bodies that manage keys and projects."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.fields import Body, Id, Name, Time
-from app.api.schemas import Answer
+from app.api.wire import Answer
 from app.domain.principal import Scope
 
 

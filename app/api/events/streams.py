@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
+from app.api.events.translate import event_document, read_position, write_position
 from app.api.fields import Name
-from app.api.history import event_document, read_position, write_position
-from app.api.render import job_document
 from app.api.routes import JobIdText, problems, router
+from app.api.translate import job_document
 from app.core.events import Reset, StreamStarted
 from app.domain.event import Position
 from app.domain.job import Job

@@ -1,43 +1,25 @@
 """Lists of jobs, and the calls about all jobs that a filter matches."""
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Body as FromBody
 from fastapi import Query, Request, Response
-from pydantic import Field
 
-from app.api.filters import JobFilterIn, JobQuery, bound_of
-from app.api.render import job_document, json_response
-from app.api.requests import Included
+from app.api.jobs.filters import DEFAULT_LIMIT, BulkCancelIn, BulkIn, BulkRerunIn, ListJobsQuery, bound_of
+from app.api.jobs.wire import BulkResult, JobList
+from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.api.schemas import BulkResult, JobList
-from app.core.bulk import MOST_CANCELS, MOST_RERUNS, BulkOutcome
+from app.api.translate import job_document
+from app.core.bulk import BulkOutcome
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import CursorText, read_id_cursor, write_cursor
+from app.web.cursors import read_id_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
 
 lists = router("Jobs")
-
-DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 
 _LINK = {"Link": {"description": '`rel="next"`: the next page.', "schema": {"type": "string"}}}
-
-
-class ListJobsQuery(JobQuery):
-    """Which jobs, and how many of them at a time."""
-
-    limit: int = Field(
-        default=DEFAULT_LIMIT,
-        ge=0,
-        description="At most this many, up to 500; more is taken as 500, 0 as the default.",
-    )
-    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the page before, same filter.")
-    include: Annotated[list[Included], Field(max_length=3)] | None = Field(
-        default=None, description="Large parts to show: payload, result, billing."
-    )
 
 
 @lists.get(
@@ -72,31 +54,6 @@ async def list_jobs(
     return json_response(
         {"jobs": [job_document(job, shown) for job in page.jobs], "next_cursor": next_cursor}, 200, headers
     )
-
-
-class BulkIn(JobFilterIn):
-    """Which jobs, and how many of them at a time. At least one condition must be given."""
-
-    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the call before, same filter.")
-    dry_run: bool = Field(default=False, description="Count what matches, and change nothing.")
-
-    def before(self) -> UUID | None:
-        """Give where the last call stopped."""
-        bound = bound_of(self.to_domain())
-        return None if self.cursor is None else read_id_cursor(self.cursor, *bound, pointer="/cursor")
-
-
-class BulkCancelIn(BulkIn):
-    """Cancel what matches."""
-
-    limit: int = Field(default=MOST_CANCELS, ge=1, le=MOST_CANCELS)
-
-
-class BulkRerunIn(BulkIn):
-    """Rerun what matches."""
-
-    limit: int = Field(default=MOST_RERUNS, ge=1, le=MOST_RERUNS)
-    only_failed_items: bool = False
 
 
 _AFTER: dict[int | str, dict[str, Any]] = {

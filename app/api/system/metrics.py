@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
-from app.api.render import render_error
+from app.api.responses import render_error
 from app.api.routes import problems
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires

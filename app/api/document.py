@@ -6,21 +6,21 @@ from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
-from app.api.health import health
-from app.api.history import history
-from app.api.inputs import inputs
-from app.api.items import items
-from app.api.job_batches import job_batches
-from app.api.job_lists import lists
-from app.api.jobs import jobs
-from app.api.keys import keys
-from app.api.metrics import metrics
-from app.api.projects import projects
-from app.api.queues import queues
-from app.api.schemas import Problem
-from app.api.streams import streams
-from app.api.waits import waits
-from app.api.workers import batches, workers
+from app.api.events.routes import history
+from app.api.events.streams import streams
+from app.api.jobs.batches import job_batches
+from app.api.jobs.inputs import inputs
+from app.api.jobs.items import items
+from app.api.jobs.lists import lists
+from app.api.jobs.routes import jobs
+from app.api.jobs.waits import waits
+from app.api.keys.projects import projects
+from app.api.keys.routes import keys
+from app.api.queues.routes import queues
+from app.api.system.health import health
+from app.api.system.metrics import metrics
+from app.api.wire import Problem
+from app.api.workers.routes import batches, workers
 
 ROUTERS: Final = (
     jobs,

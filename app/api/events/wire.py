@@ -1,11 +1,11 @@
-"""What the routes of the history answer, described as `app.api.schemas` describes the rest."""
+"""The responses of events and logs."""
 
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from app.api.schemas import Answer
+from app.api.wire import Answer
 from app.domain.states import JobState
 
 

@@ -1,14 +1,9 @@
-"""What workers send: claims, and the four calls about a job under a lease token, alone or as rows of a batch."""
+"""The bodies of claims, and of the four worker calls under a lease token, alone or as rows of a batch."""
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
-from pydantic import (
-    Field,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from app.api.fields import (
@@ -27,8 +22,10 @@ from app.api.fields import (
     Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
+from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem
 from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import DEFAULT_LEASE_SECONDS
+from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
 
 MAX_ITEM_RESULT_BYTES = 4096
@@ -204,3 +201,44 @@ class ReportsIn(Body):
     """Up to 1,000 calls about different jobs, each judged alone."""
 
     reports: list[Row] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class LeaseLeft(Answer):
+    """What is left of a lease."""
+
+    expires_in_seconds: float | None
+
+
+class ClaimedJobOut(JobDetail):
+    """A job that was handed out, with what its last attempt left behind."""
+
+    lease: LeaseOut
+    checkpoint: Any
+
+
+class Claimed(Answer):
+    """The jobs that a claim got; empty when there was no work."""
+
+    jobs: list[ClaimedJobOut]
+
+
+class ReportedOut(Answer):
+    """What a report is told."""
+
+    status: JobState
+    cancel_requested: bool = Field(description="Stop, and acknowledge by releasing the job.")
+    lease: LeaseLeft
+
+
+class ReportResult(Answer):
+    """What became of one row of a batch: an `outcome` or a `problem`."""
+
+    job_id: str | None
+    outcome: ReportedOut | JobSummary | None = None
+    problem: Problem | None = None
+
+
+class ReportResults(Answer):
+    """The results of a batch, in the order sent."""
+
+    results: list[ReportResult]

@@ -6,10 +6,12 @@ from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
 from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
-from app.api.render import created_document, job_document, json_bytes, json_response, not_modified
-from app.api.requests import JobIn, RerunIn
+from app.api.jobs.translate import created_document
+from app.api.jobs.wire import JobCreated, JobIn, RerunIn
+from app.api.responses import json_bytes, json_response, not_modified
 from app.api.routes import JobIdText, problems, router
-from app.api.schemas import JobCreated, JobDetail, JobSummary
+from app.api.translate import job_document
+from app.api.wire import JobDetail, JobSummary
 from app.domain.job import Created, JobRef
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState

@@ -1,17 +1,17 @@
 """Projects, for whoever operates the service: make and show. There is no way to delete one in this version."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body, Path, Request, Response
 
-from app.api.headers import REPLAYED
-from app.api.key_models import ProjectIn, ProjectList, ProjectOut
-from app.api.keys import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
-from app.api.render import json_response, time_text
+from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
+from app.api.keys.translate import project_document
+from app.api.keys.wire import ProjectIn, ProjectList, ProjectOut
+from app.api.responses import REPLAYED, json_response
 from app.api.routes import problems, router
 from app.domain.errors import NotFoundError
 from app.domain.ids import parse_id
-from app.domain.principal import Principal, Project, Scope
+from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import Acting, CoreServices
 from app.web.idempotency import idempotency_of
@@ -19,10 +19,6 @@ from app.web.idempotency import idempotency_of
 projects = router("Projects")
 
 Operator = Annotated[Principal, requires(Scope.OPERATOR)]
-
-
-def _document(project: Project) -> dict[str, Any]:
-    return {"id": str(project.id), "name": project.name, "created_at": time_text(project.created_at)}
 
 
 @projects.post(
@@ -52,7 +48,7 @@ async def create(
     key = await idempotency_of(request)
     made, replayed = await services.projects.create(actor, wanted.name, idempotency=key)
     headers = {"Location": f"/v1/projects/{made.id}", **(REPLAYED if replayed else {})}
-    return json_response(_document(made), 201, headers)
+    return json_response(project_document(made), 201, headers)
 
 
 @projects.get(
@@ -68,7 +64,7 @@ async def list_projects(
     """List all projects, newest first. Projects of one moment stay on one page."""
     del caller
     found, moment = await services.projects.page(before=moment_of(cursor, "projects"), limit=page_size(limit))
-    documents = [_document(project) for project in found]
+    documents = [project_document(project) for project in found]
     return json_response({"projects": documents, "next_cursor": cursor_of(moment, "projects")})
 
 
@@ -89,4 +85,4 @@ async def get_project(
     parsed = parse_id(project_id)
     if parsed is None:
         raise NotFoundError("There is no such project.")
-    return json_response(_document(await services.projects.get(parsed)))
+    return json_response(project_document(await services.projects.get(parsed)))

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 
-from app.api.headers import REPLAYED
-from app.api.render import created_document, error_document, json_response
-from app.api.requests import JobsIn
+from app.api.jobs.translate import created_document
+from app.api.jobs.wire import CreateResults, JobsIn
+from app.api.responses import REPLAYED, json_response
 from app.api.routes import problems, router
 from app.api.rows import BadRow, text_errors
-from app.api.schemas import CreateResults
+from app.api.translate import error_document
 from app.domain.errors import ForbiddenError, JobtrackError
 from app.domain.job import NewJob
 from app.domain.principal import Principal, Scope
