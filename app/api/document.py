@@ -43,36 +43,36 @@ ROUTERS: Final = (
 
 _TAGS: Final = [
     {"name": "Jobs", "description": "Create jobs, list and read them, wait for them, rerun, cancel and delete them."},
-    {"name": "History", "description": "What happened to jobs, and what happens: events, logs, streams."},
-    {"name": "Items", "description": "The parts of a job that have a status each."},
+    {"name": "History", "description": "Events and logs of jobs, in pages or as streams."},
+    {"name": "Items", "description": "Parts of a job, each with its own status."},
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
-    {"name": "Keys", "description": "Keys of the project: make, show, end."},
-    {"name": "Projects", "description": "Tenants, for whoever operates the service."},
-    {"name": "Queues", "description": "How deep they are; pause, limit and set them up."},
+    {"name": "Keys", "description": "Create, read, expire and revoke the project's keys."},
+    {"name": "Projects", "description": "Tenants; for operators of the service."},
+    {"name": "Queues", "description": "Depth, rates and rules of queues; pause and resume."},
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
 
 _READS: Final = frozenset({"jobs_wait"})
-"""Posts that change nothing."""
+"""Operations that use POST but change nothing."""
 
 _IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes the call safe to repeat for 24 hours: the same key and request do it once. A repeat of what "
-    "sets a state (cancel, delete, pause, an input) simply sets it again.",
+    "description": "Makes the request safe to repeat for 24 hours: it takes effect once. Requests that set a state "
+    "(cancel, delete, pause, an input) can be repeated without it.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 257},
 }
 
-_DESCRIPTION: Final = """Jobtrack keeps track of background jobs: who makes them, who works on them, how far they are.
+_DESCRIPTION: Final = """Jobtrack tracks background jobs: who created them, who runs them, and how far they are.
 
-Send a key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems; programs switch on `code`. Times are RFC 3339
-in UTC with milliseconds. Statuses are an open set: ignore values that you do not know. Of duplicate keys in a JSON
-object the last one counts."""
+Send a key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems; branch on `code`. Times are RFC 3339
+in UTC with milliseconds. Statuses are an open set: ignore values that you do not know. If a JSON object
+repeats a key, the last value is used."""
 
 
 def openapi() -> dict[str, Any]:
-    """Make the native OpenAPI document."""
+    """Build the native OpenAPI document."""
     document: dict[str, Any] = copy.deepcopy(
         get_openapi(
             title="Jobtrack",
@@ -98,7 +98,7 @@ def openapi() -> dict[str, Any]:
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             responses = operation["responses"]
             if operation.get("security") is None:
-                # The framework documents a 422 for whatever has a parameter.
+                # FastAPI documents a 422 for every operation with parameters.
                 responses.pop("422", None)
             operation["responses"] = dict(sorted(responses.items()))
     return document
@@ -108,5 +108,5 @@ def _version() -> str:
     try:
         return version("jobtrack")
     except PackageNotFoundError:
-        # A checkout that is run as it lies.
+        # Running from a source checkout without installed metadata.
         return "0"

@@ -18,12 +18,12 @@ REPLAYED: Final = {"Idempotency-Replayed": "true"}
 
 
 def render_error(request: Request, error: JobtrackError) -> Response:
-    """Answer with an error: the renderer of every native route."""
+    """Render an error: the renderer of every native route."""
     return problem_response(request, error, job_of(error))
 
 
 def json_bytes(body: bytes, headers: Iterable[RawHeader]) -> Response:
-    """Answer with JSON that is written already. Put together by hand: on the busiest way there is."""
+    """Return a response of encoded JSON. Built by hand, because this is the busiest path."""
     response = Response.__new__(Response)
     response.status_code, response.background, response.body = 200, None, body
     response.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *headers]
@@ -31,7 +31,7 @@ def json_bytes(body: bytes, headers: Iterable[RawHeader]) -> Response:
 
 
 def not_modified(headers: Iterable[RawHeader]) -> Response:
-    """Answer that the client knows already what there is."""
+    """Return a 304 response."""
     response = Response.__new__(Response)
     response.status_code, response.background, response.body = 304, None, b""
     response.raw_headers = list(headers)
@@ -39,5 +39,5 @@ def not_modified(headers: Iterable[RawHeader]) -> Response:
 
 
 def json_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with JSON."""
+    """Return a JSON response."""
     return Response(to_json(document), status, headers, "application/json")

@@ -18,16 +18,16 @@ def _open(schema: dict[str, Any]) -> None:
 
 
 class Answer(BaseModel):
-    """What every answer shares. The models are closed, for the tests; the document is open: fields may be added."""
+    """Base of all responses. The models are closed, for the tests; the document is open, since fields may be added."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_open)
 
 
 class CountsOut(Answer):
-    """How many items the job has, and how many ended in which way."""
+    """Number of items, in total and by outcome."""
 
     total: int
-    processed: int = Field(description="Items that were completed.")
+    processed: int = Field(description="Completed items.")
     failed: int
     skipped: int
 
@@ -41,14 +41,14 @@ class EtaOut(Answer):
 
 
 class FailureOut(Answer):
-    """Why the job, or its latest attempt, failed."""
+    """Reason why the job, or its latest attempt, failed."""
 
     code: str
     message: str
 
 
 class JobSummary(Answer):
-    """A job as lists, waits and answers to workers show it: without its large parts."""
+    """A job without its large fields, as in lists, waits and responses to workers."""
 
     id: str = Field(description="A UUIDv7 in lower case.", json_schema_extra={"format": "uuid"})
     type: str
@@ -92,11 +92,11 @@ class LeaseOut(Answer):
     """The right to write to a job."""
 
     token: str = Field(json_schema_extra={"format": "uuid"})
-    expires_in_seconds: float | None = Field(description="Null: the lease has no end.")
+    expires_in_seconds: float | None = Field(description="Null: the lease does not expire.")
 
 
 class FieldProblem(Answer):
-    """One thing wrong with one place."""
+    """An error in one field of a request."""
 
     pointer: str = Field(description="A JSON Pointer into the body, or `?name` for a query parameter.")
     code: str
@@ -104,7 +104,7 @@ class FieldProblem(Answer):
 
 
 class Problem(Answer):
-    """What went wrong (RFC 9457). Programs switch on `code`."""
+    """An error (RFC 9457). Branch on `code`."""
 
     type: str = Field(json_schema_extra={"format": "uri-reference"})
     title: str
@@ -114,11 +114,11 @@ class Problem(Answer):
     retryable: bool
     instance: str = Field(default="", description="The id of the request.")
     errors: list[FieldProblem] = Field(default=[])
-    job: JobSummary | None = Field(default=None, description="On 409: the job as it is.")
+    job: JobSummary | None = Field(default=None, description="On 409: the current job.")
 
 
 class RetryIn(Body):
-    """How long a failed job rests: `delay_seconds * factor ** (attempt - 1)`, with full jitter, to a microsecond."""
+    """Delay before the next attempt: `delay_seconds * factor ** (attempt - 1)`, with full jitter."""
 
     delay_seconds: Annotated[float, Field(ge=0, le=86_400), ROUNDED] = 1.0
     factor: float = Field(default=2.0, ge=1, le=100)

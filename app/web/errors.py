@@ -33,10 +33,10 @@ from app.web.body import pointer_token
 log = logging.getLogger(__name__)
 
 Render: TypeAlias = Callable[[Request, JobtrackError], Response]
-"""Turns an error into a response of the edge's own shape."""
+"""Renders an error in the format of an edge."""
 
 MAX_FIELD_ERRORS = 20
-"""Enough to mend a form; a hostile body must not buy a large answer."""
+"""Enough to correct a form; a hostile body must not cause a large response."""
 
 STATUS: Final[Mapping[str, int]] = {
     "malformed": 400,
@@ -57,28 +57,28 @@ STATUS: Final[Mapping[str, int]] = {
 }
 TITLES: Final[Mapping[str, str]] = {
     "malformed": "The request cannot be read",
-    "unauthorized": "A valid key is missing",
-    "forbidden": "The key may not do this",
+    "unauthorized": "Missing or invalid key",
+    "forbidden": "Forbidden",
     "not_found": "Not found",
-    "method_not_allowed": "The path knows no such method",
-    "body_timeout": "The body came too slowly",
+    "method_not_allowed": "Method not allowed",
+    "body_timeout": "Request body timed out",
     "too_large": "The body is too large",
-    "unsupported_media_type": "The body's type is not supported",
+    "unsupported_media_type": "Unsupported media type",
     "invalid": "The request is not valid",
     "invalid_cursor": "The cursor is not valid",
     "throttled": "Too many requests",
-    "internal_error": "Something went wrong here",
-    "unavailable": "Unavailable just now",
+    "internal_error": "Internal error",
+    "unavailable": "Temporarily unavailable",
     "too_many_waits": "Too many open waits",
-    "conflict": "The job does not allow this now",
+    "conflict": "The job is in conflict with this request",
     "lease_lost": "The lease is lost",
     "already_terminal": "The job has ended",
     "invalid_transition": "The job's state does not allow this",
-    "idempotency_in_progress": "The first call is still running",
+    "idempotency_in_progress": "A request with this key is still in progress",
     "input_gone": "The input is gone",
-    "range_not_satisfiable": "The range is not there",
+    "range_not_satisfiable": "Range not satisfiable",
     "key_revoked": "The key is revoked",
-    "last_operator_key": "It is the last key of its kind",
+    "last_operator_key": "Last operator key",
 }
 
 
@@ -103,21 +103,21 @@ class FrameworkError(JobtrackError):
 
 
 def status_of(error: JobtrackError) -> int:
-    """Give the HTTP status of an error."""
+    """Return the HTTP status of an error."""
     if isinstance(error, FrameworkError):
         return error.status
     return STATUS.get(error.code) or _inherited_status(error)
 
 
 def _inherited_status(error: JobtrackError) -> int:
-    """Give a code that is not listed the status of its family, so that a new kind of conflict is a 409 by itself."""
+    """Return the status of an unlisted code's family, so that a new kind of conflict is a 409 without a table entry."""
     if isinstance(error, ConflictError):
         return 409
     return 422 if isinstance(error, InvalidError) else 500
 
 
 def headers_of(error: JobtrackError) -> dict[str, str]:
-    """Give the headers that go with an error in any shape."""
+    """Return the headers of an error, whatever the format of its body."""
     if isinstance(error, ThrottledError | UnavailableError):
         # Spread out: clients that were refused together would otherwise come back together.
         wait = error.retry_after_seconds * random.uniform(1.0, 1.5)  # noqa: S311
@@ -169,7 +169,7 @@ def problem_response(request: Request, error: JobtrackError, job: Mapping[str, A
     return Response(body, status_of(error), headers_of(error), "application/problem+json")
 
 
-_SPOKEN = {
+_MESSAGES = {
     "union_tag_invalid": "This is none of the known kinds.",
     "uuid_parsing": "This is not a UUID.",
     "datetime_from_date_parsing": "This is not an RFC 3339 time.",
@@ -178,7 +178,7 @@ _SPOKEN = {
 
 
 def invalid_from(error: RequestValidationError) -> InvalidError:
-    """Say what the framework found wrong, without repeating a word of what was sent."""
+    """Convert a validation error of the framework, without echoing any input."""
     return InvalidError("The request is not valid.", field_errors(error.errors(), skip=1))
 
 
@@ -193,13 +193,13 @@ def field_errors(errors: Any, *, skip: int = 0) -> tuple[FieldError, ...]:
             pointer = f"{where}:" + "/".join(map(str, place))
         else:
             pointer = "".join(f"/{pointer_token(str(step))}" for step in place)
-        message = _SPOKEN.get(error["type"], error["msg"])
+        message = _MESSAGES.get(error["type"], error["msg"])
         found.append(FieldError(pointer, str(error["type"]), message[:500]))
     return tuple(found)
 
 
 def install(app: FastAPI, native: Render, fallbacks: Mapping[str, Render]) -> None:
-    """Answer what no route answers (404, 405, 500) in the shape of the prefix that was asked; the longest one wins."""
+    """Render errors outside of routes (404, 405, 500) in the format of the longest matching prefix."""
     ordered = sorted(fallbacks.items(), key=lambda pair: -len(pair[0]))
 
     def render(request: Request, error: JobtrackError) -> Response:
@@ -233,7 +233,7 @@ def allowed_methods(request: Request) -> str:
 
 
 def as_jobtrack_error(error: Exception) -> JobtrackError:
-    """Put whatever a route or the framework raised into the domain's words."""
+    """Convert an exception of a route or of the framework to a domain error."""
     if isinstance(error, JobtrackError):
         return error
     if isinstance(error, RequestValidationError):

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from app.web.disconnect import client_gone, put_down
+from app.web.disconnect import cancel_and_wait, client_gone
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ async def held_json_response(
         return _HeldResponse(work, gone, lambda: render(work.result()), shown, space_seconds)
     finally:
         if not held:
-            await put_down(work, gone)
+            await cancel_and_wait(work, gone)
 
 
 class _HeldResponse(Response):
@@ -77,4 +77,4 @@ class _HeldResponse(Response):
             if self._work.done():
                 await send({"type": "http.response.body", "body": self._render(), "more_body": False})
         finally:
-            await put_down(self._work, self._gone)
+            await cancel_and_wait(self._work, self._gone)

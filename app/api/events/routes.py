@@ -32,20 +32,20 @@ Reader = Annotated[Principal, requires(Scope.READ)]
     operation_id="jobs_events",
     summary="Read a job's history",
     response_model=EventList,
-    responses={200: {"description": "A page, the oldest first."}, **problems(404)},
+    responses={200: {"description": "A page, oldest first."}, **problems(404)},
 )
 async def list_events(
     caller: Reader,
     services: CoreServices,
     job_id: JobIdText,
     limit: Annotated[
-        int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
+        int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
     ] = DEFAULT_LIMIT,
     cursor: Annotated[
-        CursorText | None, Query(description="`next_cursor` of the page before, or an event's id.")
+        CursorText | None, Query(description="`next_cursor` of the previous page, or an event's id.")
     ] = None,
 ) -> Response:
-    """Give what happened to the job, attempt by attempt."""
+    """Return the job's events, oldest first. Each carries the attempt that it belongs to."""
     parsed = job_id_of(job_id)
     after = 0 if cursor is None else read_position(caller.project_id, cursor).id
     events, more = await services.events.page(
@@ -67,15 +67,21 @@ async def read_logs(
     caller: Reader,
     services: CoreServices,
     job_id: JobIdText,
-    offset: Annotated[int, Query(ge=0, le=MAX_BIGINT, description="The number of the first line wanted.")] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_BIGINT, description="Number of the first line to return.")] = 0,
     limit: Annotated[
-        int, Query(ge=0, description="At most this many, up to 1,000; more is taken as 1,000, 0 as the default.")
+        int,
+        Query(ge=0, description="Page size, 1-1,000 (default 1,000); larger values are capped, 0 means the default."),
     ] = MAX_LINES,
     wait: Annotated[
-        int, Query(ge=0, le=MAX_INT, description="Seconds to wait for a line if there is none yet, at most 50.")
+        int,
+        Query(
+            ge=0,
+            le=MAX_INT,
+            description="Seconds to wait for a line if there is none yet; larger values are capped at 50.",
+        ),
     ] = 0,
 ) -> Response:
-    """Give log lines by number. To follow a log, ask again with `next_offset` and a `wait` until it has `ended`."""
+    """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true."""
     parsed = job_id_of(job_id)
     page = await while_connected(
         request,

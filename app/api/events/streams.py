@@ -25,14 +25,14 @@ streams = router("History")
 
 Reader = Annotated[Principal, requires(Scope.READ)]
 LastEventId = Annotated[
-    CursorText | None, Query(description="The id of the last event you have; `Last-Event-ID` wins.")
+    CursorText | None, Query(description="Id of the last event received; `Last-Event-ID` takes precedence.")
 ]
 
 _LAST_EVENT_ID: Final[dict[str, Any]] = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The id of the last event you have: the stream goes on behind it, without gap or repeat.",
+    "description": "Id of the last event received: the stream resumes after it, without gaps or repeats.",
     "schema": {"type": "string", "maxLength": MAX_LENGTH},
 }
 
@@ -45,9 +45,9 @@ def _stream(description: str) -> dict[int | str, dict[str, Any]]:
 @streams.get(
     "/events",
     operation_id="events_stream",
-    summary="Stream what happens",
+    summary="Stream events",
     response_class=Response,
-    responses={**_stream("`snapshot`, then an event for everything that happens."), **problems()},
+    responses={**_stream("A `snapshot` event, then every event of the project."), **problems()},
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_events(
@@ -56,15 +56,15 @@ async def stream_events(
     services: CoreServices,
     cursor: LastEventId = None,
     type: Annotated[  # noqa: A002 - the parameter's name on the wire
-        list[Name] | None, Query(max_length=20, description="Only events of these types, as `job.completed`.")
+        list[Name] | None, Query(max_length=20, description="Only events of these types, such as `job.completed`.")
     ] = None,
     queue: Annotated[list[Name] | None, Query(max_length=20, description="Only jobs of these queues.")] = None,
 ) -> Response:
-    """Send every event of the project from now on, or from where you were, in the order of their commits.
+    """Stream every event of the project in commit order, from now on or from the given cursor.
 
-    Without a cursor the first event is `snapshot`: the live jobs by status, and the id from which the stream begins.
-    A reader that is too slow gets `reset` and is cut off: it reads what it needs anew, and begins again. The stream
-    ends after ten minutes; clients come back by themselves.
+    Without a cursor the first event is `snapshot`: the live jobs by status, and the id at which the stream begins.
+    A reader that falls too far behind gets `reset` and is disconnected; it must read the current state and start again.
+    The stream ends after ten minutes; standard clients reconnect automatically.
     """
     after = _resumed(request, caller.project_id, cursor)
     types = frozenset(type) if type else None
@@ -79,17 +79,18 @@ async def _events(
     types: frozenset[str] | None,
     queues: frozenset[str] | None,
 ) -> AsyncGenerator[bytes, None]:
-    # Closed with this generator, and not whenever it is collected: a subscription would gather events till then.
+    # Close the subscription together with this generator instead of waiting for garbage collection; until then it would
+    # keep buffering events.
     async with aclosing(services.events.follow(project_id, after)) as following:
-        async for told in following:
-            if isinstance(told, StreamStarted):
+        async for event in following:
+            if isinstance(event, StreamStarted):
                 depths = await services.queues.live_jobs(project_id)
-                yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, told.position))
-            elif isinstance(told, Reset):
+                yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, event.position))
+            elif isinstance(event, Reset):
                 yield sse_frame("reset", {"reason": "too_slow"})
-            elif (types is None or told.type in types) and (queues is None or told.queue in queues):
-                document = event_document(told)
-                yield sse_frame(told.type, document, document["id"])
+            elif (types is None or event.type in types) and (queues is None or event.queue in queues):
+                document = event_document(event)
+                yield sse_frame(event.type, document, document["id"])
 
 
 @streams.get(
@@ -97,19 +98,22 @@ async def _events(
     operation_id="jobs_stream",
     summary="Stream one job until it has ended",
     response_class=Response,
-    responses={**_stream("`snapshot`, then `job.*` events, and `job` when it changed."), **problems(404)},
+    responses={
+        **_stream("A `snapshot` event, then `job.*` events, and `job` whenever the job changes."),
+        **problems(404),
+    },
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_job(
     request: Request, caller: Reader, services: CoreServices, job_id: JobIdText, cursor: LastEventId = None
 ) -> Response:
-    """Send the job as it is (`snapshot`), then each event, and the job whenever it has changed (`job`).
+    """Stream the current job (`snapshot`), then each event, and the job whenever it changes (`job`).
 
-    The stream ends when the job has: its last two events are the job's end and the job as it will always be.
+    The stream ends when the job does: its last two events are the job's end and the job in its final state.
     """
     parsed = job_id_of(job_id)
     after = _resumed(request, caller.project_id, cursor)
-    # Here, where it can still be a 404.
+    # Checked before the response starts, while it can still be a 404.
     await services.jobs.get(caller.project_id, parsed)
     return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
 
@@ -120,17 +124,17 @@ async def _job(
     name = "snapshot"
     last = None if after is None else after.id
     async with aclosing(services.events.follow_job(project_id, job_id, last)) as following:
-        async for told in following:
-            if isinstance(told, Job):
-                yield sse_frame(name, job_document(told))
+        async for event in following:
+            if isinstance(event, Job):
+                yield sse_frame(name, job_document(event))
                 name = "job"
             else:
-                document = event_document(told)
-                yield sse_frame(told.type, document, document["id"])
+                document = event_document(event)
+                yield sse_frame(event.type, document, document["id"])
 
 
 def _resumed(request: Request, project_id: UUID, cursor: str | None) -> Position | None:
-    # A browser that has had no id sends none, or an empty one.
+    # A browser that has not received an id sends no header, or an empty one.
     last = request.headers.get("last-event-id")
     if last:
         return read_position(project_id, last, pointer=f"header:{_LAST_EVENT_ID['name']}")

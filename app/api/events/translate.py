@@ -12,12 +12,12 @@ _IDS = 1 << _ID_BITS
 
 
 def write_position(project_id: UUID, position: Position) -> str:
-    """Write an event's id: a cursor that is good for this project's events and nothing else."""
+    """Write an event's id: a cursor that is valid for this project's events only."""
     return write_cursor(position.xid << _ID_BITS | position.id, "events", str(project_id))
 
 
 def read_position(project_id: UUID, cursor: str, *, pointer: str = QUERY) -> Position:
-    """Read an event's id, which came in the place that `pointer` names."""
+    """Read an event's id; `pointer` names its place in the request."""
     most = MAX_ROW << _ID_BITS | MAX_ROW
     position = Position(*divmod(read_cursor(cursor, "events", str(project_id), most=most, pointer=pointer), _IDS))
     if position.id > MAX_ROW:

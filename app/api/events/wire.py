@@ -10,10 +10,10 @@ from app.domain.states import JobState
 
 
 class EventOut(Answer):
-    """Something that happened to a job."""
+    """An event of a job."""
 
-    id: str = Field(description="An opaque cursor: streams resume behind it.")
-    type: str = Field(description="`job.` and what happened.")
+    id: str = Field(description="An opaque cursor: streams resume after it.")
+    type: str = Field(description="Event type, such as `job.completed`.")
     job_id: str = Field(json_schema_extra={"format": "uuid"})
     at: datetime
     attempt: int
@@ -24,16 +24,16 @@ class EventOut(Answer):
 
 
 class EventList(Answer):
-    """A page of events, the oldest first. Only a null `next_cursor` is the end, for now."""
+    """A page of events, oldest first. A null `next_cursor` means that there are no more events at present."""
 
     events: list[EventOut]
     next_cursor: str | None
 
 
 class LogLineOut(Answer):
-    """One line that a worker wrote."""
+    """A log line written by a worker."""
 
-    line: int = Field(description="From 0, in the order in which they came.")
+    line: int = Field(description="Line number, from 0, in order of arrival.")
     at: datetime
     attempt: int
     level: str
@@ -44,5 +44,5 @@ class LogLines(Answer):
     """Lines of a job's log."""
 
     logs: list[LogLineOut]
-    next_offset: int = Field(description="Ask with this `offset` for what comes next.")
-    ended: bool = Field(description="There can be no more lines: the job has ended, and these are its last.")
+    next_offset: int = Field(description="`offset` for the next request.")
+    ended: bool = Field(description="Whether the log is complete: the job has ended and these are its last lines.")

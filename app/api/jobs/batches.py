@@ -1,4 +1,4 @@
-"""Creating many jobs in one call."""
+"""Creation of many jobs in one call."""
 
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ job_batches = router("Jobs", BATCH_BODY)
     operation_id="jobs_create_batch",
     summary="Create many jobs",
     response_model=CreateResults,
-    responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
+    responses={200: {"description": "One result per row, in the order of the request."}, **problems(body=True)},
 )
 async def create_batch(
     request: Request,
@@ -35,16 +35,16 @@ async def create_batch(
     services: CoreServices,
     body: Annotated[JobsIn, Body(examples=[{"jobs": [{"type": "index_folder", "payload": {"folder": "/data"}}]}])],
 ) -> Response:
-    """Make up to 1,000 jobs; each is accepted or refused alone."""
-    wrong = text_errors(await request.body(), (await request.json())["jobs"])
-    ready = [error or _ready(caller, row) for row, error in zip(body.jobs, wrong, strict=True)]
+    """Create up to 1,000 jobs. Each row is accepted or rejected independently."""
+    nul_errors = text_errors(await request.body(), (await request.json())["jobs"])
+    ready = [error or _ready(caller, row) for row, error in zip(body.jobs, nul_errors, strict=True)]
     jobs = [job for job in ready if isinstance(job, NewJob)]
     key = await idempotency_of(request)
-    made = iter(await services.jobs.create_many(caller.project_id, jobs, idempotency=key))
+    created = iter(await services.jobs.create_many(caller.project_id, jobs, idempotency=key))
     results = []
     replayed = False
     for job in ready:
-        outcome = next(made) if isinstance(job, NewJob) else job
+        outcome = next(created) if isinstance(job, NewJob) else job
         if isinstance(outcome, JobtrackError):
             results.append({"problem": error_document(outcome)})
         else:
@@ -54,7 +54,7 @@ async def create_batch(
 
 
 def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:
-    """Turn a row into a job to be made, or say what is wrong with it."""
+    """Return the row's new job, or the error that rejects the row."""
     if isinstance(row, BadRow):
         return row.error
     try:

@@ -1,4 +1,4 @@
-"""The conditions on jobs: as query parameters of the list, as a body of the calls about many jobs."""
+"""Filters of jobs: query parameters of the list, and bodies of the bulk operations."""
 
 import re
 from collections.abc import Iterable
@@ -27,19 +27,19 @@ LabelText: TypeAlias = Annotated[str, Field(max_length=MAX_LABEL_TEXT)]
 
 
 class JobConditions(BaseModel):
-    """The conditions that a query and a body write alike; all that are given must hold."""
+    """The conditions that have the same form in a query and in a body; all given conditions must hold."""
 
     model_config = ConfigDict(frozen=True)
 
-    status: States | None = Field(default=None, description="One of these.")
+    status: States | None = Field(default=None, description="One of these statuses.")
     type: Names | None = Field(default=None, description="One of these types.")
-    queue: Names | None = Field(default=None, description="In one of these queues.")
-    collection: Name | None = Field(default=None, description="In this collection.")
-    created_after: Time | None = Field(default=None, description="Created then or later (RFC 3339).")
-    created_before: Time | None = Field(default=None, description="Created earlier than this (RFC 3339).")
+    queue: Names | None = Field(default=None, description="One of these queues.")
+    collection: Name | None = Field(default=None, description="Name of the collection.")
+    created_after: Time | None = Field(default=None, description="Created at or after this time (RFC 3339).")
+    created_before: Time | None = Field(default=None, description="Created before this time (RFC 3339).")
 
     def with_labels(self, labels: Iterable[tuple[str, Label]], original_job_id: UUID | None) -> JobFilter:
-        """Return the filter of these conditions and of the two that a query and a body write differently."""
+        """Return the filter of these conditions and of the two whose form differs between a query and a body."""
         return JobFilter(
             states=None if self.status is None else frozenset(self.status),
             types=None if self.type is None else frozenset(self.type),
@@ -53,13 +53,13 @@ class JobConditions(BaseModel):
 
 
 class JobFilterIn(Body, JobConditions):
-    """Which jobs: all conditions that are given must hold."""
+    """A filter of jobs: all given conditions must hold."""
 
-    # An empty list would match nothing; a query cannot even write one.
-    status: Annotated[States, Field(min_length=1)] | None = Field(default=None, description="One of these.")
+    # An empty list would match nothing, and a query cannot express one.
+    status: Annotated[States, Field(min_length=1)] | None = Field(default=None, description="One of these statuses.")
     type: Annotated[Names, Field(min_length=1)] | None = Field(default=None, description="One of these types.")
-    queue: Annotated[Names, Field(min_length=1)] | None = Field(default=None, description="In one of these queues.")
-    labels: Labels = Field(default={}, description="Jobs that have all of these.")
+    queue: Annotated[Names, Field(min_length=1)] | None = Field(default=None, description="One of these queues.")
+    labels: Labels = Field(default={}, description="Jobs with all of these labels.")
     original_job_id: Id | None = Field(default=None, description="Direct reruns of this job.")
 
     def to_domain(self) -> JobFilter:
@@ -72,15 +72,15 @@ class JobQuery(JobConditions):
 
     label: Annotated[list[LabelText], Field(max_length=50)] | None = Field(
         default=None,
-        description="`name:value`, may be repeated: jobs that have all of these. A colon or a backslash in the "
-        "name is written with a backslash before it.",
+        description="`name:value`, repeatable: jobs with all of these labels. Escape a colon or a backslash in the "
+        "name with a backslash.",
     )
     original_job_id: Annotated[str, Field(max_length=255)] | None = Field(
         default=None, description="Direct reruns of this job.", json_schema_extra={"format": "uuid"}
     )
 
     def to_domain(self) -> JobFilter:
-        """Return the conditions in the domain's terms; raise if a label or the id is not written as one."""
+        """Return the conditions in the domain's terms; raise if a label or the id is malformed."""
         labels = {_label(text) for text in self.label or ()}
         if self.original_job_id is None:
             return self.with_labels(labels, None)
@@ -91,18 +91,18 @@ class JobQuery(JobConditions):
 
 
 def _label(text: str) -> tuple[str, Label]:
-    found = _LABEL.fullmatch(text)
-    if found is None:
+    match = _LABEL.fullmatch(text)
+    if match is None:
         raise _wrong("label", "label", "A label is written `name:value`.")
-    return re.sub(r"\\(.)", r"\1", found[1]), found[2]
+    return re.sub(r"\\(.)", r"\1", match[1]), match[2]
 
 
 def _wrong(name: str, code: str, sentence: str) -> InvalidError:
     return InvalidError("The request is not valid.", (FieldError(f"?{name}", code, sentence),))
 
 
-def bound_of(wanted: JobFilter) -> tuple[str, ...]:
-    """Write a filter as what a cursor is bound to: with another filter it is refused."""
+def bound_of(job_filter: JobFilter) -> tuple[str, ...]:
+    """Return the texts that bind a cursor to its filter: it is rejected with any other."""
 
     def words(values: frozenset[str] | None) -> str:
         return "-" if values is None else repr(sorted(values))
@@ -112,14 +112,14 @@ def bound_of(wanted: JobFilter) -> tuple[str, ...]:
 
     return (
         "jobs",
-        words(wanted.states and frozenset(state.value for state in wanted.states)),
-        words(wanted.types),
-        words(wanted.queues),
-        repr(wanted.collection),
-        repr(wanted.labels),
-        moment(wanted.created_after),
-        moment(wanted.created_before),
-        str(wanted.original_job_id),
+        words(job_filter.states and frozenset(state.value for state in job_filter.states)),
+        words(job_filter.types),
+        words(job_filter.queues),
+        repr(job_filter.collection),
+        repr(job_filter.labels),
+        moment(job_filter.created_after),
+        moment(job_filter.created_before),
+        str(job_filter.original_job_id),
     )
 
 
@@ -127,39 +127,43 @@ DEFAULT_LIMIT = 50
 
 
 class ListJobsQuery(JobQuery):
-    """Which jobs, and how many of them at a time."""
+    """Filter and page of a list of jobs."""
 
     limit: int = Field(
         default=DEFAULT_LIMIT,
         ge=0,
-        description="At most this many, up to 500; more is taken as 500, 0 as the default.",
+        description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.",
     )
-    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the page before, same filter.")
+    cursor: CursorText | None = Field(
+        default=None, description="`next_cursor` of the previous page, with the same filter."
+    )
     include: Annotated[list[Included], Field(max_length=3)] | None = Field(
-        default=None, description="Large parts to show: payload, result, billing."
+        default=None, description="Large fields to include: payload, result, billing."
     )
 
 
 class BulkIn(JobFilterIn):
-    """Which jobs, and how many of them at a time. At least one condition must be given."""
+    """Filter and page of a bulk operation. At least one condition is required."""
 
-    cursor: CursorText | None = Field(default=None, description="`next_cursor` of the call before, same filter.")
-    dry_run: bool = Field(default=False, description="Count what matches, and change nothing.")
+    cursor: CursorText | None = Field(
+        default=None, description="`next_cursor` of the previous call, with the same filter."
+    )
+    dry_run: bool = Field(default=False, description="Count the matching jobs without changing them.")
 
     def before(self) -> UUID | None:
-        """Give where the last call stopped."""
+        """Return the id at which the previous call stopped."""
         bound = bound_of(self.to_domain())
         return None if self.cursor is None else read_id_cursor(self.cursor, *bound, pointer="/cursor")
 
 
 class BulkCancelIn(BulkIn):
-    """Cancel what matches."""
+    """Cancel the matching jobs."""
 
     limit: int = Field(default=MOST_CANCELS, ge=1, le=MOST_CANCELS)
 
 
 class BulkRerunIn(BulkIn):
-    """Rerun what matches."""
+    """Rerun the matching jobs."""
 
     limit: int = Field(default=MOST_RERUNS, ge=1, le=MOST_RERUNS)
     only_failed_items: bool = False

@@ -1,4 +1,4 @@
-"""A job's input as bytes: sent before a worker takes the job, read by the worker that holds it."""
+"""A job's input as bytes: uploaded before a worker claims the job, read by the worker that holds it."""
 
 import re
 from typing import Annotated, Any, Final
@@ -38,7 +38,7 @@ _READ_HEADERS: list[dict[str, Any]] = [
         "name": "Range",
         "in": "header",
         "required": False,
-        "description": "One range of bytes; several are answered whole.",
+        "description": "One byte range. Requests for several ranges get the whole input.",
         "schema": {"type": "string"},
         "example": "bytes=0-1023",
     },
@@ -46,7 +46,7 @@ _READ_HEADERS: list[dict[str, Any]] = [
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The entity tag you have: 304 if it is still that.",
+        "description": "Entity tag of the version you have: 304 if it is unchanged.",
         "schema": {"type": "string"},
     },
 ]
@@ -55,11 +55,11 @@ _READ_HEADERS: list[dict[str, Any]] = [
 @inputs.put(
     "/jobs/{job_id}/input",
     operation_id="jobs_put_input",
-    summary="Give a job its input",
+    summary="Upload a job's input",
     response_model=InputOut,
     responses={
-        200: {"description": "It has replaced the input before."},
-        201: {"model": InputOut, "description": "The job has an input now."},
+        200: {"description": "The previous input was replaced."},
+        201: {"model": InputOut, "description": "The input was stored."},
         **problems(404, 409, body=True),
     },
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}},
@@ -67,15 +67,15 @@ _READ_HEADERS: list[dict[str, Any]] = [
 async def put_input(
     request: Request, caller: Annotated[Principal, requires(Scope.SUBMIT)], services: CoreServices, job_id: JobIdText
 ) -> Response:
-    """Store up to 100 MiB of any content type, as long as nobody works on the job. What does not arrive whole is not
-    stored. Sending the same again is harmless.
+    """Store up to 100 MiB of any content type, while no worker holds the job. An incomplete upload is not stored.
+    Repeating an upload is safe.
     """
     parsed = job_id_of(job_id)
     content_type = request.headers.get("content-type", DEFAULT_CONTENT_TYPE)
     if not _CONTENT_TYPE.fullmatch(content_type):
         sentence = "The Content-Type is no media type of up to 400 characters."
         raise InvalidError(sentence, (FieldError("header:Content-Type", "content_type", sentence),))
-    # Looked up first: a hundred MiB for a job that is not there, or not the key's business, should not travel.
+    # Look the job up first, so that nobody uploads 100 MiB for a job that does not exist or that the key may not use.
     check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
     stored = await services.inputs.receive(
         caller.project_id, limited_stream(request, MAX_INPUT_BYTES), content_type=content_type
@@ -96,8 +96,8 @@ async def put_input(
     response_class=Response,
     responses={
         200: {"description": "The input.", "content": {"application/octet-stream": _BYTES}},
-        206: {"description": "The range that was asked for.", "content": {"application/octet-stream": _BYTES}},
-        304: {"description": "It is still what you have."},
+        206: {"description": "The requested range.", "content": {"application/octet-stream": _BYTES}},
+        304: {"description": "Not modified."},
         **problems(404, 409, 416),
     },
     openapi_extra={"parameters": _READ_HEADERS},
@@ -108,8 +108,8 @@ async def get_input(
     services: CoreServices,
     job_id: JobIdText,
 ) -> Response:
-    """Give the input as it was sent. A worker reads it under its lease; a key that may submit in the job's queue needs
-    none, unless the input holds credentials.
+    """Return the input exactly as uploaded. A worker reads it under its lease; a key that may submit in the job's queue
+    needs no lease, unless the input holds credentials.
     """
     parsed = job_id_of(job_id)
     token = parse_id(request.headers.get("lease-token", ""))
@@ -128,29 +128,29 @@ def _answer(request: Request, services: Any, caller: Principal, stored: StoredIn
         "ETag": tag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
-        # Whatever somebody sent is a file to be saved, never a page of this origin.
+        # An upload is untrusted: browsers must save it, never render it as a page of this origin.
         "Content-Disposition": "attachment",
         "Content-Security-Policy": "sandbox",
     }
     if tag in request.headers.get("if-none-match", ""):
         return Response(None, 304, headers)
     start, end, status = 0, stored.size_bytes, 200
-    wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
-    if wanted and request.headers.get("if-range", tag) == tag:
-        start, end = _bounds(wanted, stored.size_bytes)
+    match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    if match and request.headers.get("if-range", tag) == tag:
+        start, end = _bounds(match, stored.size_bytes)
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size_bytes}"
     headers["Content-Length"] = str(end - start)
     body = services.inputs.read(caller.project_id, stored, start, end)
     response = StreamingResponse(body, status, headers)
-    # As it was sent: the framework would add a charset to text.
+    # Keep the type as uploaded: the framework would add a charset to text.
     response.headers["Content-Type"] = stored.content_type
     return response
 
 
-def _bounds(wanted: re.Match[str], size: int) -> tuple[int, int]:
-    """Give the first byte of a range and the one behind its last."""
-    first, last, suffix = wanted.groups()
+def _bounds(match: re.Match[str], size: int) -> tuple[int, int]:
+    """Return the offsets of a range: its first byte, and the byte after its last."""
+    first, last, suffix = match.groups()
     if suffix is not None:
         start, end = max(0, size - int(suffix)), size
     else:

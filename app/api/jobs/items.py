@@ -33,12 +33,14 @@ async def list_items(
     services: CoreServices,
     job_id: JobIdText,
     limit: Annotated[
-        int, Query(ge=0, description="At most this many, up to 1,000; more is taken as 1,000, 0 as the default.")
+        int, Query(ge=0, description="Page size, 1-1,000 (default 50); larger values are capped, 0 means the default.")
     ] = DEFAULT_LIMIT,
-    cursor: Annotated[CursorText | None, Query(description="`next_cursor` of the page before, same filter.")] = None,
+    cursor: Annotated[
+        CursorText | None, Query(description="`next_cursor` of the previous page, with the same filter.")
+    ] = None,
     status: Annotated[ItemStatus | None, Query(description="Only items with this status.")] = None,
 ) -> Response:
-    """Give the items in the order in which they were first reported. A page may be short; only null is the end."""
+    """Return items in order of their first report. A page may be short; only a null cursor is the end."""
     parsed = job_id_of(job_id)
     bound = ("items", str(parsed), status.value if status else "")
     page = await services.items.page(

@@ -1,4 +1,4 @@
-"""Lists of jobs, and the calls about all jobs that a filter matches."""
+"""Lists of jobs, and bulk operations on all jobs that match a filter."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from app.web.deps import Acting, CoreServices
 lists = router("Jobs")
 MAX_LIMIT = 500
 
-_LINK = {"Link": {"description": '`rel="next"`: the next page.', "schema": {"type": "string"}}}
+_LINK = {"Link": {"description": '`rel="next"`: URL of the next page.', "schema": {"type": "string"}}}
 
 
 @lists.get(
@@ -35,7 +35,7 @@ async def list_jobs(
     services: CoreServices,
     query: Annotated[ListJobsQuery, Query()],
 ) -> Response:
-    """Give the jobs that fulfil all conditions. A page may be short or empty; only a null cursor is the end."""
+    """Return the jobs that match all conditions. A page may be short or empty; only a null cursor is the end."""
     conditions = query.to_domain()
     bound = bound_of(conditions)
     shown = {part.value for part in query.include or ()}
@@ -57,14 +57,14 @@ async def list_jobs(
 
 
 _AFTER: dict[int | str, dict[str, Any]] = {
-    200: {"description": "What this call did; call again with `next_cursor` until it is null."}
+    200: {"description": "Result of this call. Repeat with `next_cursor` until it is null."}
 }
 
 
 @lists.post(
     "/jobs/cancel",
     operation_id="jobs_cancel_many",
-    summary="Cancel all jobs that a filter matches",
+    summary="Cancel all jobs matching a filter",
     response_model=BulkResult,
     responses={**_AFTER, **problems(body=True)},
     dependencies=[requires(Scope.SUBMIT)],
@@ -72,23 +72,23 @@ _AFTER: dict[int | str, dict[str, Any]] = {
 async def cancel_many(
     actor: Acting,
     services: CoreServices,
-    how: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
+    body: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
 ) -> Response:
-    """Cancel live jobs that match, the newest first, up to `limit` a call. Those that have ended do not match."""
+    """Cancel matching live jobs, newest first, up to `limit` per call. Terminal jobs do not match."""
     outcome = await services.bulk.cancel(
         actor,
-        how.to_domain(),
-        before=how.before(),
-        limit=how.limit,
-        dry_run=how.dry_run,
+        body.to_domain(),
+        before=body.before(),
+        limit=body.limit,
+        dry_run=body.dry_run,
     )
-    return _answer(outcome, how)
+    return _answer(outcome, body)
 
 
 @lists.post(
     "/jobs/rerun",
     operation_id="jobs_rerun_many",
-    summary="Rerun all jobs that a filter matches",
+    summary="Rerun all jobs matching a filter",
     response_model=BulkResult,
     responses={**_AFTER, **problems(body=True)},
     dependencies=[requires(Scope.SUBMIT)],
@@ -96,27 +96,27 @@ async def cancel_many(
 async def rerun_many(
     actor: Acting,
     services: CoreServices,
-    how: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
+    body: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
 ) -> Response:
-    """Rerun ended jobs that match, the newest first, up to `limit` a call. One with a live rerun is not rerun again."""
+    """Rerun matching terminal jobs, newest first, up to `limit` per call. A job with a live rerun is skipped."""
     outcome = await services.bulk.rerun(
         actor,
-        how.to_domain(),
-        only_failed_items=how.only_failed_items,
-        before=how.before(),
-        limit=how.limit,
-        dry_run=how.dry_run,
+        body.to_domain(),
+        only_failed_items=body.only_failed_items,
+        before=body.before(),
+        limit=body.limit,
+        dry_run=body.dry_run,
     )
-    return _answer(outcome, how)
+    return _answer(outcome, body)
 
 
-def _answer(outcome: BulkOutcome, how: BulkIn) -> Response:
-    bound = bound_of(how.to_domain())
+def _answer(outcome: BulkOutcome, body: BulkIn) -> Response:
+    bound = bound_of(body.to_domain())
     return json_response(
         {
             "matched": outcome.matched,
             "changed": outcome.changed,
-            "dry_run": how.dry_run,
+            "dry_run": body.dry_run,
             "next_cursor": None if outcome.next_before is None else write_cursor(outcome.next_before.int, *bound),
         }
     )

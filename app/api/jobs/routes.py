@@ -26,26 +26,29 @@ jobs = router("Jobs")
 Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
 Reader = Annotated[Principal, requires(Scope.READ)]
 
-_LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "URL of the job.", "schema": {"type": "string"}}}
 _REPLAYED = {
-    "Idempotency-Replayed": {"description": "`true`: an earlier call made it.", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "`true`: the job was created by an earlier request with this key.",
+        "schema": {"type": "string"},
+    },
 }
 _ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
-_APPLIED = {"Preference-Applied": {"description": "The wait really used.", "schema": {"type": "string"}}}
+_APPLIED = {"Preference-Applied": {"description": "The wait that was applied.", "schema": {"type": "string"}}}
 _KEPT_BY_CLIENTS = ((b"cache-control", b"private, no-cache"), (b"vary", b"Prefer, Authorization"))
 _CONDITIONS: list[dict[str, Any]] = [
     {
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The version you know: 304 if it is still that, and with `wait` the answer comes on a change.",
+        "description": "Version you have: 304 if it is unchanged. With `wait`, the response is sent when it changes.",
         "schema": {"type": "string"},
     },
     {
         "name": "Prefer",
         "in": "header",
         "required": False,
-        "description": "`wait=N` does what the query parameter does.",
+        "description": "`wait=N` has the effect of the query parameter.",
         "schema": {"type": "string"},
     },
 ]
@@ -65,7 +68,7 @@ async def create(
     services: CoreServices,
     job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
 ) -> Response:
-    """Make a job. With `claim` it is made already claimed, and the answer carries the lease."""
+    """Create a job. With `claim` it is created already claimed, and the response includes the lease."""
     check_queue(caller, job.queue)
     if job.claim is not None:
         check_scope(caller, Scope.WORK)
@@ -80,7 +83,7 @@ async def create(
     response_model=JobDetail,
     responses={
         200: {"headers": _ETAG | _APPLIED, "description": "The job."},
-        304: {"headers": _ETAG | _APPLIED, "description": "It is still the version that you know."},
+        304: {"headers": _ETAG | _APPLIED, "description": "The job still has the version that you have."},
         **problems(404),
     },
     openapi_extra={"parameters": _CONDITIONS},
@@ -92,17 +95,17 @@ async def get_job(
     job_id: JobIdText,
     wait: Annotated[
         int | None,
-        Query(ge=-1, le=MAX_INT, description="Seconds to wait until it has ended, at most 50; -1 asks for the most."),
+        Query(ge=-1, le=MAX_INT, description="Seconds to wait until the job ends, at most 50; -1 waits 50 seconds."),
     ] = None,
 ) -> Response:
-    """Give the job with payload, result and billing. An ended job never changes and is not waited for."""
+    """Return the job with payload, result and billing. A terminal job never changes, so it is returned at once."""
     ref = JobRef(caller.project_id, job_id_of(job_id))
-    # On the raw names: most requests have neither header, and a mapping of all would be built to find that out.
+    # Look at the raw names: most requests have neither header, and building the mapping of headers is not free.
     sent = {name for name, _ in request.scope["headers"]}
-    asked = preferred_wait(request) if wait is None and b"prefer" in sent else wait
-    seconds = wait_seconds(asked)
+    requested_wait = preferred_wait(request) if wait is None and b"prefer" in sent else wait
+    seconds = wait_seconds(requested_wait)
     headers = [*_KEPT_BY_CLIENTS]
-    if asked is not None:
+    if requested_wait is not None:
         headers.append((b"preference-applied", b"wait=%d" % seconds))
     conditional = b"if-none-match" in sent
 
@@ -136,14 +139,14 @@ async def rerun(
     caller: Submitter,
     services: CoreServices,
     job_id: JobIdText,
-    how: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
+    options: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
 ) -> Response:
-    """Make a new job like an ended one, which stays as it is. While such a rerun is live, another call answers it."""
+    """Create a copy of a terminal job, which stays unchanged. While such a rerun is live, further calls return it."""
     parsed = job_id_of(job_id)
     created = await services.jobs.rerun(
         caller.project_id,
         parsed,
-        only_failed_items=how is not None and how.only_failed_items,
+        only_failed_items=options is not None and options.only_failed_items,
         idempotency=await idempotency_of(request),
         queues=caller.queues,
     )
@@ -158,13 +161,13 @@ async def rerun(
     summary="Cancel a job",
     response_model=JobSummary,
     responses={
-        200: {"description": "It is cancelled."},
-        202: {"model": JobSummary, "headers": _LOCATION, "description": "A worker holds it and will be told."},
+        200: {"description": "The job is cancelled."},
+        202: {"model": JobSummary, "headers": _LOCATION, "description": "A worker holds the job and will be notified."},
         **problems(404, 409),
     },
 )
 async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
-    """Cancel a job. One that a worker holds is `cancelling` until the worker gives it back. Repeating is harmless."""
+    """Cancel a job. If a worker holds it, it is `cancelling` until the worker releases it. Repeating is safe."""
     parsed = job_id_of(job_id)
     job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name, queues=caller.queues)
     if job.state is JobState.CANCELLING:
@@ -178,10 +181,10 @@ async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -
     summary="Delete a job that has ended",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "It is gone, for every reader."}, **problems(404, 409)},
+    responses={204: {"description": "The job is deleted."}, **problems(404, 409)},
 )
 async def delete(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
-    """Delete a job with all that belongs to it. One that has not ended must be cancelled first."""
+    """Delete a terminal job and everything that belongs to it. Cancel a live job first."""
     await services.jobs.delete(caller.project_id, job_id_of(job_id), queues=caller.queues)
     return Response(status_code=204)
 

@@ -8,7 +8,7 @@ from app.domain.job import Created
 
 
 def created_document(created: Created) -> dict[str, Any]:
-    """Describe a job that was just made."""
+    """Describe a job that was just created."""
     lease = lease_document(created.lease) if created.lease else None
     return {**job_document(created.job, LARGE), "lease": lease}
 

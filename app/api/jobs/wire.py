@@ -16,7 +16,7 @@ from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_
 
 
 class ItemIn(Body):
-    """An item that is known when the job is created."""
+    """An item known when the job is created."""
 
     key: Name
     name: Name | None = None
@@ -25,25 +25,29 @@ class ItemIn(Body):
 
 
 class ClaimIn(Body):
-    """Create the job already claimed: for engines that run it themselves. Needs the scope `work`."""
+    """Create the job already claimed, for engines that run it themselves. Requires the scope `work`."""
 
     worker: Name
     lease_seconds: LeaseSeconds | None = Field(
-        default=DEFAULT_LEASE_SECONDS, description="Null, a lease without end, is for jobs with an `engine`."
+        default=DEFAULT_LEASE_SECONDS, description="Null: no expiry; only for jobs with an `engine`."
     )
 
 
 class JobIn(Body):
-    """A job to be made."""
+    """A job to create."""
 
     type: Name
     queue: Name = DEFAULT_QUEUE
-    engine: Name | None = Field(default=None, description="Who runs it elsewhere; such a job is only claimed by id.")
+    engine: Name | None = Field(
+        default=None, description="External system that runs the job; such a job can only be claimed by id."
+    )
     collection: Name | None = None
     payload: AnyJson = None
-    priority: int = Field(default=0, ge=-32_768, le=32_767, description="Higher comes first.")
-    scheduled_at: Time | None = Field(default=None, description="Not handed out before; default: now.")
-    expires_at: Time | None = Field(default=None, description="Expired if it has not ended by then; null: never.")
+    priority: int = Field(default=0, ge=-32_768, le=32_767, description="Higher values are claimed first.")
+    scheduled_at: Time | None = Field(default=None, description="Earliest time of a claim; default: now.")
+    expires_at: Time | None = Field(
+        default=None, description="The job expires if it has not ended by then; null: never."
+    )
     max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=1000)
     retry: RetryIn | None = None
     labels: Labels = Field(default={})
@@ -52,7 +56,7 @@ class JobIn(Body):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Check what no single field can know."""
+        """Check the rules that concern several fields."""
         if len({item.key for item in self.items}) < len(self.items):
             raise PydanticCustomError("duplicate_key", "Two items have the same key.")
         if self.scheduled_at and self.expires_at and self.expires_at <= self.scheduled_at:
@@ -62,7 +66,7 @@ class JobIn(Body):
         return self
 
     def to_domain(self) -> NewJob:
-        """Say it in the domain's words, under a fresh id."""
+        """Return the job in the domain's terms, with a new id."""
         retry = self.retry
         return NewJob(
             id=new_id(),
@@ -83,13 +87,13 @@ class JobIn(Body):
 
 
 class JobsIn(Body):
-    """Up to 1,000 jobs to be made, each judged alone."""
+    """Up to 1,000 jobs to create, each validated independently."""
 
     jobs: list[Annotated[JobIn, WrapValidator(judge_alone)]] = Field(min_length=1, max_length=MAX_ROWS)
 
 
 class RerunIn(Body):
-    """How to rerun a job; may be left out."""
+    """Options of a rerun; optional."""
 
     only_failed_items: bool = False
 
@@ -98,7 +102,7 @@ Version: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
 
 
 class Included(StrEnum):
-    """A large part of a job that an answer leaves out unless it is asked for."""
+    """A large field of a job, included only on request."""
 
     PAYLOAD = "payload"
     RESULT = "result"
@@ -110,17 +114,17 @@ class WaitIn(Body):
 
     ids: list[IdText] = Field(min_length=1, max_length=100)
     until: Literal["all", "any", "change"] = Field(
-        default="all", description="Until all or any have ended, or one differs from `versions`."
+        default="all", description="Wait until all jobs end, any job ends, or a version differs from `versions`."
     )
     versions: Annotated[dict[IdText, Annotated[int, Field(ge=0, le=MAX_BIGINT)]], Field(max_length=100)] = Field(
         default={}
     )
-    wait: int = Field(default=0, ge=-1, le=MAX_INT, description="Seconds; -1 waits without end.")
+    wait: int = Field(default=0, ge=-1, le=MAX_INT, description="Seconds; -1 waits without a limit.")
     include: list[Annotated[Included, Field(strict=False)]] = Field(default=[], max_length=3)
 
 
 class JobInWait(JobSummary):
-    """A job in a wait: the large parts only where `include` asked for them."""
+    """A job with the large fields named by `include`."""
 
     payload: Any = None
     result: Any = None
@@ -135,16 +139,16 @@ class JobList(Answer):
 
 
 class BulkResult(Answer):
-    """What one call about many jobs came to."""
+    """Result of one bulk call."""
 
-    matched: int = Field(description="Jobs that this call looked at and that fit.")
-    changed: int = Field(description="Those of them that it changed; 0 in a dry run.")
+    matched: int = Field(description="Number of jobs examined by this call that match.")
+    changed: int = Field(description="Number of matching jobs changed; 0 in a dry run.")
     dry_run: bool
-    next_cursor: str | None = Field(description="Where the next call goes on; null at the end.")
+    next_cursor: str | None = Field(description="Cursor for the next call; null at the end.")
 
 
 class InputOut(Answer):
-    """What was stored as a job's input."""
+    """Metadata of a stored input."""
 
     content_type: str
     size_bytes: int
@@ -158,7 +162,7 @@ class JobCreated(JobDetail):
 
 
 class Waited(Answer):
-    """The states of the jobs that exist, in the order asked, and the ids that do not."""
+    """The jobs that exist, in the order of the request, and the ids that do not."""
 
     jobs: list[JobInWait]
     not_found: list[str]
@@ -190,13 +194,13 @@ class ItemList(Answer):
 
 
 class CreateResult(Answer):
-    """What became of one row of a batch: a `job` or a `problem`."""
+    """Result of one row: a `job` or a `problem`."""
 
     job: JobCreated | None = None
     problem: Problem | None = None
 
 
 class CreateResults(Answer):
-    """The results of a batch, in the order sent."""
+    """Results of a batch, in the order of the request."""
 
     results: list[CreateResult]

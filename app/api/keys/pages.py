@@ -11,12 +11,17 @@ from app.web.cursors import CursorText, read_cursor, write_cursor
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _MICROSECOND = timedelta(microseconds=1)
-Limit = Annotated[int, Query(ge=0, description="About this many, up to 500; more is taken as 500, 0 as the default.")]
-Cursor = Annotated[CursorText | None, Query(description="`next_cursor` of the page before.")]
+Limit = Annotated[
+    int,
+    Query(
+        ge=0, description="Approximate page size, 1-500 (default 50); larger values are capped, 0 means the default."
+    ),
+]
+Cursor = Annotated[CursorText | None, Query(description="`next_cursor` of the previous page.")]
 
 
 def moment_of(cursor: str | None, *bound: str) -> datetime | None:
-    """Read the moment before which a page begins."""
+    """Read from a cursor the time before which a page begins."""
     if cursor is None:
         return None
     return times.FIRST + _MICROSECOND * read_cursor(cursor, *bound, most=_microseconds(times.END))
@@ -27,10 +32,10 @@ def _microseconds(moment: datetime) -> int:
 
 
 def cursor_of(moment: datetime | None, *bound: str) -> str | None:
-    """Write the moment before which the next page begins."""
+    """Return the cursor of the next page, which begins before `moment`."""
     return None if moment is None else write_cursor(_microseconds(moment), *bound)
 
 
 def page_size(limit: int) -> int:
-    """Bring a limit to what a page may be."""
+    """Return the page size for a requested limit."""
     return min(limit, MAX_LIMIT) or DEFAULT_LIMIT

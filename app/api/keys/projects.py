@@ -1,4 +1,4 @@
-"""Projects, for whoever operates the service: make and show. There is no way to delete one in this version."""
+"""Routes of projects, for operators: create, list, read. Projects cannot be deleted in this version."""
 
 from typing import Annotated
 
@@ -24,12 +24,12 @@ Operator = Annotated[Principal, requires(Scope.OPERATOR)]
 @projects.post(
     "/projects",
     operation_id="projects_create",
-    summary="Make a project",
+    summary="Create a project",
     status_code=201,
     response_model=ProjectOut,
     responses={
         201: {
-            "headers": {"Location": {"description": "Where the project is.", "schema": {"type": "string"}}},
+            "headers": {"Location": {"description": "URL of the project.", "schema": {"type": "string"}}},
             "description": "The new project.",
         },
         **problems(body=True),
@@ -40,15 +40,15 @@ async def create(
     request: Request,
     actor: Acting,
     services: CoreServices,
-    wanted: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
+    body: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
 ) -> Response:
-    """Make a project; its first key is made by `POST /v1/keys` with its `project_id`. Names need not differ. A project
-    cannot be deleted in this version.
+    """Create a project. Create its first key with `POST /v1/keys` and its `project_id`. Names need not be
+    unique. Projects cannot be deleted in this version.
     """
     key = await idempotency_of(request)
-    made, replayed = await services.projects.create(actor, wanted.name, idempotency=key)
-    headers = {"Location": f"/v1/projects/{made.id}", **(REPLAYED if replayed else {})}
-    return json_response(project_document(made), 201, headers)
+    project, replayed = await services.projects.create(actor, body.name, idempotency=key)
+    headers = {"Location": f"/v1/projects/{project.id}", **(REPLAYED if replayed else {})}
+    return json_response(project_document(project), 201, headers)
 
 
 @projects.get(
@@ -61,11 +61,11 @@ async def create(
 async def list_projects(
     caller: Operator, services: CoreServices, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Response:
-    """List all projects, newest first. Projects of one moment stay on one page."""
+    """List all projects, newest first. Projects created at the same time share a page."""
     del caller
-    found, moment = await services.projects.page(before=moment_of(cursor, "projects"), limit=page_size(limit))
-    documents = [project_document(project) for project in found]
-    return json_response({"projects": documents, "next_cursor": cursor_of(moment, "projects")})
+    page, next_before = await services.projects.page(before=moment_of(cursor, "projects"), limit=page_size(limit))
+    documents = [project_document(project) for project in page]
+    return json_response({"projects": documents, "next_cursor": cursor_of(next_before, "projects")})
 
 
 @projects.get(
@@ -80,7 +80,7 @@ async def get_project(
     services: CoreServices,
     project_id: Annotated[str, Path(description="The project's id, a UUID in lower case.")],
 ) -> Response:
-    """Read one project."""
+    """Return a project."""
     del caller
     parsed = parse_id(project_id)
     if parsed is None:

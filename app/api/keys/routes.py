@@ -38,35 +38,35 @@ def _project(text: str | None) -> Any:
 @keys.post(
     "/keys",
     operation_id="keys_create",
-    summary="Make a key",
+    summary="Create a key",
     status_code=201,
     response_model=KeyMade,
     responses={
         201: {
-            "headers": {"Location": {"description": "Where the key is.", "schema": {"type": "string"}}},
-            "description": "The new key. `key` is shown this once; a repeat under the same Idempotency-Key gets null.",
+            "headers": {"Location": {"description": "URL of the key.", "schema": {"type": "string"}}},
+            "description": "The new key. `key` is shown only once; a repeat with the same Idempotency-Key gets null.",
         },
         **problems(body=True),
     },
     dependencies=[requires(Scope.ADMIN)],
 )
 async def create(
-    request: Request, actor: Acting, services: CoreServices, wanted: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
+    request: Request, actor: Acting, services: CoreServices, body: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
 ) -> Response:
-    """Make a key that may no more than the one that asks. Only a digest of it is stored: who loses it makes another."""
-    made, key = await services.key_admin.create(
+    """Create a key with at most the rights of the calling key. Only its digest is stored: replace a lost key."""
+    stored, secret = await services.key_admin.create(
         actor,
         NewKey(
-            name=wanted.name,
-            scopes=frozenset(wanted.scopes),
-            queues=None if wanted.queues is None else frozenset(wanted.queues),
-            expires_at=wanted.expires_at,
-            project_id=wanted.project_id,
+            name=body.name,
+            scopes=frozenset(body.scopes),
+            queues=None if body.queues is None else frozenset(body.queues),
+            expires_at=body.expires_at,
+            project_id=body.project_id,
         ),
         idempotency=await idempotency_of(request),
     )
-    headers = {"Location": f"/v1/keys/{made.id}", "Cache-Control": "no-store", **({} if key else REPLAYED)}
-    return json_response({**key_document(made), "key": key}, 201, headers)
+    headers = {"Location": f"/v1/keys/{stored.id}", "Cache-Control": "no-store", **({} if secret else REPLAYED)}
+    return json_response({**key_document(stored), "key": secret}, 201, headers)
 
 
 @keys.get(
@@ -83,13 +83,13 @@ async def list_keys(
     cursor: Cursor = None,
     project: ProjectId = None,
 ) -> Response:
-    """List the keys of the project, newest first, the revoked ones too. Keys of one moment stay on one page."""
+    """List the keys of the project, newest first, including revoked ones. Keys of the same time share a page."""
     project_id = _project(project)
     bound = ("keys", str(project_id or caller.project_id))
-    found, moment = await services.key_admin.page(
+    page, next_before = await services.key_admin.page(
         caller, project_id=project_id, before=moment_of(cursor, *bound), limit=page_size(limit)
     )
-    return json_response({"keys": [key_document(key) for key in found], "next_cursor": cursor_of(moment, *bound)})
+    return json_response({"keys": [key_document(key) for key in page], "next_cursor": cursor_of(next_before, *bound)})
 
 
 @keys.get(
@@ -97,10 +97,10 @@ async def list_keys(
     operation_id="keys_get",
     summary="Read a key",
     response_model=KeyOut,
-    responses={200: {"description": "The key, without the key."}, **problems(404)},
+    responses={200: {"description": "The key's metadata."}, **problems(404)},
 )
 async def get_key(caller: Admin, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
-    """Say what a key may do and when it was last used."""
+    """Return a key's rights and when it was last used."""
     key = await services.key_admin.get(caller, _id(key_id), project_id=_project(project))
     return json_response(key_document(key))
 
@@ -108,22 +108,22 @@ async def get_key(caller: Admin, services: CoreServices, key_id: KeyId, project:
 @keys.put(
     "/keys/{key_id}",
     operation_id="keys_set_expiry",
-    summary="Set when a key ends",
+    summary="Set a key's expiry",
     response_model=KeyOut,
-    responses={200: {"description": "The key as it is now."}, **problems(404, 409, body=True)},
+    responses={200: {"description": "The updated key."}, **problems(404, 409, body=True)},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def set_expiry(
     actor: Acting,
     services: CoreServices,
     key_id: KeyId,
-    wanted: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
+    body: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
     project: ProjectId = None,
 ) -> Response:
-    """Set the end of a key, the only thing of it that can change. A time that has passed ends it now, within 2 seconds
-    everywhere; null lets it live on. The last operator key that lasts cannot be given an end.
+    """Set a key's expiry, the only property that can change. A past time ends it within 2 seconds in every process;
+    null removes the expiry. The last operator key without an expiry cannot be given one.
     """
-    key = await services.key_admin.set_expiry(actor, _id(key_id), wanted.expires_at, project_id=_project(project))
+    key = await services.key_admin.set_expiry(actor, _id(key_id), body.expires_at, project_id=_project(project))
     return json_response(key_document(key))
 
 
@@ -132,17 +132,17 @@ async def set_expiry(
     operation_id="keys_revoke",
     summary="Revoke a key",
     status_code=204,
-    responses={204: {"description": "It is revoked, now or before."}, **problems(404, 409)},
+    responses={204: {"description": "The key is revoked."}, **problems(404, 409)},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def revoke(actor: Acting, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
-    """End a key for good; every process refuses it within 2 seconds. The last operator key cannot be revoked."""
+    """Revoke a key for good; every process rejects it within 2 seconds. The last operator key cannot be revoked."""
     await services.key_admin.revoke(actor, _id(key_id), project_id=_project(project))
     return Response(None, 204)
 
 
 def _id(text: str) -> str:
-    """Keep out of statements what PostgreSQL cannot hold, and what no key's id can be."""
+    """Check the form of a key's id, which also keeps text that PostgreSQL cannot store out of statements."""
     if not (text.isascii() and text.isalnum()) or len(text) > 64:
         raise NotFoundError("There is no such key.")
     return text

@@ -11,7 +11,7 @@ from app.domain.principal import Scope
 
 
 class KeyIn(Body):
-    """A key to be made. It may do no more than the key that makes it."""
+    """A key to create. It cannot have more rights than the calling key."""
 
     name: Name
     scopes: list[Annotated[Scope, Field(strict=False)]] = Field(
@@ -21,23 +21,23 @@ class KeyIn(Body):
         default=None,
         min_length=1,
         max_length=100,
-        description="The only queues that it may set up and pause, and whose jobs it may create, change and claim; "
-        "null: all. Reads see the project.",
+        description="Restricts configuring and pausing queues, and creating, changing and claiming jobs, to these "
+        "queues; null: no restriction. Reads are not restricted.",
     )
-    expires_at: Time | None = Field(default=None, description="When it ends; null: never.")
+    expires_at: Time | None = Field(default=None, description="Expiry; null: never.")
     project_id: Id | None = Field(
         default=None, description="A project other than the caller's own; only for a key with `operator`."
     )
 
 
 class KeyEndIn(Body):
-    """When a key ends."""
+    """A key's new expiry."""
 
-    expires_at: Time | None = Field(description="A time that has passed ends the key now; null: it never ends.")
+    expires_at: Time | None = Field(description="Expiry; a past time ends the key now, null: never.")
 
 
 class KeyOut(Answer):
-    """A key as it can be shown at any time."""
+    """A key's metadata, without the key itself."""
 
     id: str
     name: str
@@ -47,13 +47,13 @@ class KeyOut(Answer):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
-    last_used_at: datetime | None = Field(description="To a minute.")
+    last_used_at: datetime | None = Field(description="Accurate to one minute.")
 
 
 class KeyMade(KeyOut):
-    """A new key, with the key itself: shown this once."""
+    """A new key, including the key itself, which is shown only once."""
 
-    key: str | None = Field(description="Send it as `Authorization: Bearer <key>`. Nobody can show it again.")
+    key: str | None = Field(description="Send it as `Authorization: Bearer <key>`. It cannot be retrieved later.")
 
 
 class KeyList(Answer):
@@ -64,13 +64,13 @@ class KeyList(Answer):
 
 
 class ProjectIn(Body):
-    """A project to be made."""
+    """A project to create."""
 
     name: Name
 
 
 class ProjectOut(Answer):
-    """A tenant: nothing of it is seen by another one's keys."""
+    """A tenant, invisible to the keys of other tenants."""
 
     id: str = Field(description="A UUIDv7 in lower case.", json_schema_extra={"format": "uuid"})
     name: str

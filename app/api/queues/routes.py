@@ -44,11 +44,11 @@ async def list_queues(
     caller: Reader,
     services: CoreServices,
     limit: Annotated[
-        int, Query(ge=0, description="At most this many, up to 500; more is taken as 500, 0 as the default.")
+        int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
     ] = DEFAULT_LIMIT,
-    cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the previous page.")] = None,
 ) -> Response:
-    """Give the queues that jobs were made in or that were set up. Depths are at most a second old."""
+    """List queues that were configured or had jobs. Depths are at most one second old."""
     found, after = await services.queues.page(
         caller.project_id,
         after="" if cursor is None else read_name_cursor(cursor, "queues"),
@@ -66,16 +66,16 @@ async def list_queues(
     responses={200: {"description": "The queue."}, **problems(404)},
 )
 async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) -> Response:
-    """Give a queue's rules, depth and rates."""
+    """Return a queue's rules, depth and rates."""
     return json_response(queue_document(await services.queues.get(caller.project_id, queue)))
 
 
 @queues.put(
     "/queues/{queue:path}",
     operation_id="queues_put",
-    summary="Set up a queue",
+    summary="Configure a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The queue as it is now."}, **problems(body=True)},
+    responses={200: {"description": "The updated queue."}, **problems(body=True)},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def put_queue(
@@ -84,8 +84,8 @@ async def put_queue(
     queue: QueueName,
     rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
 ) -> Response:
-    """Set all of a queue's rules; makes the queue if it is new. A limit holds for claims from the next second on: jobs
-    that are held already go on.
+    """Replace all rules of a queue, creating it if needed. A new limit applies to claims within one second; jobs
+    already claimed continue.
     """
     check_queue(actor.principal, queue)
     return json_response(queue_document(await services.queues.put(actor, queue, rules.to_domain())))
@@ -96,11 +96,11 @@ async def put_queue(
     operation_id="queues_pause",
     summary="Pause a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The queue, paused."}, **problems(404)},
+    responses={200: {"description": "The paused queue."}, **problems(404)},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
-    """Hand out nothing more by queue or type. What is held goes on, jobs can still be made and claimed by id."""
+    """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, and claimed by id."""
     check_queue(actor.principal, queue)
     view = await services.queues.set_paused(actor, queue, paused=True)
     return json_response(queue_document(view))
@@ -111,11 +111,11 @@ async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Resp
     operation_id="queues_resume",
     summary="Resume a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The queue, going on."}, **problems(404)},
+    responses={200: {"description": "The resumed queue."}, **problems(404)},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def resume(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
-    """Hand out jobs again. Idle workers hear of it within a second."""
+    """Allow claims again. Idle workers notice within one second."""
     check_queue(actor.principal, queue)
     view = await services.queues.set_paused(actor, queue, paused=False)
     return json_response(queue_document(view))

@@ -11,23 +11,23 @@ from app.domain.queue import QueueRules
 
 
 class RetentionIn(Body):
-    """How long ended jobs are kept."""
+    """How long terminal jobs are kept."""
 
     seconds: int = Field(ge=60, le=MAX_BIGINT // 1_000_000)
 
 
 class QueueIn(Body):
-    """What is to be set. What is left out, or null, is the service's own default."""
+    """Rules of a queue. An omitted or null rule takes the service's default."""
 
     paused: bool = False
     concurrency_limit: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="The most jobs that workers hold at once; null: any number."
+        default=None, ge=1, le=1_000_000, description="Maximum number of jobs claimed at once; null: unlimited."
     )
-    retry: RetryIn | None = Field(default=None, description="For jobs that are created without their own.")
-    retention: RetentionIn | None = Field(default=None, description="Null: ended jobs are kept for ever.")
+    retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
+    retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")
 
     def to_domain(self) -> QueueRules:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         retry = self.retry
         return QueueRules(
             paused=self.paused,
@@ -38,7 +38,7 @@ class QueueIn(Body):
 
 
 class RetryOut(Answer):
-    """How long a failed job rests."""
+    """Delay before the next attempt of a failed job."""
 
     delay_seconds: float
     factor: float
@@ -46,7 +46,7 @@ class RetryOut(Answer):
 
 
 class RetentionOut(Answer):
-    """How long ended jobs are kept."""
+    """How long terminal jobs are kept."""
 
     seconds: int
 
@@ -62,7 +62,7 @@ class DepthOut(Answer):
 
 
 class RatesOut(Answer):
-    """What came and what ended in the last minute."""
+    """Jobs created and jobs ended in the last minute."""
 
     created_per_minute: int
     ended_per_minute: int
@@ -77,7 +77,7 @@ class QueueOut(Answer):
     retry: RetryOut | None
     retention: RetentionOut | None
     depth: DepthOut
-    oldest_waiting_seconds: float | None = Field(description="How long the first job to be handed out has been due.")
+    oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
     rates: RatesOut
     created_at: datetime
     updated_at: datetime

@@ -14,7 +14,7 @@ from app.web.routing import guarded_route
 
 
 class Alive(Answer):
-    """The process is there, and ready where it says so."""
+    """The check succeeded."""
 
     status: Literal["ok"]
 
@@ -25,30 +25,30 @@ health = APIRouter(tags=["Health"], route_class=guarded_route(render=render_erro
 @health.get(
     "/livez",
     operation_id="livez",
-    summary="Is the process there?",
+    summary="Check liveness",
     response_model=Alive,
-    responses={200: {"description": "It is."}},
+    responses={200: {"description": "The process is running."}},
 )
 async def livez() -> Response:
-    """Answer without asking anybody: a database that is away is no reason to restart this process."""
+    """Return success without any check: an unavailable database is no reason to restart this process."""
     return json_response({"status": "ok"})
 
 
 @health.get(
     "/readyz",
     operation_id="readyz",
-    summary="May traffic come?",
+    summary="Check readiness",
     response_model=Alive,
     responses={
-        200: {"description": "Yes."},
+        200: {"description": "Ready for traffic."},
         503: {
-            "description": "No; `failures` says why.",
+            "description": "Not ready; `failures` lists the reasons.",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         },
     },
 )
 async def readyz(request: Request, services: CoreServices) -> Response:
-    """Check the database and whether the process is going down."""
+    """Check the database, and whether the process is shutting down."""
     failures = await services.health.failures()
     if not failures:
         return json_response({"status": "ok"})

@@ -27,7 +27,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
     },
 )
 async def read_metrics(caller: Annotated[Principal, requires(Scope.OPERATOR)], services: CoreServices) -> Response:
-    """Show what this process counts, under the label `process`: with several processes behind one address each scrape
+    """Return the metrics of this process, labelled `process`. With several processes behind one address, each scrape
     reaches one of them.
     """
     del caller

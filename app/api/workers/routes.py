@@ -1,4 +1,4 @@
-"""What workers call: claim jobs, and report, complete, fail or release them under the lease's token."""
+"""Routes of workers: claim jobs, then report, complete, fail or release them under the lease token."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -52,71 +52,71 @@ _REPORT = {"token": _TOKEN, "stage": "embedding", "progress": 40, "items": [{"ke
     operation_id="claims_create",
     summary="Claim jobs, waiting for work",
     response_model=Claimed,
-    responses={200: {"description": "The jobs with their leases."}, **problems(body=True)},
+    responses={200: {"description": "The claimed jobs with their leases."}, **problems(body=True)},
 )
 async def claim(
     request: Request,
     caller: WorkerKey,
     services: CoreServices,
-    wanted: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
+    body: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
 ) -> Response:
-    """Take jobs by queues and types, or by id. Jobs taken for a client that has left go back at once."""
-    queues = wanted.queues
+    """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once."""
+    queues = body.queues
     for queue in queues or ():
         check_queue(caller, queue)
     if queues is None and caller.queues is not None:
         queues = sorted(caller.queues)
     job_ids = None
-    if wanted.job_ids is not None:
-        job_ids = tuple(job_id for text in dict.fromkeys(wanted.job_ids) if (job_id := parse_id(text)) is not None)
+    if body.job_ids is not None:
+        job_ids = tuple(job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None)
         if not job_ids:
             return json_response({"jobs": []})
-    taken = await while_connected(
+    claimed = await while_connected(
         request,
         services.claims.claim(
             ClaimFilter(
                 project_id=caller.project_id,
                 queues=None if queues is None else tuple(queues),
-                types=None if wanted.types is None else tuple(wanted.types),
+                types=None if body.types is None else tuple(body.types),
                 job_ids=job_ids,
             ),
-            worker=wanted.worker,
-            max_jobs=wanted.max,
-            lease_seconds=wanted.lease_seconds,
-            wait_seconds=min(wanted.wait, MAX_CLAIM_WAIT_SECONDS),
+            worker=body.worker,
+            max_jobs=body.max,
+            lease_seconds=body.lease_seconds,
+            wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
             idempotency=await idempotency_of(request),
         ),
     )
-    if taken and await request.is_disconnected():
-        await services.leases.give_back(taken)
+    if claimed and await request.is_disconnected():
+        await services.leases.give_back(claimed)
         raise ClientDisconnect
-    return _ClaimResponse(services, taken)
+    return _ClaimResponse(services, claimed)
 
 
 class _ClaimResponse(Response):
-    """Jobs on their way to a worker; they go back when they cannot be delivered."""
+    """Response with claimed jobs, which are released if it cannot be delivered."""
 
-    def __init__(self, services: Services, taken: list[ClaimedJob]) -> None:
-        answer = json_response({"jobs": [claimed_document(job) for job in taken]})
-        super().__init__(answer.body, 200, None, "application/json")
+    def __init__(self, services: Services, claimed: list[ClaimedJob]) -> None:
+        response = json_response({"jobs": [claimed_document(job) for job in claimed]})
+        super().__init__(response.body, 200, None, "application/json")
         self._services = services
-        self._taken = taken
+        self._claimed = claimed
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send, and give back what was not sent."""
+        """Send the response; release the jobs if that fails."""
         try:
             await super().__call__(scope, receive, send)
         except BaseException:
-            await self._services.leases.give_back(self._taken)
+            await self._services.leases.give_back(self._claimed)
             raise
 
 
 @workers.post(
     "/jobs/{job_id}/report",
     operation_id="jobs_report",
-    summary="Report progress, extend the lease",
+    summary="Report progress and extend the lease",
     response_model=ReportedOut,
-    responses={200: {"description": "What is left of the lease."}, **problems(404, 409, body=True)},
+    responses={200: {"description": "The remaining time of the lease."}, **problems(404, 409, body=True)},
 )
 async def report(
     request: Request,
@@ -125,7 +125,7 @@ async def report(
     job_id: JobIdText,
     body: Annotated[ReportIn, Body(examples=[_REPORT])],
 ) -> Response:
-    """Say how it is going. The answer says whether a cancel was asked for."""
+    """Report progress and extend the lease. The response says whether cancellation was requested."""
     return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
@@ -134,7 +134,7 @@ async def report(
     operation_id="jobs_complete",
     summary="Complete a job",
     response_model=JobSummary,
-    responses={200: {"description": "The job, ended."}, **problems(404, 409, body=True)},
+    responses={200: {"description": "The completed job."}, **problems(404, 409, body=True)},
 )
 async def complete(
     request: Request,
@@ -143,7 +143,7 @@ async def complete(
     job_id: JobIdText,
     body: Annotated[CompleteIn, Body(examples=[{"token": _TOKEN, "result": {"pages": 12}}])],
 ) -> Response:
-    """Finish the job. Sending the same completion again is answered like the first."""
+    """Complete the job. Repeating the same completion returns the same response."""
     return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
@@ -152,7 +152,7 @@ async def complete(
     operation_id="jobs_fail",
     summary="Fail an attempt",
     response_model=JobSummary,
-    responses={200: {"description": "The job: retrying while attempts remain."}, **problems(404, 409, body=True)},
+    responses={200: {"description": "The job: `retrying` while attempts remain."}, **problems(404, 409, body=True)},
 )
 async def fail(
     request: Request,
@@ -161,16 +161,16 @@ async def fail(
     job_id: JobIdText,
     body: Annotated[FailIn, Body(examples=[{"token": _TOKEN, "code": "source_gone", "message": "No such folder"}])],
 ) -> Response:
-    """End this attempt as failed."""
+    """Fail the current attempt."""
     return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
     "/jobs/{job_id}/release",
     operation_id="jobs_release",
-    summary="Give a job back",
+    summary="Release a job",
     response_model=JobSummary,
-    responses={200: {"description": "The job: pending again, or cancelled."}, **problems(404, 409, body=True)},
+    responses={200: {"description": "The job: `pending` again, or `cancelled`."}, **problems(404, 409, body=True)},
 )
 async def release(
     request: Request,
@@ -179,7 +179,7 @@ async def release(
     job_id: JobIdText,
     body: Annotated[ReleaseIn, Body(examples=[{"token": _TOKEN}])],
 ) -> Response:
-    """Give the job back unworked; this is also how a worker acknowledges a cancel."""
+    """Release the job without counting the attempt. A worker also acknowledges a cancellation this way."""
     return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
 
 
@@ -195,7 +195,7 @@ async def _submit(request: Request, services: Services, call: WorkerCall) -> Res
     operation_id="reports_create",
     summary="Report on many jobs at once",
     response_model=ReportResults,
-    responses={200: {"description": "One result for each row, in the order sent."}, **problems(body=True)},
+    responses={200: {"description": "One result per row, in the order of the request."}, **problems(body=True)},
 )
 async def reports(
     request: Request,
@@ -205,9 +205,9 @@ async def reports(
         ReportsIn, Body(examples=[{"reports": [{"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}]}])
     ],
 ) -> Response:
-    """Send up to 1,000 reports, completions, failures and releases; each is judged alone."""
-    wrong = text_errors(await request.body(), (await request.json())["reports"])
-    ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, wrong, strict=True)]
+    """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently."""
+    nul_errors = text_errors(await request.body(), (await request.json())["reports"])
+    ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, nul_errors, strict=True)]
     key = await idempotency_of(request)
     calls = [
         replace(call, idempotency=None if key is None else key.of_row(n))
@@ -223,13 +223,13 @@ async def reports(
             results.append({"job_id": row.job_id, "problem": error_document(outcome)})
         else:
             replayed = replayed or isinstance(outcome, Replayed)
-            told = outcome.outcome if isinstance(outcome, Replayed) else outcome
-            results.append({"job_id": row.job_id, "outcome": outcome_document(told)})
+            result = outcome.outcome if isinstance(outcome, Replayed) else outcome
+            results.append({"job_id": row.job_id, "outcome": outcome_document(result)})
     return json_response({"results": results}, 200, REPLAYED if replayed else None)
 
 
 def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:
-    """Turn a row into a call, or say what is wrong with it."""
+    """Return the row's worker call, or the error that rejects the row."""
     if isinstance(row, BadRow):
         return row.error
     job_id = parse_id(row.job_id)

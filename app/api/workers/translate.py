@@ -8,7 +8,7 @@ from app.domain.worker_call import Reported
 
 
 def claimed_document(claimed: ClaimedJob) -> dict[str, Any]:
-    """Describe a job that is handed to a worker."""
+    """Describe a claimed job with its lease and checkpoint."""
     return {
         **job_document(claimed.job, LARGE),
         "lease": lease_document(claimed.lease),
@@ -17,7 +17,7 @@ def claimed_document(claimed: ClaimedJob) -> dict[str, Any]:
 
 
 def outcome_document(outcome: Reported | Job) -> dict[str, Any]:
-    """Describe what a worker's call came to."""
+    """Describe the outcome of a worker call."""
     if isinstance(outcome, Job):
         return job_document(outcome)
     return {

@@ -33,7 +33,7 @@ MAX_CLAIM_WAIT_SECONDS = 50
 
 
 class ClaimsIn(Body):
-    """What a worker is willing to take. No queues or types: all."""
+    """Which jobs to claim. Without queues or types: any."""
 
     worker: Name
     queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
@@ -41,9 +41,11 @@ class ClaimsIn(Body):
     job_ids: list[IdText] | None = Field(default=None, min_length=1, max_length=100)
     max: int = Field(default=1, ge=1, le=100)
     lease_seconds: LeaseSeconds | None = Field(
-        default=DEFAULT_LEASE_SECONDS, description="Null, a lease without end, is for jobs claimed by id."
+        default=DEFAULT_LEASE_SECONDS, description="Null: no expiry; only for jobs claimed by id."
     )
-    wait: int = Field(default=0, ge=0, le=MAX_INT, description="Seconds to wait for work; at most 50 are waited.")
+    wait: int = Field(
+        default=0, ge=0, le=MAX_INT, description="Seconds to wait for work; larger values are capped at 50."
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -53,7 +55,7 @@ class ClaimsIn(Body):
 
 
 class ItemUpdateIn(Body):
-    """What is new about one item. A field left out, or null, stays as it is; an unknown key makes a new item."""
+    """Changes to an item. An omitted or null field is unchanged; an unknown key creates an item."""
 
     key: Name
     status: Annotated[ItemStatus, Field(strict=False)] | None = None
@@ -75,7 +77,7 @@ class ItemUpdateIn(Body):
         return value
 
     def to_domain(self) -> ItemUpdate:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         return ItemUpdate(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
@@ -84,24 +86,26 @@ class LogLineIn(Body):
 
     level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     message: LogText
-    at: Time | None = Field(default=None, description="Accepted; the service stamps lines on arrival.")
+    at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")
 
 
 class ReportIn(Body):
-    """How it is going. With nothing but the token it is a heartbeat."""
+    """Progress of a job. With only the token it is a heartbeat."""
 
     token: Id
-    lease_seconds: LeaseSeconds | None = Field(default=None, description="The lease's new length; null keeps it.")
+    lease_seconds: LeaseSeconds | None = Field(
+        default=None, description="New lease duration; null keeps the current one."
+    )
     stage: Name | None = None
     progress: float | None = Field(default=None, ge=0, le=100)
     message: Text | None = None
     items: list[ItemUpdateIn] = Field(default=[], max_length=1000)
-    items_total: Size | None = Field(default=None, description="How many items there will be.")
+    items_total: Size | None = Field(default=None, description="Expected total number of items.")
     logs: list[LogLineIn] = Field(default=[], max_length=1000)
     checkpoint: AnyJson = None
 
     def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         return Report(
             project_id=project_id,
             job_id=job_id,
@@ -125,7 +129,7 @@ class CompleteIn(Body):
     billing: AnyJson = None
 
     def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         return Complete(
             project_id=project_id, job_id=job_id, token=self.token, result=self.result, billing=self.billing
         )
@@ -141,7 +145,7 @@ class FailIn(Body):
     retry_after_seconds: Annotated[float, Field(ge=0, le=604_800), ROUNDED] | None = None
 
     def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         return Fail(
             project_id=project_id,
             job_id=job_id,
@@ -154,12 +158,12 @@ class FailIn(Body):
 
 
 class ReleaseIn(Body):
-    """The worker gives the job back; the attempt is not counted."""
+    """Release the job; the attempt is not counted."""
 
     token: Id
 
     def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
-        """Say it in the domain's words."""
+        """Return this in the domain's terms."""
         return Release(project_id=project_id, job_id=job_id, token=self.token)
 
 
@@ -198,40 +202,42 @@ Row: TypeAlias = Annotated[
 
 
 class ReportsIn(Body):
-    """Up to 1,000 calls about different jobs, each judged alone."""
+    """Up to 1,000 worker calls about different jobs, each validated independently."""
 
     reports: list[Row] = Field(min_length=1, max_length=MAX_ROWS)
 
 
 class LeaseLeft(Answer):
-    """What is left of a lease."""
+    """Remaining time of a lease."""
 
     expires_in_seconds: float | None
 
 
 class ClaimedJobOut(JobDetail):
-    """A job that was handed out, with what its last attempt left behind."""
+    """A claimed job, with its lease and the last checkpoint."""
 
     lease: LeaseOut
     checkpoint: Any
 
 
 class Claimed(Answer):
-    """The jobs that a claim got; empty when there was no work."""
+    """The claimed jobs; empty if no work was available."""
 
     jobs: list[ClaimedJobOut]
 
 
 class ReportedOut(Answer):
-    """What a report is told."""
+    """Response to a report."""
 
     status: JobState
-    cancel_requested: bool = Field(description="Stop, and acknowledge by releasing the job.")
+    cancel_requested: bool = Field(
+        description="Whether cancellation was requested: stop, and acknowledge by releasing the job."
+    )
     lease: LeaseLeft
 
 
 class ReportResult(Answer):
-    """What became of one row of a batch: an `outcome` or a `problem`."""
+    """Result of one row: an `outcome` or a `problem`."""
 
     job_id: str | None
     outcome: ReportedOut | JobSummary | None = None
@@ -239,6 +245,6 @@ class ReportResult(Answer):
 
 
 class ReportResults(Answer):
-    """The results of a batch, in the order sent."""
+    """Results of a batch, in the order of the request."""
 
     results: list[ReportResult]
