@@ -15,7 +15,7 @@ from app.api import document
 from app.api.responses import render_error
 from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
-from app.web.errors import install
+from app.web.error_handlers import install
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from app.api.translate import job_of
 from app.domain.errors import JobtrackError
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 
 RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case."""

@@ -6,7 +6,7 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler
 
 from app.domain.errors import FieldError, InvalidError
 from app.web.body import check_text
-from app.web.errors import field_errors
+from app.web.framework_errors import field_errors
 
 MAX_ROWS: Final = 1000
 

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from app.domain.errors import ConflictError, JobtrackError
 from app.domain.job import Documents, Job, Lease
-from app.web.errors import problem_document
+from app.web.problems import problem_document
 
 LARGE = frozenset({"payload", "result", "billing"})
 """The parts of a job that an answer leaves out unless it is asked for them."""

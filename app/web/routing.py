@@ -18,7 +18,8 @@ from app.domain.errors import FieldError, InvalidError, MalformedError, NotFound
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.binding import Handler, bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
-from app.web.errors import Render, as_jobtrack_error
+from app.web.errors import Render
+from app.web.framework_errors import as_jobtrack_error
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from app.api import document
 from app.dialects import discover
 from app.domain.principal import Scope
 from app.web.auth import public, requires, scopes_of
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 from app.web.routing import guarded_route
 
 PUBLIC = {"/livez", "/readyz"}

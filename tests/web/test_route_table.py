@@ -12,7 +12,7 @@ from app import dialects
 from app.api import document
 from app.dashboard.pages import make_pages
 from app.web.auth import public
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 from app.web.route_table import RouteTable
 from app.web.routing import GuardedRoute, guarded_route
 

@@ -9,7 +9,8 @@ from app.api.wire import Answer
 from app.domain.errors import UnavailableError
 from app.web.auth import public
 from app.web.deps import CoreServices
-from app.web.errors import headers_of, problem_document, request_id
+from app.web.errors import headers_of
+from app.web.problems import problem_document, request_id
 from app.web.routing import guarded_route
 
 
