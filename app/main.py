@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry
 from starlette.staticfiles import StaticFiles
 
 from app import dialects
-from app.api import native
-from app.api.render import render_error
+from app.api import document
+from app.api.responses import render_error
 from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
-from app.web.errors import install
+from app.web.error_handlers import install
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
@@ -46,7 +46,7 @@ def create_app(
     served = dialects.discover(dialect_names)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in served}}
     pages = make_pages(titles, partial(_documents, dialect_names))
-    routers = (*native.ROUTERS, *(dialect.router for dialect in served), pages)
+    routers = (*document.ROUTERS, *(dialect.router for dialect in served), pages)
     for router in routers:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -64,4 +64,4 @@ def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:
 @cache
 def _documents(dialect_names: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
     """Build the documents once, when one is first read: every start of the service would pay for them otherwise."""
-    return {NATIVE: native.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(dialect_names)}}
+    return {NATIVE: document.openapi(), **{d.name: dialects.openapi(d) for d in dialects.discover(dialect_names)}}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
-from app.api.render import render_detail, render_summary
+from app.api.translate import render_detail, render_summary
 from app.core import retention
 from app.core.batches import calls as calls_batch
 from app.core.batches.calls import WorkerOutcome

@@ -76,6 +76,6 @@ AnyJson: TypeAlias = Annotated[Any, Field(description="Any JSON value.")]
 
 
 class Body(BaseModel):
-    """What every native body shares: strict types, and no field that the service does not know."""
+    """Base of all native request bodies: strict types, and no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -1,4 +1,4 @@
-"""Headers of the native API: entity tags, the mark of a repeat, and the preference to wait."""
+"""Request headers of the native API: entity tags, and the preference to wait."""
 
 import re
 from typing import Final
@@ -6,10 +6,7 @@ from typing import Final
 from fastapi import Request
 
 MAX_WAIT_SECONDS: Final = 50
-"""Below the 60 s after which common proxies give up on a silent upstream."""
-
-REPLAYED: Final = {"Idempotency-Replayed": "true"}
-"""What marks the answer to a repeat."""
+"""Below 60 s, the idle timeout of common proxies."""
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
@@ -21,26 +18,26 @@ def etag_of(version: int) -> bytes:
 
 
 def known_version(request: Request, version: int) -> bool:
-    """Whether If-None-Match names this version. What is no entity tag matches nothing."""
-    given = ",".join(request.headers.getlist("if-none-match"))
-    return given.strip() == "*" or str(version) in _TAG.findall(given)
+    """Whether If-None-Match names this version. Anything that is not an entity tag matches nothing."""
+    value = ",".join(request.headers.getlist("if-none-match"))
+    return value.strip() == "*" or str(version) in _TAG.findall(value)
 
 
 def preferred_wait(request: Request) -> int | None:
-    """Read `Prefer: wait=N` or `respond-async`; what cannot be understood is ignored, as RFC 7240 wants."""
-    given = ",".join(request.headers.getlist("prefer"))
-    for part in given.split(",") if given else ():
+    """Read `Prefer: wait=N` or `respond-async`; anything else is ignored, as RFC 7240 requires."""
+    value = ",".join(request.headers.getlist("prefer"))
+    for part in value.split(",") if value else ():
         preference = part.partition(";")[0].strip()
-        found = _WAIT_PREFERENCE.fullmatch(preference)
-        if found:
-            return int(found[1])
+        match = _WAIT_PREFERENCE.fullmatch(preference)
+        if match:
+            return int(match[1])
         if preference.lower() == "respond-async":
             return 0
     return None
 
 
-def wait_seconds(asked: int | None) -> int:
-    """Bring a wait to what one GET may take: -1, without end, and all that is too long become the most."""
-    if asked is None:
+def wait_seconds(seconds: int | None) -> int:
+    """Return the wait of a GET, in seconds: -1 (no limit) and larger values become `MAX_WAIT_SECONDS`."""
+    if seconds is None:
         return 0
-    return MAX_WAIT_SECONDS if asked < 0 else min(asked, MAX_WAIT_SECONDS)
+    return MAX_WAIT_SECONDS if seconds < 0 else min(seconds, MAX_WAIT_SECONDS)

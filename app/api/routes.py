@@ -1,11 +1,11 @@
-"""What the native routes share: their route class, ids in paths, queues of a key, and the answers they declare."""
+"""Parts shared by the native routes: the router with its route class, ids in paths, and declared problems."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 
-from app.api.render import render_error
+from app.api.responses import render_error
 from app.web.body import JSON_BODY, BodyRules
 from app.web.routing import guarded_route
 
@@ -13,38 +13,38 @@ JobIdText = Annotated[
     str,
     Path(
         alias="job_id",
-        description="The job's id, a UUID in lower case. Anything else is not found.",
+        description="The job's id, a UUID in lower case. Any other text is answered with 404.",
         json_schema_extra={"format": "uuid"},
         examples=["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"],
     ),
 ]
-"""An id in a path. Text, because one of the wrong shape is simply not found."""
+"""An id in a path. It is text, because a malformed id is a 404 and not a validation error."""
 
 _PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _SENTENCES: Final[Mapping[int, str]] = {
     400: "The request cannot be read.",
-    401: "No key, or a wrong one.",
-    403: "The key lacks the scope, or may not use the queue.",
+    401: "The key is missing or invalid.",
+    403: "The key lacks the scope or access to the queue.",
     404: "No such job in this project.",
     408: "The body did not arrive in time.",
-    409: "The job's state does not allow this; `job` is the job as it is.",
+    409: "The job's state does not allow this; `job` is the current job.",
     413: "The body is too large.",
-    415: "The body is not sent as JSON.",
-    416: "The range of bytes is not there.",
-    422: "The request can be read, and is wrong.",
+    415: "The body is not declared as JSON.",
+    416: "The byte range is outside the input.",
+    422: "The request is well-formed but invalid.",
     429: "Too many requests; see `Retry-After`.",
-    503: "Unavailable just now; see `Retry-After`.",
+    503: "Temporarily unavailable; see `Retry-After`.",
 }
 _WITH_BODY: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 _WITHOUT_BODY: Final = (400, 401, 403, 422, 429, 503)
 
 
 def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
-    """Declare the problems that a route may answer."""
+    """Declare the problems that a route may return."""
     statuses = sorted({*(_WITH_BODY if body else _WITHOUT_BODY), *more})
     return {status: {"description": _SENTENCES[status], "content": _PROBLEM} for status in statuses}
 
 
 def router(tag: str, body: BodyRules = JSON_BODY) -> APIRouter:
-    """Make a router of the native API."""
+    """Return a router of the native API."""
     return APIRouter(prefix="/v1", tags=[tag], route_class=guarded_route(render=render_error, body=body))

@@ -1,4 +1,4 @@
-"""Rows of a batch: each is judged alone, so that a wrong one is a problem in its place and the others go on."""
+"""Rows of a batch, validated independently: an invalid row becomes a problem in its place, and the others proceed."""
 
 from typing import Any, Final
 
@@ -6,33 +6,33 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler
 
 from app.domain.errors import FieldError, InvalidError
 from app.web.body import check_text
-from app.web.errors import field_errors
+from app.web.framework_errors import field_errors
 
 MAX_ROWS: Final = 1000
 
 
 class BadRow:
-    """A row that is wrong, and why."""
+    """An invalid row, with its error."""
 
     def __init__(self, raw: object, errors: tuple[FieldError, ...]) -> None:
-        given = raw.get("job_id") if isinstance(raw, dict) else None
-        self.job_id = given if isinstance(given, str) and len(given) <= 255 else None
+        job_id = raw.get("job_id") if isinstance(raw, dict) else None
+        self.job_id = job_id if isinstance(job_id, str) and len(job_id) <= 255 else None
         self.error = InvalidError("The row is not valid.", errors)
 
 
 def judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a row; a wrong one becomes a `BadRow`."""
+    """Validate a row; an invalid one becomes a `BadRow`."""
     try:
         return validate(value)
     except ValidationError as error:
-        # Where rows have an action, each place begins with it, and it is no part of the row's path.
+        # Where rows have an action, each location begins with it, though it is not part of the row's path.
         tagged = isinstance(value, dict) and error.errors()[0]["loc"][:1] == (value.get("action"),)
         return BadRow(value, field_errors({**e, "loc": e["loc"][tagged:]} for e in error.errors()))
 
 
 def text_errors(body: bytes, rows: list[Any]) -> list[InvalidError | None]:
-    """Say which rows hold what PostgreSQL cannot store: a NUL. Only an escape can write one, so that most batches are
-    not looked through again.
+    """Return an error for each row that contains a NUL, which PostgreSQL cannot store. Only an escape can write one, so
+    most batches are not searched.
     """
     if b"\\u0000" not in body:
         return [None] * len(rows)

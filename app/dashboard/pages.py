@@ -13,7 +13,8 @@ from fastapi import APIRouter, Response
 from app.domain.errors import NotFoundError
 from app.paths import assets_dir
 from app.web.auth import public
-from app.web.errors import STATUS, TITLES, problem_response
+from app.web.errors import STATUS
+from app.web.problems import TITLES, problem_response
 from app.web.routing import guarded_route
 
 NATIVE: Final = "native"

@@ -67,7 +67,7 @@ async def read_bytes(request: Request, rules: BodyRules) -> bytes:
 
 
 def parse(body: bytes, rules: BodyRules) -> Any:
-    """Parse JSON and hold it against the rules."""
+    """Parse JSON and check it against the rules."""
     try:
         value = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
@@ -117,7 +117,7 @@ def check_text(value: Any) -> None:
 
 
 def _find(value: Any, bad: Callable[[str], bool]) -> str | None:
-    """Give the pointer of the first text or key that is bad."""
+    """Return the JSON Pointer of the first text or key for which `bad` is true."""
     pending: list[tuple[str, Any]] = [("", value)]
     while pending:
         pointer, node = pending.pop()
@@ -139,7 +139,7 @@ def pointer_token(key: str) -> str:
 
 
 def require_json_type(request: Request) -> None:
-    """Refuse a body that does not say that it is JSON."""
+    """Reject a body whose Content-Type is not JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaTypeError("Send the body as `application/json`.")

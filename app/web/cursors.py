@@ -45,7 +45,7 @@ class InvalidCursorError(InvalidError):
 
 
 def write_cursor(position: int, *bound: str) -> str:
-    """Make a cursor for a position in the list that `bound` names."""
+    """Write a cursor for a position in the list that `bound` names."""
     return _write(position.to_bytes(_POSITION_BYTES, "big"), bound)
 
 
@@ -67,7 +67,7 @@ def read_id_cursor(cursor: str, *bound: str, pointer: str = QUERY) -> UUID:
 
 
 def write_name_cursor(name: str, *bound: str) -> str:
-    """Make a cursor for a place behind a name."""
+    """Write a cursor for the position after a name."""
     return _write(name.encode(), bound)
 
 

@@ -43,7 +43,7 @@ class HTTPValidationError(BaseModel):
 
 
 def detail_of(error: JobtrackError) -> Any:
-    """Give the value of `detail`: a sentence, or the places that are wrong."""
+    """Return the value of `detail`: a sentence, or a list of invalid places."""
     if not isinstance(error, InvalidError):
         return error.message
     places = error.errors[:MAX_FIELD_ERRORS] or (FieldError("", "value_error", error.message),)

@@ -42,7 +42,7 @@ class Presence:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._watching is not None:
-            await put_down(self._watching)
+            await cancel_and_wait(self._watching)
         # Ours alone is turned into what it means: whoever else cancels the task is obeyed. A block that went on
         # nevertheless keeps what it came to.
         ours = self._left and self._task is not None and self._task.uncancel() <= 0
@@ -62,7 +62,7 @@ async def client_gone(request: Request) -> None:
         pass
 
 
-async def put_down(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they are really over, so that nothing outlives the request."""
     for task in tasks:
         task.cancel()

@@ -1,6 +1,7 @@
 """The route class of every edge: key, scope, body, then the function, and one renderer for whatever goes wrong.
 
-The order is the promise: 401 and 403 come before the first byte of a body is read, so that a stranger costs nothing.
+The order is guaranteed: 401 and 403 are sent before any byte of the body is read, so that unauthenticated requests are
+cheap.
 """
 
 import asyncio
@@ -17,12 +18,13 @@ from app.domain.errors import FieldError, InvalidError, MalformedError, NotFound
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.binding import Handler, bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
-from app.web.errors import Render, as_jobtrack_error
+from app.web.errors import Render
+from app.web.framework_errors import as_jobtrack_error
 
 log = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
-"""nginx's word for it; nobody reads it but the access log."""
+"""nginx's status for a client that disconnected; seen only in the access log."""
 
 
 def guarded_route(
@@ -32,7 +34,7 @@ def guarded_route(
     body: BodyRules = JSON_BODY,
     deadline_seconds: float | None = None,
 ) -> type["GuardedRoute"]:
-    """Make the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
+    """Return the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
 
     Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `credentials`
     finds the key, `body` says what bodies may be, and `render` shapes every error. What takes longer than
@@ -105,7 +107,7 @@ def _guarded(route: APIRoute, edge: _Edge) -> Handler:
 
 
 def _within(handler: Handler, seconds: float) -> Handler:
-    """Give a handler only so long."""
+    """Limit the time of a handler."""
 
     async def limited(request: Request) -> Response:
         try:

@@ -10,7 +10,7 @@ from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from app.web.disconnect import client_gone, put_down
+from app.web.disconnect import cancel_and_wait, client_gone
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Below the shortest idle timeout that proxies commonly have."""
@@ -57,7 +57,7 @@ class EventStreamResponse(Response):
             if sending.done():
                 sending.result()
         finally:
-            await put_down(sending, gone)
+            await cancel_and_wait(sending, gone)
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -81,7 +81,7 @@ class EventStreamResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if following is not None:
-                await put_down(following)
+                await cancel_and_wait(following)
             await self._frames.aclose()
 
 

@@ -22,8 +22,8 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 def limited_stream(
     request: Request, max_bytes: int, *, gzip: bool = False, silence_seconds: float = SILENCE_SECONDS
 ) -> AsyncIterator[bytes]:
-    """Give the body piece by piece, with `gzip` inflated if it was sent so; `max_bytes` bounds what is sent and what
-    becomes of it. Raises if it is compressed otherwise, too long, broken or stalls, or if its sender leaves.
+    """Return the chunks of the body, with `gzip` inflated if it is compressed; `max_bytes` bounds both sizes. Iterating
+    raises if the body is too long, malformed or stalls, or if the client disconnects; other encodings are rejected.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     sent = _received(request, max_bytes, silence_seconds)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import native
+from app.api import document
 from app.core.keys import MAX_KEY_LENGTH, WRONG_KEYS_ALLOWED
 from app.domain.audit import Action
 from tests.conftest import StartService
@@ -38,7 +38,7 @@ async def line_of(log: Path, request_id: str) -> dict[str, Any]:
 def unsafe_operations() -> set[str]:
     return {
         operation["operationId"]
-        for operations in native.openapi()["paths"].values()
+        for operations in document.openapi()["paths"].values()
         for method, operation in operations.items()
         if method != "get"
         and (RECORDED_TAGS.intersection(operation["tags"]) or operation["operationId"] in RECORDED_BESIDES)
@@ -70,7 +70,7 @@ async def test_every_change_is_a_line(
     }[action]
     [(method, path)] = [
         (method, path)
-        for path, operations in native.openapi()["paths"].items()
+        for path, operations in document.openapi()["paths"].items()
         for method, operation in operations.items()
         if operation["operationId"] == action
     ]

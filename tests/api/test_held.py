@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.web.disconnect import while_connected
-from app.web.streaming import SPACE_SECONDS, held_json_response
+from app.web.held_response import SPACE_SECONDS, held_json_response
 from tests.api.conftest import Create
 from tests.service_process import ServiceProcess
 

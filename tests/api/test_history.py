@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.history_models import EventList, EventOut, LogLines
+from app.api.events.wire import EventList, EventOut, LogLines
 from tests.api.conftest import Claim, Create
 
 

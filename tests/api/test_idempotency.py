@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import native
+from app.api import document
 from tests.api.conftest import Claim, Create
 
 REPLAYED = "idempotency-replayed"
@@ -18,7 +18,7 @@ def key() -> dict[str, str]:
 
 
 def test_every_unsafe_operation_declares_the_header() -> None:
-    for path, operations in native.openapi()["paths"].items():
+    for path, operations in document.openapi()["paths"].items():
         for method, operation in operations.items():
             names = [parameter["name"] for parameter in operation.get("parameters", ())]
             assert names.count("Idempotency-Key") == (method != "get" and path != "/v1/jobs/wait"), (method, path)

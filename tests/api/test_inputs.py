@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from app.api.schemas import InputOut
+from app.api.jobs.wire import InputOut
 from app.core.inputs import CHUNK_BYTES, MAX_INPUT_BYTES
 from tests.api.conftest import Claim, Create
 from tests.conftest import StartService

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app.api.schemas import CreateResults
+from app.api.jobs.wire import CreateResults
 
 
 async def batch(api: httpx.AsyncClient, jobs: list[Any]) -> list[dict[str, Any]]:

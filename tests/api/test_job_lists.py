@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.schemas import BulkResult, JobList
+from app.api.jobs.wire import BulkResult, JobList
 from tests.api.conftest import Claim, Create
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.schemas import ItemList, JobCreated, JobDetail, JobSummary
+from app.api.jobs.wire import ItemList, JobCreated
+from app.api.wire import JobDetail, JobSummary
 from tests.api.conftest import Claim, Create
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

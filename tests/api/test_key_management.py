@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.api.key_models import KeyList, KeyMade, KeyOut, ProjectList, ProjectOut
+from app.api.keys.wire import KeyList, KeyMade, KeyOut, ProjectList, ProjectOut
 from tests.api.conftest import Create
 from tests.service_process import ServiceProcess
 

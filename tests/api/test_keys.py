@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from app.api import native
+from app.api import document
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import Principal, Scope
 from app.main import create_app
@@ -21,7 +21,7 @@ from tests.api.route_list import routes
 Door = Callable[[Principal], AbstractAsyncContextManager[httpx.AsyncClient]]
 OPERATIONS = [
     (min(route.methods or ()), re.sub(r"\{\w+\}", "nonsense", route.path), scopes_of(route.dependant))
-    for router in native.ROUTERS
+    for router in document.ROUTERS
     for route in routes(router)
 ]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import Request
 
-from app.api.schemas import Problem
+from app.api.wire import Problem
 from app.domain.errors import SlowBodyError
 from app.web.body import BodyRules, read_bytes
 from app.web.errors import status_of

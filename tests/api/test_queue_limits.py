@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from app import dialects
-from app.api import native
+from app.api import document
 from app.domain.principal import Principal, Scope
 from tests.api.queue_rows import FENCED, LEFT_OUT, NO_QUEUE, READ, REFUSED, ROWS, Decision, Row, Target
 from tests.service_process import ServiceProcess
@@ -33,7 +33,7 @@ OWN: Mapping[str, str] = {}
 @cache
 def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     """Every operation of every document: its method, its path and what is said of it."""
-    documents = [native.openapi(), *map(dialects.openapi, dialects.discover())]
+    documents = [document.openapi(), *map(dialects.openapi, dialects.discover())]
     return {
         operation["operationId"]: (method, path, {**operation, "schemas": document["components"]["schemas"]})
         for document in documents

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.api.queue_models import QueueList, QueueOut
+from app.api.queues.wire import QueueList, QueueOut
 from tests.api.conftest import Claim, Create
 
 RULES: dict[str, Any] = {

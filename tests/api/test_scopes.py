@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Response
 
-from app.api import native
+from app.api import document
 from app.dialects import discover
 from app.domain.principal import Scope
 from app.web.auth import public, requires, scopes_of
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 from app.web.routing import guarded_route
 from tests.api.route_list import routes
 
@@ -17,7 +17,7 @@ PUBLIC = {"/livez", "/readyz"}
 
 
 def test_every_native_route_declares_a_scope() -> None:
-    found = {route.path: scopes_of(route.dependant) for router in native.ROUTERS for route in routes(router)}
+    found = {route.path: scopes_of(route.dependant) for router in document.ROUTERS for route in routes(router)}
     assert {path for path, scopes in found.items() if not scopes} == PUBLIC
 
 
@@ -28,7 +28,7 @@ def test_every_dialect_route_declares_a_scope() -> None:
 
 
 def test_scopes_by_what_a_route_does() -> None:
-    found = {route.operation_id: scopes_of(route.dependant) for router in native.ROUTERS for route in routes(router)}
+    found = {route.operation_id: scopes_of(route.dependant) for router in document.ROUTERS for route in routes(router)}
     assert found.pop("jobs_get_input") == {Scope.SUBMIT, Scope.WORK}
     assert {name: next(iter(scopes), None) for name, scopes in found.items()} == {
         "jobs_create": Scope.SUBMIT,

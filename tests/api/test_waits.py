@@ -5,7 +5,7 @@ import uuid
 
 import httpx
 
-from app.api.schemas import Waited
+from app.api.jobs.wire import Waited
 from tests.api.conftest import Claim, Create
 
 

@@ -5,7 +5,8 @@ import uuid
 
 import httpx
 
-from app.api.schemas import Claimed, JobSummary, ReportedOut, ReportResults
+from app.api.wire import JobSummary
+from app.api.workers.wire import Claimed, ReportedOut, ReportResults
 from tests.api.conftest import Claim, Create
 
 

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from app.web.streaming import SPACE_SECONDS
+from app.web.held_response import SPACE_SECONDS
 from tests.inside_service import Inside, serve_inside
 from tests.races.conftest import Pair
 from tests.service_process import API_KEY

@@ -6,7 +6,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 
 from app.web.auth import public
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 from app.web.routing import guarded_route
 
 

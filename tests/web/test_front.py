@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry
 from app.core.wait_clock import timed_wait
 from app.web.auth import public
 from app.web.deps import CoreServices, Services
-from app.web.errors import install, problem_response
+from app.web.error_handlers import install
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
+from app.web.problems import problem_response
 from app.web.route_table import RouteTable
 from app.web.routing import guarded_route
 

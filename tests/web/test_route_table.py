@@ -9,14 +9,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 
 from app import dialects
-from app.api import native
+from app.api import document
 from app.dashboard.pages import make_pages
 from app.web.auth import public
-from app.web.errors import problem_response
+from app.web.problems import problem_response
 from app.web.route_table import RouteTable
 from app.web.routing import GuardedRoute, guarded_route
 
-ROUTERS = (*native.ROUTERS, *(one.router for one in dialects.discover()), make_pages({}, dict))
+ROUTERS = (*document.ROUTERS, *(one.router for one in dialects.discover()), make_pages({}, dict))
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 TABLE = RouteTable(ROUTERS)
 METHODS = ("GET", "POST", "PUT", "DELETE")

@@ -20,9 +20,10 @@ from app.domain.principal import Scope
 from app.web.auth import KeyScheme, bearer_key, public, requires
 from app.web.body import BodyRules, parse, read_bytes
 from app.web.deps import Caller, CoreServices, client_address
-from app.web.errors import field_errors, headers_of, status_of
+from app.web.errors import headers_of, status_of
+from app.web.framework_errors import field_errors
+from app.web.held_response import held_json_response
 from app.web.routing import guarded_route
-from app.web.streaming import held_json_response
 
 PREFIXES = ("/jobs/statuses", "/bim")
 

@@ -1,0 +1,1 @@
+"""Events and logs of jobs: pages and streams."""

@@ -1,0 +1,106 @@
+"""Events and log lines of a job, page by page."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from app.api.events.translate import event_document, read_position, write_position
+from app.api.events.wire import EventList, LogLines
+from app.api.fields import MAX_BIGINT, MAX_INT
+from app.api.headers import MAX_WAIT_SECONDS
+from app.api.responses import json_response
+from app.api.routes import JobIdText, problems, router
+from app.api.translate import time_text
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import CursorText
+from app.web.deps import CoreServices
+from app.web.disconnect import while_connected
+from app.web.params import job_id_of
+
+history = router("History")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+MAX_LINES = 1000
+
+Reader = Annotated[Principal, requires(Scope.READ)]
+
+
+@history.get(
+    "/jobs/{job_id}/events",
+    operation_id="jobs_events",
+    summary="Read a job's history",
+    response_model=EventList,
+    responses={200: {"description": "A page, oldest first."}, **problems(404)},
+)
+async def list_events(
+    caller: Reader,
+    services: CoreServices,
+    job_id: JobIdText,
+    limit: Annotated[
+        int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        CursorText | None, Query(description="`next_cursor` of the previous page, or an event's id.")
+    ] = None,
+) -> Response:
+    """Return the job's events, oldest first. Each carries the attempt that it belongs to."""
+    parsed = job_id_of(job_id)
+    after = 0 if cursor is None else read_position(caller.project_id, cursor).id
+    events, more = await services.events.page(
+        caller.project_id, parsed, after=after, limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT
+    )
+    next_cursor = write_position(caller.project_id, events[-1].position) if more else None
+    return json_response({"events": [event_document(event) for event in events], "next_cursor": next_cursor})
+
+
+@history.get(
+    "/jobs/{job_id}/logs",
+    operation_id="jobs_logs",
+    summary="Read a job's log, or follow it",
+    response_model=LogLines,
+    responses={200: {"description": "Lines from `offset` on."}, **problems(404)},
+)
+async def read_logs(
+    request: Request,
+    caller: Reader,
+    services: CoreServices,
+    job_id: JobIdText,
+    offset: Annotated[int, Query(ge=0, le=MAX_BIGINT, description="Number of the first line to return.")] = 0,
+    limit: Annotated[
+        int,
+        Query(ge=0, description="Page size, 1-1,000 (default 1,000); larger values are capped, 0 means the default."),
+    ] = MAX_LINES,
+    wait: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=MAX_INT,
+            description="Seconds to wait for a line if there is none yet; larger values are capped at 50.",
+        ),
+    ] = 0,
+) -> Response:
+    """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true."""
+    parsed = job_id_of(job_id)
+    page = await while_connected(
+        request,
+        services.logs.page(
+            caller.project_id,
+            parsed,
+            offset=offset,
+            limit=min(limit, MAX_LINES) or MAX_LINES,
+            wait_seconds=min(wait, MAX_WAIT_SECONDS),
+        ),
+    )
+    lines = [
+        {
+            "line": line.line,
+            "at": time_text(line.at),
+            "attempt": line.attempt,
+            "level": line.level,
+            "message": line.message,
+        }
+        for line in page.lines
+    ]
+    return json_response({"logs": lines, "next_offset": page.next_offset, "ended": page.ended})

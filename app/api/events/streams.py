@@ -1,0 +1,141 @@
+"""Server-sent events: all that happens in a project, and one job until it has ended."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+
+from app.api.events.translate import event_document, read_position, write_position
+from app.api.fields import Name
+from app.api.routes import JobIdText, problems, router
+from app.api.translate import job_document
+from app.core.events import Reset, StreamStarted
+from app.domain.event import Position
+from app.domain.job import Job
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import MAX_LENGTH, QUERY, CursorText
+from app.web.deps import CoreServices, Services
+from app.web.params import job_id_of
+from app.web.sse import EventStreamResponse, sse_frame
+
+streams = router("History")
+
+Reader = Annotated[Principal, requires(Scope.READ)]
+LastEventId = Annotated[
+    CursorText | None, Query(description="Id of the last event received; `Last-Event-ID` takes precedence.")
+]
+
+_LAST_EVENT_ID: Final[dict[str, Any]] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "Id of the last event received: the stream resumes after it, without gaps or repeats.",
+    "schema": {"type": "string", "maxLength": MAX_LENGTH},
+}
+
+
+def _stream(description: str) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "string", "description": "Events whose data is JSON."}
+    return {200: {"description": description, "content": {"text/event-stream": {"schema": schema}}}}
+
+
+@streams.get(
+    "/events",
+    operation_id="events_stream",
+    summary="Stream events",
+    response_class=Response,
+    responses={**_stream("A `snapshot` event, then every event of the project."), **problems()},
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+)
+async def stream_events(
+    request: Request,
+    caller: Reader,
+    services: CoreServices,
+    cursor: LastEventId = None,
+    type: Annotated[  # noqa: A002 - the parameter's name on the wire
+        list[Name] | None, Query(max_length=20, description="Only events of these types, such as `job.completed`.")
+    ] = None,
+    queue: Annotated[list[Name] | None, Query(max_length=20, description="Only jobs of these queues.")] = None,
+) -> Response:
+    """Stream every event of the project in commit order, from now on or from the given cursor.
+
+    Without a cursor the first event is `snapshot`: the live jobs by status, and the id at which the stream begins.
+    A reader that falls too far behind gets `reset` and is disconnected; it must read the current state and start again.
+    The stream ends after ten minutes; standard clients reconnect automatically.
+    """
+    after = _resumed(request, caller.project_id, cursor)
+    types = frozenset(type) if type else None
+    queues = frozenset(queue) if queue else None
+    return EventStreamResponse(request, _events(services, caller.project_id, after, types, queues))
+
+
+async def _events(
+    services: Services,
+    project_id: UUID,
+    after: Position | None,
+    types: frozenset[str] | None,
+    queues: frozenset[str] | None,
+) -> AsyncGenerator[bytes, None]:
+    # Close the subscription together with this generator instead of waiting for garbage collection; until then it would
+    # keep buffering events.
+    async with aclosing(services.events.follow(project_id, after)) as following:
+        async for event in following:
+            if isinstance(event, StreamStarted):
+                depths = await services.queues.live_jobs(project_id)
+                yield sse_frame("snapshot", {"jobs": depths}, write_position(project_id, event.position))
+            elif isinstance(event, Reset):
+                yield sse_frame("reset", {"reason": "too_slow"})
+            elif (types is None or event.type in types) and (queues is None or event.queue in queues):
+                document = event_document(event)
+                yield sse_frame(event.type, document, document["id"])
+
+
+@streams.get(
+    "/jobs/{job_id}/stream",
+    operation_id="jobs_stream",
+    summary="Stream one job until it has ended",
+    response_class=Response,
+    responses={
+        **_stream("A `snapshot` event, then `job.*` events, and `job` whenever the job changes."),
+        **problems(404),
+    },
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+)
+async def stream_job(
+    request: Request, caller: Reader, services: CoreServices, job_id: JobIdText, cursor: LastEventId = None
+) -> Response:
+    """Stream the current job (`snapshot`), then each event, and the job whenever it changes (`job`).
+
+    The stream ends when the job does: its last two events are the job's end and the job in its final state.
+    """
+    parsed = job_id_of(job_id)
+    after = _resumed(request, caller.project_id, cursor)
+    # Checked before the response starts, while it can still be a 404.
+    await services.jobs.get(caller.project_id, parsed)
+    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
+
+
+async def _job(
+    services: Services, project_id: UUID, job_id: UUID, after: Position | None
+) -> AsyncGenerator[bytes, None]:
+    name = "snapshot"
+    last = None if after is None else after.id
+    async with aclosing(services.events.follow_job(project_id, job_id, last)) as following:
+        async for event in following:
+            if isinstance(event, Job):
+                yield sse_frame(name, job_document(event))
+                name = "job"
+            else:
+                document = event_document(event)
+                yield sse_frame(event.type, document, document["id"])
+
+
+def _resumed(request: Request, project_id: UUID, cursor: str | None) -> Position | None:
+    # A browser that has not received an id sends no header, or an empty one.
+    last = request.headers.get("last-event-id")
+    if last:
+        return read_position(project_id, last, pointer=f"header:{_LAST_EVENT_ID['name']}")
+    return None if cursor is None else read_position(project_id, cursor, pointer=QUERY)

@@ -1,0 +1,1 @@
+"""Jobs: create, list, read, wait, rerun, cancel, delete; their inputs and items."""

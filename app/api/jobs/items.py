@@ -1,0 +1,58 @@
+"""The items of a job, page by page."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.api.jobs.translate import item_document
+from app.api.jobs.wire import ItemList
+from app.api.responses import json_response
+from app.api.routes import JobIdText, problems, router
+from app.domain.item import ItemStatus
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
+from app.web.deps import CoreServices
+from app.web.params import job_id_of
+
+items = router("Items")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 1000
+
+
+@items.get(
+    "/jobs/{job_id}/items",
+    operation_id="items_list",
+    summary="List a job's items",
+    response_model=ItemList,
+    responses={200: {"description": "A page."}, **problems(404)},
+)
+async def list_items(
+    caller: Annotated[Principal, requires(Scope.READ)],
+    services: CoreServices,
+    job_id: JobIdText,
+    limit: Annotated[
+        int, Query(ge=0, description="Page size, 1-1,000 (default 50); larger values are capped, 0 means the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        CursorText | None, Query(description="`next_cursor` of the previous page, with the same filter.")
+    ] = None,
+    status: Annotated[ItemStatus | None, Query(description="Only items with this status.")] = None,
+) -> Response:
+    """Return items in order of their first report. A page may be short; only a null cursor is the end."""
+    parsed = job_id_of(job_id)
+    bound = ("items", str(parsed), status.value if status else "")
+    page = await services.items.page(
+        caller.project_id,
+        parsed,
+        after=0 if cursor is None else read_cursor(cursor, *bound, most=MAX_ROW),
+        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        status=status,
+    )
+    return json_response(
+        {
+            "items": [item_document(job_id, item) for item in page.items],
+            "next_cursor": None if page.next_position is None else write_cursor(page.next_position, *bound),
+        }
+    )

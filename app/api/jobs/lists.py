@@ -1,0 +1,122 @@
+"""Lists of jobs, and bulk operations on all jobs that match a filter."""
+
+from typing import Annotated, Any
+
+from fastapi import Body as FromBody
+from fastapi import Query, Request, Response
+
+from app.api.jobs.filters import DEFAULT_LIMIT, BulkCancelIn, BulkIn, BulkRerunIn, ListJobsQuery, bound_of
+from app.api.jobs.wire import BulkResult, JobList
+from app.api.responses import json_response
+from app.api.routes import problems, router
+from app.api.translate import job_document
+from app.core.bulk import BulkOutcome
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import read_id_cursor, write_cursor
+from app.web.deps import Acting, CoreServices
+
+lists = router("Jobs")
+MAX_LIMIT = 500
+
+_LINK = {"Link": {"description": '`rel="next"`: URL of the next page.', "schema": {"type": "string"}}}
+
+
+@lists.get(
+    "/jobs",
+    operation_id="jobs_list",
+    summary="List jobs, newest first",
+    response_model=JobList,
+    responses={200: {"headers": _LINK, "description": "A page."}, **problems()},
+)
+async def list_jobs(
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.READ)],
+    services: CoreServices,
+    query: Annotated[ListJobsQuery, Query()],
+) -> Response:
+    """Return the jobs that match all conditions. A page may be short or empty; only a null cursor is the end."""
+    conditions = query.to_domain()
+    bound = bound_of(conditions)
+    shown = {part.value for part in query.include or ()}
+    page = await services.lists.page(
+        caller.project_id,
+        conditions,
+        before=None if query.cursor is None else read_id_cursor(query.cursor, *bound),
+        limit=min(query.limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        documents=bool(shown),
+    )
+    next_cursor = None if page.next_before is None else write_cursor(page.next_before.int, *bound)
+    headers = {}
+    if next_cursor is not None:
+        url = request.url.include_query_params(cursor=next_cursor)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return json_response(
+        {"jobs": [job_document(job, shown) for job in page.jobs], "next_cursor": next_cursor}, 200, headers
+    )
+
+
+_AFTER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Result of this call. Repeat with `next_cursor` until it is null."}
+}
+
+
+@lists.post(
+    "/jobs/cancel",
+    operation_id="jobs_cancel_many",
+    summary="Cancel all jobs matching a filter",
+    response_model=BulkResult,
+    responses={**_AFTER, **problems(body=True)},
+    dependencies=[requires(Scope.SUBMIT)],
+)
+async def cancel_many(
+    actor: Acting,
+    services: CoreServices,
+    body: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
+) -> Response:
+    """Cancel matching live jobs, newest first, up to `limit` per call. Terminal jobs do not match."""
+    outcome = await services.bulk.cancel(
+        actor,
+        body.to_domain(),
+        before=body.before(),
+        limit=body.limit,
+        dry_run=body.dry_run,
+    )
+    return _answer(outcome, body)
+
+
+@lists.post(
+    "/jobs/rerun",
+    operation_id="jobs_rerun_many",
+    summary="Rerun all jobs matching a filter",
+    response_model=BulkResult,
+    responses={**_AFTER, **problems(body=True)},
+    dependencies=[requires(Scope.SUBMIT)],
+)
+async def rerun_many(
+    actor: Acting,
+    services: CoreServices,
+    body: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
+) -> Response:
+    """Rerun matching terminal jobs, newest first, up to `limit` per call. A job with a live rerun is skipped."""
+    outcome = await services.bulk.rerun(
+        actor,
+        body.to_domain(),
+        only_failed_items=body.only_failed_items,
+        before=body.before(),
+        limit=body.limit,
+        dry_run=body.dry_run,
+    )
+    return _answer(outcome, body)
+
+
+def _answer(outcome: BulkOutcome, body: BulkIn) -> Response:
+    bound = bound_of(body.to_domain())
+    return json_response(
+        {
+            "matched": outcome.matched,
+            "changed": outcome.changed,
+            "dry_run": body.dry_run,
+            "next_cursor": None if outcome.next_before is None else write_cursor(outcome.next_before.int, *bound),
+        }
+    )

@@ -1,0 +1,196 @@
+"""Jobs: create, read (and wait for one), rerun, cancel, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import Body, Query, Request, Response
+
+from app.api.fields import MAX_INT
+from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
+from app.api.jobs.translate import created_document
+from app.api.jobs.wire import JobCreated, JobIn, RerunIn
+from app.api.responses import json_bytes, json_response, not_modified
+from app.api.routes import JobIdText, problems, router
+from app.api.translate import job_document
+from app.api.wire import JobDetail, JobSummary
+from app.domain.job import Created, JobRef
+from app.domain.principal import Principal, Scope
+from app.domain.states import JobState
+from app.web.auth import check_scope, requires
+from app.web.deps import CoreServices
+from app.web.disconnect import while_connected
+from app.web.idempotency import idempotency_of
+from app.web.params import check_queue, job_id_of
+
+jobs = router("Jobs")
+
+Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
+Reader = Annotated[Principal, requires(Scope.READ)]
+
+_LOCATION = {"Location": {"description": "URL of the job.", "schema": {"type": "string"}}}
+_REPLAYED = {
+    "Idempotency-Replayed": {
+        "description": "`true`: the job was created by an earlier request with this key.",
+        "schema": {"type": "string"},
+    },
+}
+_ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
+_APPLIED = {"Preference-Applied": {"description": "The wait that was applied.", "schema": {"type": "string"}}}
+_KEPT_BY_CLIENTS = ((b"cache-control", b"private, no-cache"), (b"vary", b"Prefer, Authorization"))
+_CONDITIONS: list[dict[str, Any]] = [
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "Version you have: 304 if it is unchanged. With `wait`, the response is sent when it changes.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "`wait=N` has the effect of the query parameter.",
+        "schema": {"type": "string"},
+    },
+]
+
+
+@jobs.post(
+    "/jobs",
+    operation_id="jobs_create",
+    summary="Create a job",
+    status_code=201,
+    response_model=JobCreated,
+    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
+)
+async def create(
+    request: Request,
+    caller: Submitter,
+    services: CoreServices,
+    job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
+) -> Response:
+    """Create a job. With `claim` it is created already claimed, and the response includes the lease."""
+    check_queue(caller, job.queue)
+    if job.claim is not None:
+        check_scope(caller, Scope.WORK)
+    idempotency = await idempotency_of(request)
+    return _created(await services.jobs.create(caller.project_id, job.to_domain(), idempotency=idempotency))
+
+
+@jobs.get(
+    "/jobs/{job_id}",
+    operation_id="jobs_get",
+    summary="Read a job, or wait for it",
+    response_model=JobDetail,
+    responses={
+        200: {"headers": _ETAG | _APPLIED, "description": "The job."},
+        304: {"headers": _ETAG | _APPLIED, "description": "The job still has the version that you have."},
+        **problems(404),
+    },
+    openapi_extra={"parameters": _CONDITIONS},
+)
+async def get_job(
+    request: Request,
+    caller: Reader,
+    services: CoreServices,
+    job_id: JobIdText,
+    wait: Annotated[
+        int | None,
+        Query(ge=-1, le=MAX_INT, description="Seconds to wait until the job ends, at most 50; -1 waits 50 seconds."),
+    ] = None,
+) -> Response:
+    """Return the job with payload, result and billing. A terminal job never changes, so it is returned at once."""
+    ref = JobRef(caller.project_id, job_id_of(job_id))
+    # Look at the raw names: most requests have neither header, and building the mapping of headers is not free.
+    sent = {name for name, _ in request.scope["headers"]}
+    requested_wait = preferred_wait(request) if wait is None and b"prefer" in sent else wait
+    seconds = wait_seconds(requested_wait)
+    headers = [*_KEPT_BY_CLIENTS]
+    if requested_wait is not None:
+        headers.append((b"preference-applied", b"wait=%d" % seconds))
+    conditional = b"if-none-match" in sent
+
+    def is_seen(version: int) -> bool:
+        return known_version(request, version)
+
+    if seconds > 0 and conditional:
+        body = await while_connected(request, services.waits.changed(*ref, is_seen=is_seen, seconds=seconds))
+    else:
+        if seconds > 0:
+            await while_connected(request, services.waits.wait(ref.project_id, [ref.job_id], seconds=seconds))
+        elif conditional and is_seen(version := await services.jobs.version(*ref)):
+            return not_modified([*headers, (b"etag", etag_of(version))])
+        body = await services.jobs.detail(*ref)
+    headers.append((b"etag", etag_of(body.version)))
+    if conditional and is_seen(body.version):
+        return not_modified(headers)
+    return json_bytes(body.body, headers)
+
+
+@jobs.post(
+    "/jobs/{job_id}/rerun",
+    operation_id="jobs_rerun",
+    summary="Rerun a job that has ended",
+    status_code=201,
+    response_model=JobCreated,
+    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(404, 409, body=True)},
+)
+async def rerun(
+    request: Request,
+    caller: Submitter,
+    services: CoreServices,
+    job_id: JobIdText,
+    options: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
+) -> Response:
+    """Create a copy of a terminal job, which stays unchanged. While such a rerun is live, further calls return it."""
+    parsed = job_id_of(job_id)
+    created = await services.jobs.rerun(
+        caller.project_id,
+        parsed,
+        only_failed_items=options is not None and options.only_failed_items,
+        idempotency=await idempotency_of(request),
+        queues=caller.queues,
+    )
+    response = _created(created)
+    response.headers["Link"] = f'</v1/jobs/{parsed}>; rel="original"'
+    return response
+
+
+@jobs.post(
+    "/jobs/{job_id}/cancel",
+    operation_id="jobs_cancel",
+    summary="Cancel a job",
+    response_model=JobSummary,
+    responses={
+        200: {"description": "The job is cancelled."},
+        202: {"model": JobSummary, "headers": _LOCATION, "description": "A worker holds the job and will be notified."},
+        **problems(404, 409),
+    },
+)
+async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+    """Cancel a job. If a worker holds it, it is `cancelling` until the worker releases it. Repeating is safe."""
+    parsed = job_id_of(job_id)
+    job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name, queues=caller.queues)
+    if job.state is JobState.CANCELLING:
+        return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return json_response(job_document(job))
+
+
+@jobs.delete(
+    "/jobs/{job_id}",
+    operation_id="jobs_delete",
+    summary="Delete a job that has ended",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "The job is deleted."}, **problems(404, 409)},
+)
+async def delete(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+    """Delete a terminal job and everything that belongs to it. Cancel a live job first."""
+    await services.jobs.delete(caller.project_id, job_id_of(job_id), queues=caller.queues)
+    return Response(status_code=204)
+
+
+def _created(created: Created) -> Response:
+    headers = {"Location": f"/v1/jobs/{created.job.id}"}
+    if created.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_response(created_document(created), 201, headers)

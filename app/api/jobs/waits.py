@@ -1,0 +1,76 @@
+"""Waits for several jobs; with `wait: 0`, a batch read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Body, Request, Response
+from pydantic_core import to_json
+
+from app.api.jobs.wire import Waited, WaitIn
+from app.api.routes import problems, router
+from app.api.translate import job_document
+from app.core.waits import Until
+from app.domain.ids import parse_id
+from app.domain.job import Job
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.deps import CoreServices, Services
+from app.web.held_response import held_json_response
+
+waits = router("Jobs")
+
+_EXAMPLE = {"ids": ["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"], "until": "all", "wait": 30, "include": ["result"]}
+
+
+@waits.post(
+    "/jobs/wait",
+    operation_id="jobs_wait",
+    summary="Wait for jobs, or read many at once",
+    response_model=Waited,
+    responses={200: {"description": "The jobs. White space may precede the JSON."}, **problems(body=True)},
+)
+async def wait_for_jobs(
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.READ)],
+    services: CoreServices,
+    wait_in: Annotated[WaitIn, Body(examples=[_EXAMPLE])],
+) -> Response:
+    """Wait until the condition holds or the time is up, and return the jobs as they are.
+
+    A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are listed, and not waited for.
+    """
+    texts = list(dict.fromkeys(wait_in.ids))
+    ids = {text: job_id for text in texts if (job_id := parse_id(text)) is not None}
+    versions = {job_id: v for text, v in wait_in.versions.items() if (job_id := parse_id(text)) is not None}
+    include = {name.value for name in wait_in.include}
+
+    def render(jobs: Mapping[UUID, Job]) -> bytes:
+        shown = {id_: _document(services, job, include) for id_, job in jobs.items()}
+        return _body(texts, ids, shown)
+
+    if wait_in.wait == 0 and not include:
+        read = await services.jobs.summaries(caller.project_id, list(ids.values()))
+        shown = {id_: rendering.body for id_, rendering in read.items()}
+        return Response(_body(texts, ids, shown), media_type="application/json")
+    wait = services.waits.wait(
+        caller.project_id,
+        list(ids.values()),
+        seconds=wait_in.wait,
+        until=Until(wait_in.until),
+        versions=versions,
+        documents=bool(include),
+    )
+    return await held_json_response(request, wait, render)
+
+
+def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
+    """Return a job as JSON. Without its large fields it is rendered once for all requests that wait for it."""
+    return to_json(job_document(job, include)) if include else services.jobs.summary_of(job)
+
+
+def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes]) -> bytes:
+    """Assemble the response, in the order of the request."""
+    jobs = [shown[ids[text]] for text in texts if ids.get(text) in shown]
+    not_found = [text for text in texts if ids.get(text) not in shown]
+    return b'{"jobs":[' + b",".join(jobs) + b'],"not_found":' + to_json(not_found) + b"}"

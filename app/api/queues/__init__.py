@@ -1,0 +1,1 @@
+"""Queues: depths and rules."""

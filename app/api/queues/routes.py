@@ -1,0 +1,121 @@
+"""Queues: how deep they are, and what is set for them."""
+
+from typing import Annotated
+
+from fastapi import Body as FromBody
+from fastapi import Path, Query, Response
+
+from app.api.queues.translate import queue_document
+from app.api.queues.wire import QueueIn, QueueList, QueueOut
+from app.api.responses import json_response
+from app.api.routes import problems, router
+from app.domain.principal import Principal, Scope
+from app.web.auth import requires
+from app.web.cursors import NameCursorText, read_name_cursor, write_name_cursor
+from app.web.deps import Acting, CoreServices
+from app.web.params import check_queue
+
+queues = router("Queues")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+QueueName = Annotated[
+    str,
+    Path(
+        alias="queue",
+        min_length=1,
+        max_length=255,
+        description="The queue's name, percent-encoded.",
+        examples=["default"],
+    ),
+]
+Reader = Annotated[Principal, requires(Scope.READ)]
+
+
+@queues.get(
+    "/queues",
+    operation_id="queues_list",
+    summary="List queues",
+    response_model=QueueList,
+    responses={200: {"description": "A page, in the order of the names."}, **problems()},
+)
+async def list_queues(
+    caller: Reader,
+    services: CoreServices,
+    limit: Annotated[
+        int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the previous page.")] = None,
+) -> Response:
+    """List queues that were configured or had jobs. Depths are at most one second old."""
+    found, after = await services.queues.page(
+        caller.project_id,
+        after="" if cursor is None else read_name_cursor(cursor, "queues"),
+        limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
+    )
+    next_cursor = None if after is None else write_name_cursor(after, "queues")
+    return json_response({"queues": [queue_document(view) for view in found], "next_cursor": next_cursor})
+
+
+@queues.get(
+    "/queues/{queue:path}",
+    operation_id="queues_get",
+    summary="Read a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The queue."}, **problems(404)},
+)
+async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) -> Response:
+    """Return a queue's rules, depth and rates."""
+    return json_response(queue_document(await services.queues.get(caller.project_id, queue)))
+
+
+@queues.put(
+    "/queues/{queue:path}",
+    operation_id="queues_put",
+    summary="Configure a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The updated queue."}, **problems(body=True)},
+    dependencies=[requires(Scope.ADMIN)],
+)
+async def put_queue(
+    actor: Acting,
+    services: CoreServices,
+    queue: QueueName,
+    rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
+) -> Response:
+    """Replace all rules of a queue, creating it if needed. A new limit applies to claims within one second; jobs
+    already claimed continue.
+    """
+    check_queue(actor.principal, queue)
+    return json_response(queue_document(await services.queues.put(actor, queue, rules.to_domain())))
+
+
+@queues.post(
+    "/queues/{queue:path}/pause",
+    operation_id="queues_pause",
+    summary="Pause a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The paused queue."}, **problems(404)},
+    dependencies=[requires(Scope.ADMIN)],
+)
+async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
+    """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, and claimed by id."""
+    check_queue(actor.principal, queue)
+    view = await services.queues.set_paused(actor, queue, paused=True)
+    return json_response(queue_document(view))
+
+
+@queues.post(
+    "/queues/{queue:path}/resume",
+    operation_id="queues_resume",
+    summary="Resume a queue",
+    response_model=QueueOut,
+    responses={200: {"description": "The resumed queue."}, **problems(404)},
+    dependencies=[requires(Scope.ADMIN)],
+)
+async def resume(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
+    """Allow claims again. Idle workers notice within one second."""
+    check_queue(actor.principal, queue)
+    view = await services.queues.set_paused(actor, queue, paused=False)
+    return json_response(queue_document(view))

@@ -1,0 +1,30 @@
+"""Queues as documents."""
+
+from typing import Any
+
+from app.api.translate import time_text
+from app.core.queues import QueueView
+from app.domain.states import LIVE
+
+
+def queue_document(view: QueueView) -> dict[str, Any]:
+    """Describe a queue."""
+    rules, depth, rates = view.queue.rules, view.depth, view.rates
+    retry = rules.retry
+    return {
+        "name": view.queue.name,
+        "paused": rules.paused,
+        "concurrency_limit": rules.concurrency_limit,
+        "retry": retry
+        and {
+            "delay_seconds": retry.delay_seconds,
+            "factor": retry.factor,
+            "max_delay_seconds": retry.max_delay_seconds,
+        },
+        "retention": None if rules.retention_seconds is None else {"seconds": rules.retention_seconds},
+        "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
+        "oldest_waiting_seconds": depth.oldest_waiting_seconds,
+        "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
+        "created_at": time_text(view.queue.created_at),
+        "updated_at": time_text(view.queue.updated_at),
+    }

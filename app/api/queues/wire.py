@@ -1,0 +1,90 @@
+"""The bodies of queues."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from app.api.fields import MAX_BIGINT, Body
+from app.api.wire import Answer, RetryIn
+from app.domain.job import Retry
+from app.domain.queue import QueueRules
+
+
+class RetentionIn(Body):
+    """How long terminal jobs are kept."""
+
+    seconds: int = Field(ge=60, le=MAX_BIGINT // 1_000_000)
+
+
+class QueueIn(Body):
+    """Rules of a queue. An omitted or null rule takes the service's default."""
+
+    paused: bool = False
+    concurrency_limit: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Maximum number of jobs claimed at once; null: unlimited."
+    )
+    retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
+    retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")
+
+    def to_domain(self) -> QueueRules:
+        """Return this in the domain's terms."""
+        retry = self.retry
+        return QueueRules(
+            paused=self.paused,
+            concurrency_limit=self.concurrency_limit,
+            retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
+            retention_seconds=self.retention.seconds if self.retention else None,
+        )
+
+
+class RetryOut(Answer):
+    """Delay before the next attempt of a failed job."""
+
+    delay_seconds: float
+    factor: float
+    max_delay_seconds: float
+
+
+class RetentionOut(Answer):
+    """How long terminal jobs are kept."""
+
+    seconds: int
+
+
+class DepthOut(Answer):
+    """The live jobs of a queue by status; at most 10,000 of each are counted."""
+
+    pending: int
+    dispatched: int
+    running: int
+    retrying: int
+    cancelling: int
+
+
+class RatesOut(Answer):
+    """Jobs created and jobs ended in the last minute."""
+
+    created_per_minute: int
+    ended_per_minute: int
+
+
+class QueueOut(Answer):
+    """A queue."""
+
+    name: str
+    paused: bool
+    concurrency_limit: int | None
+    retry: RetryOut | None
+    retention: RetentionOut | None
+    depth: DepthOut
+    oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
+    rates: RatesOut
+    created_at: datetime
+    updated_at: datetime
+
+
+class QueueList(Answer):
+    """A page of queues. Only a null `next_cursor` is the end."""
+
+    queues: list[QueueOut]
+    next_cursor: str | None

@@ -1,0 +1,1 @@
+"""Worker calls: claims, and reports under a lease."""

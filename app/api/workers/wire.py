@@ -1,0 +1,250 @@
+"""The bodies of claims, and of the four worker calls under a lease token, alone or as rows of a batch."""
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from uuid import UUID
+
+from pydantic import Field, WrapValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError, to_json
+
+from app.api.fields import (
+    MAX_INT,
+    ROUNDED,
+    AnyJson,
+    Body,
+    Id,
+    IdText,
+    LeaseSeconds,
+    LogText,
+    Name,
+    Size,
+    Text,
+    Time,
+    Uri,
+)
+from app.api.rows import MAX_ROWS, judge_alone
+from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem
+from app.domain.item import ItemStatus, ItemUpdate
+from app.domain.job import DEFAULT_LEASE_SECONDS
+from app.domain.states import JobState
+from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
+
+MAX_ITEM_RESULT_BYTES = 4096
+MAX_CLAIM_WAIT_SECONDS = 50
+
+
+class ClaimsIn(Body):
+    """Which jobs to claim. Without queues or types: any."""
+
+    worker: Name
+    queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
+    types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
+    job_ids: list[IdText] | None = Field(default=None, min_length=1, max_length=100)
+    max: int = Field(default=1, ge=1, le=100)
+    lease_seconds: LeaseSeconds | None = Field(
+        default=DEFAULT_LEASE_SECONDS, description="Null: no expiry; only for jobs claimed by id."
+    )
+    wait: int = Field(
+        default=0, ge=0, le=MAX_INT, description="Seconds to wait for work; larger values are capped at 50."
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.lease_seconds is None and self.job_ids is None:
+            raise PydanticCustomError("lease_without_end", "A lease without end is only for jobs claimed by id.")
+        return self
+
+
+class ItemUpdateIn(Body):
+    """Changes to an item. An omitted or null field is unchanged; an unknown key creates an item."""
+
+    key: Name
+    status: Annotated[ItemStatus, Field(strict=False)] | None = None
+    name: Name | None = None
+    uri: Uri | None = None
+    stage: Name | None = None
+    message: Text | None = None
+    error_code: Name | None = None
+    error_message: Text | None = None
+    skip_reason: Text | None = None
+    size_bytes: Size | None = None
+    result: AnyJson = Field(default=None, description="Up to 4 KiB of JSON.")
+
+    @field_validator("result")
+    @classmethod
+    def _small(cls, value: Any) -> Any:
+        if value is not None and len(to_json(value)) > MAX_ITEM_RESULT_BYTES:
+            raise PydanticCustomError("result_too_long", "An item's result takes up to 4096 bytes.")
+        return value
+
+    def to_domain(self) -> ItemUpdate:
+        """Return this in the domain's terms."""
+        return ItemUpdate(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class LogLineIn(Body):
+    """One line of the job's log."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    message: LogText
+    at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")
+
+
+class ReportIn(Body):
+    """Progress of a job. With only the token it is a heartbeat."""
+
+    token: Id
+    lease_seconds: LeaseSeconds | None = Field(
+        default=None, description="New lease duration; null keeps the current one."
+    )
+    stage: Name | None = None
+    progress: float | None = Field(default=None, ge=0, le=100)
+    message: Text | None = None
+    items: list[ItemUpdateIn] = Field(default=[], max_length=1000)
+    items_total: Size | None = Field(default=None, description="Expected total number of items.")
+    logs: list[LogLineIn] = Field(default=[], max_length=1000)
+    checkpoint: AnyJson = None
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Return this in the domain's terms."""
+        return Report(
+            project_id=project_id,
+            job_id=job_id,
+            token=self.token,
+            lease_seconds=self.lease_seconds,
+            stage=self.stage,
+            progress=self.progress,
+            message=self.message,
+            items=tuple(item.to_domain() for item in self.items),
+            items_total=self.items_total,
+            logs=tuple(LogLine(line.level, line.message) for line in self.logs),
+            checkpoint=self.checkpoint,
+        )
+
+
+class CompleteIn(Body):
+    """The job is done."""
+
+    token: Id
+    result: AnyJson = None
+    billing: AnyJson = None
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Return this in the domain's terms."""
+        return Complete(
+            project_id=project_id, job_id=job_id, token=self.token, result=self.result, billing=self.billing
+        )
+
+
+class FailIn(Body):
+    """The attempt failed."""
+
+    token: Id
+    code: Name
+    message: Text
+    retryable: bool = True
+    retry_after_seconds: Annotated[float, Field(ge=0, le=604_800), ROUNDED] | None = None
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Return this in the domain's terms."""
+        return Fail(
+            project_id=project_id,
+            job_id=job_id,
+            token=self.token,
+            code=self.code,
+            message=self.message,
+            retryable=self.retryable,
+            retry_after_seconds=self.retry_after_seconds,
+        )
+
+
+class ReleaseIn(Body):
+    """Release the job; the attempt is not counted."""
+
+    token: Id
+
+    def call(self, project_id: UUID, job_id: UUID) -> WorkerCall:
+        """Return this in the domain's terms."""
+        return Release(project_id=project_id, job_id=job_id, token=self.token)
+
+
+class ReportRow(ReportIn):
+    """A report of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["report"]
+
+
+class CompleteRow(CompleteIn):
+    """A completion of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["complete"]
+
+
+class FailRow(FailIn):
+    """A failure of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["fail"]
+
+
+class ReleaseRow(ReleaseIn):
+    """A release of one job, in a batch."""
+
+    job_id: IdText
+    action: Literal["release"]
+
+
+Row: TypeAlias = Annotated[
+    Annotated[ReportRow | CompleteRow | FailRow | ReleaseRow, Field(discriminator="action")],
+    WrapValidator(judge_alone),
+]
+
+
+class ReportsIn(Body):
+    """Up to 1,000 worker calls about different jobs, each validated independently."""
+
+    reports: list[Row] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class LeaseLeft(Answer):
+    """Remaining time of a lease."""
+
+    expires_in_seconds: float | None
+
+
+class ClaimedJobOut(JobDetail):
+    """A claimed job, with its lease and the last checkpoint."""
+
+    lease: LeaseOut
+    checkpoint: Any
+
+
+class Claimed(Answer):
+    """The claimed jobs; empty if no work was available."""
+
+    jobs: list[ClaimedJobOut]
+
+
+class ReportedOut(Answer):
+    """Response to a report."""
+
+    status: JobState
+    cancel_requested: bool = Field(
+        description="Whether cancellation was requested: stop, and acknowledge by releasing the job."
+    )
+    lease: LeaseLeft
+
+
+class ReportResult(Answer):
+    """Result of one row: an `outcome` or a `problem`."""
+
+    job_id: str | None
+    outcome: ReportedOut | JobSummary | None = None
+    problem: Problem | None = None
+
+
+class ReportResults(Answer):
+    """Results of a batch, in the order of the request."""
+
+    results: list[ReportResult]

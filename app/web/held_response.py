@@ -1,0 +1,80 @@
+"""JSON answers that may be long in coming: kept alive by white space, which JSON allows before its first token."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.web.disconnect import cancel_and_wait, client_gone
+
+T = TypeVar("T")
+
+SPACE_SECONDS = 15.0
+"""The default interval: below the shortest idle timeout that proxies commonly have."""
+
+
+async def held_json_response(
+    request: Request,
+    wait: Coroutine[Any, Any, T],
+    render: Callable[[T], bytes],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer with what a wait gives, rendered; after the application's `space_seconds` a space goes out now and then.
+
+    An error before the first space is an error like any other. After it the answer has begun as 200, and an error cuts
+    the connection: nothing is invented.
+    """
+    space_seconds: float = request.scope["state"]["space_seconds"]
+    shown = {"X-Accel-Buffering": "no", **(headers or {})}
+    work = asyncio.create_task(wait)
+    gone = asyncio.create_task(client_gone(request))
+    held = False
+    try:
+        await asyncio.wait({work, gone}, timeout=space_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return Response(render(work.result()), 200, shown, "application/json")
+        if gone.done():
+            raise ClientDisconnect
+        held = True
+        return _HeldResponse(work, gone, lambda: render(work.result()), shown, space_seconds)
+    finally:
+        if not held:
+            await cancel_and_wait(work, gone)
+
+
+class _HeldResponse(Response):
+    """A response that has begun before its body is known."""
+
+    def __init__(
+        self,
+        work: asyncio.Task[Any],
+        gone: asyncio.Task[None],
+        render: Callable[[], bytes],
+        headers: Mapping[str, str],
+        space_seconds: float,
+    ) -> None:
+        super().__init__(None, 200, headers, "application/json")
+        # The length is not known yet, so the server sends chunks.
+        del self.headers["content-length"]
+        self._work = work
+        self._gone = gone
+        self._render = render
+        self._space_seconds = space_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send spaces until the wait ends, then the body; stop when the client leaves."""
+        del scope, receive
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            both = {self._work, self._gone}
+            while not self._work.done() and not self._gone.done():
+                await send({"type": "http.response.body", "body": b" ", "more_body": True})
+                await asyncio.wait(both, timeout=self._space_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._work.done():
+                await send({"type": "http.response.body", "body": self._render(), "more_body": False})
+        finally:
+            await cancel_and_wait(self._work, self._gone)
