@@ -19,7 +19,7 @@ from app.web.error_handlers import install
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
-from app.web.streaming import SPACE_SECONDS
+from app.web.held_response import SPACE_SECONDS
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

@@ -11,7 +11,7 @@ import uvicorn
 
 from app.main import create_app
 from app.runtime import Runtime, prepare
-from app.web.streaming import SPACE_SECONDS
+from app.web.held_response import SPACE_SECONDS
 from tests.service_process import API_KEY
 
 

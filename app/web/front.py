@@ -13,7 +13,7 @@ from app.web.deps import Services
 from app.web.exchange import Exchange
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
-from app.web.streaming import SPACE_SECONDS
+from app.web.held_response import SPACE_SECONDS
 
 
 class Front:
