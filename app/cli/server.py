@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import socket
 from collections.abc import Awaitable, Callable
 from types import FrameType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
+from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ DRAIN_CAP_SECONDS = 4
 _STOP_SECONDS = 3.0
 # A wave of clients that come back after a restart must not be refused by a full queue.
 BACKLOG = 4096
-# Net new objects before the youngest are looked through: by default 700, which is a few dozen requests. Cycles do occur
-# (a connection and its protocol), so that it must not be much more either.
-_YOUNG_OBJECTS = 5_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +75,11 @@ class DrainingServer(uvicorn.Server):
             await self._before_drain()
         self._drain()
         await super().shutdown(sockets)
+
+    def activity(self) -> Activity:
+        """Return what the clients do."""
+        state = self.server_state
+        return Activity(len(state.connections), in_flight=len(state.tasks), answered=state.total_requests)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end; again: force it.
@@ -125,26 +127,22 @@ def serve_until_signal(
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
             )
-            _settle_memory()
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
                 _stop_without(parent, server)
-            await server.serve([listener])
+            # Not among the loops of the runtime: it is the process's own, and needs to know what the server does.
+            collector = Collector(server.activity, runtime.services.metrics.observe_pause)
+            await collector.start()
+            try:
+                await server.serve([listener])
+            finally:
+                await collector.stop()
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(runtime.stop(), _STOP_SECONDS)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
-
-
-def _settle_memory() -> None:
-    """Look no more through what start-up has made: it stays for as long as the process, and is a hundred thousand
-    objects, over which each full collection would stop the service for some 50 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _stop_without(parent: int, server: DrainingServer) -> None:
