@@ -1,7 +1,7 @@
 """When the process looks for garbage that reference counts cannot free: cycles, which the interpreter calls collecting.
 
 A full collection walks every object that could be in a cycle, and nothing else runs meanwhile. An open wait and its
-connection are 130 of them, so that with ten thousand waits the event loop stood still for 0.7 to 1.0 s each time, and
+connection are 130 of them, so that with ten thousand waits the event loop stood still for 0.3 to 1.0 s each time, and
 by the interpreter's own thresholds a busy process came to that every few seconds. Here the time is chosen:
 
 - What a collection leaves is alive, and is frozen: later ones pass over it and cost what was made since. They come so
@@ -43,7 +43,9 @@ IDLE_GROWTH: Final = 100_000
 """Blocks of memory, some 10 MB, since the last whole collection that are worth a pause of 0.1 s where nobody is there.
 """
 BUSY_GROWTH: Final = 1_000_000
-"""Blocks, some 100 MB, that are worth it whatever goes on: a process that is never idle must not grow for ever."""
+"""Blocks, some 100 MB, that are worth it whatever goes on, be it a second with ten thousand waits: a process that is
+never idle must not grow for ever.
+"""
 WAIT_BLOCKS: Final = 230
 """What a request in flight holds, roughly (measured: 226 for a wait): ten thousand more of them are no garbage."""
 
@@ -100,7 +102,7 @@ class Collector(Loop):
         if self._noted not in gc.callbacks:
             self._thresholds = gc.get_threshold()
             gc.set_threshold(*THRESHOLDS)
-            self._seen, self._moved_at = self._activity(), self._clock() - IDLE_SECONDS
+            self._seen, self._moved_at = self._activity(), self._clock()
             self._collect_all()
             # From now on: the first stops nobody, for nobody is served yet.
             gc.callbacks.append(self._noted)
