@@ -16,6 +16,8 @@ import pytest_asyncio
 from app.db import migrate
 from app.db.engine import Database, make_engine
 from app.embedded import EmbeddedPostgres
+from app.runtime import Runtime
+from app.web.deps import Services
 from tests.service_process import ServiceProcess
 
 TEMPLATE = "jobtrack_template"
@@ -108,6 +110,21 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(make_engine(database_url, pool_size=8))
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    """The whole service on the test's own database, without HTTP, in the test's process."""
+    one = Runtime(database_url, pool_size=4)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+def core(runtime: Runtime) -> Services:
+    """What the routes call."""
+    return runtime.services
 
 
 @pytest.fixture(scope="session")

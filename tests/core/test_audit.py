@@ -1,7 +1,7 @@
 """The record of changes: what has a line, what has none, and what a line says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,19 +28,6 @@ from app.web.deps import Services
 
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
 Lines = list[MutableMapping[str, Any]]
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    one = Runtime(database_url, pool_size=4)
-    await one.start()
-    yield one
-    await one.stop()
-
-
-@pytest.fixture
-def core(runtime: Runtime) -> Services:
-    return runtime.services
 
 
 @pytest_asyncio.fixture

@@ -9,13 +9,13 @@ from app.domain.job import Created
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, completed, core, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT, completed
 
 ADMIN = Actor(Principal(PROJECT, "k", "admin", frozenset({Scope.ADMIN})))
 
 
 async def test_fault_of_one_job_keeps_no_other_from_its_rerun(
-    core: Services,  # noqa: F811
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended = [await completed(core) for _ in range(3)]

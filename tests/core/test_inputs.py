@@ -15,7 +15,7 @@ from app.domain.input import StoredInput
 from app.domain.job import NewJob
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT
 from tests.core.test_retention import count, finish
 
 
@@ -28,7 +28,7 @@ async def content(inputs: Inputs, stored: StoredInput) -> bytes:
     return b"".join([piece async for piece in inputs.read(PROJECT, stored, 0, stored.size_bytes)])
 
 
-async def test_failed_upload_leaves_no_chunk(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_failed_upload_leaves_no_chunk(runtime: Runtime, core: Services) -> None:
     with pytest.raises(TooLargeError):
         await core.inputs.receive(
             PROJECT, pieces(CHUNK_BYTES, CHUNK_BYTES, 1), content_type="a/b", max_bytes=2 * CHUNK_BYTES
@@ -36,7 +36,7 @@ async def test_failed_upload_leaves_no_chunk(runtime: Runtime, core: Services) -
     assert await count(runtime.database, "input_chunks") == 0
 
 
-async def test_input_can_come_with_the_job(core: Services) -> None:  # noqa: F811
+async def test_input_can_come_with_the_job(core: Services) -> None:
     stored = await core.inputs.receive(PROJECT, pieces(3, CHUNK_BYTES, 5), content_type="a/b")
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=stored))).job
     found = await core.inputs.open(PROJECT, job.id)
@@ -45,8 +45,8 @@ async def test_input_can_come_with_the_job(core: Services) -> None:  # noqa: F81
 
 
 async def test_credentials_are_unreadable_once_the_job_has_ended_and_dropped_soon(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
 ) -> None:
     stored = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b", sensitive=True)
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=stored))).job
@@ -64,7 +64,7 @@ async def test_credentials_are_unreadable_once_the_job_has_ended_and_dropped_soo
         await core.inputs.open(PROJECT, job.id)
 
 
-async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: Services) -> None:
     used = await core.inputs.receive(PROJECT, pieces(9), content_type="a/b")
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", input=used))).job
     await core.inputs.receive(PROJECT, pieces(CHUNK_BYTES, 9), content_type="a/b")
@@ -79,8 +79,8 @@ async def test_abandoned_uploads_go_and_used_ones_stay(runtime: Runtime, core: S
 
 
 async def test_input_that_may_have_been_stored_is_kept(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job

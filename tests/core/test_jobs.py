@@ -1,12 +1,10 @@
 """Creating, rerunning and cancelling through the whole core of one process."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
 from app.core.keys import Keys, digest_of, make_key
 from app.core.statuses import Until
@@ -28,19 +26,6 @@ from app.runtime import Runtime
 from app.web.deps import Services
 
 PROJECT = new_id()
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    one = Runtime(database_url, pool_size=4)
-    await one.start()
-    yield one
-    await one.stop()
-
-
-@pytest.fixture
-def core(runtime: Runtime) -> Services:
-    return runtime.services
 
 
 async def create(core: Services, **fields: object) -> Job:

@@ -16,7 +16,7 @@ from app.live.change_feed import Change
 from app.maintenance import pruner
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT, completed, create
 from tests.core.test_retention import finish
 
 STAND_INS = ("9999-12-31 23:59:59+00", "9999-12-31 23:59:59.5+00", "infinity")
@@ -28,12 +28,12 @@ def _no_other_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruner, "LOOK_SECONDS", 3_600.0)
 
 
-async def store(runtime: Runtime, job: Job, expires_at: str) -> None:  # noqa: F811
+async def store(runtime: Runtime, job: Job, expires_at: str) -> None:
     async with runtime.database.transaction() as connection:
         await connection.driver.execute(f"UPDATE jobs SET expires_at = '{expires_at}' WHERE id = $1", job.id)
 
 
-async def plan(runtime: Runtime, name: str = "deadlines", begins: str = "now()") -> None:  # noqa: F811
+async def plan(runtime: Runtime, name: str = "deadlines", begins: str = "now()") -> None:
     """Plan a walk, as the migration of a database with jobs in it does."""
     async with runtime.database.transaction() as connection:
         await connection.driver.execute(
@@ -42,8 +42,8 @@ async def plan(runtime: Runtime, name: str = "deadlines", begins: str = "now()")
 
 
 async def test_deadlines_that_stand_for_none_are_taken_away_in_bounded_steps(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "REPAIRED_A_STEP", 3)
@@ -73,8 +73,8 @@ async def test_deadlines_that_stand_for_none_are_taken_away_in_bounded_steps(
 
 
 async def test_walk_begins_when_it_is_planned_for_and_costs_no_question_afterwards(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     database: Database,
 ) -> None:
     """On connections of its own, by which no loop of the runtime asks anything."""
@@ -99,8 +99,8 @@ async def test_walk_begins_when_it_is_planned_for_and_costs_no_question_afterwar
 
 @pytest.mark.parametrize("heard", [True, False])
 async def test_body_of_an_ended_job_that_was_mended_is_served_no_longer(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     heard: bool,
 ) -> None:
     job = await completed(core)
@@ -120,8 +120,8 @@ async def test_body_of_an_ended_job_that_was_mended_is_served_no_longer(
 
 
 async def test_endless_deadline_that_is_stored_reads_as_none_and_spoils_no_sweep(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
 ) -> None:
     """Clients could store it until this version, and it is there until the walk comes by."""
     endless, late = await create(core), await create(core)

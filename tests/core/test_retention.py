@@ -16,7 +16,7 @@ from app.domain.job import Idempotency, NewJob
 from app.domain.job_filter import JobFilter
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, completed, core, create, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT, completed, create
 
 
 async def count(database: Database, table: str) -> int:
@@ -34,8 +34,8 @@ async def finish(steps: Retention) -> int:
 
 
 async def test_deletion_removes_every_row_in_bounded_steps(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_A_STEP", 10)
@@ -55,8 +55,8 @@ async def test_deletion_removes_every_row_in_bounded_steps(
 
 
 async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
 ) -> None:
     old, young = await completed(core, queue="q"), await completed(core, queue="q")
     other, live = await completed(core, queue="kept-for-ever"), await create(core, queue="q")
@@ -71,7 +71,7 @@ async def test_ended_jobs_go_when_their_queue_keeps_them_no_longer(
     assert left == {young.id, live.id, other.id}
 
 
-async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core: Services) -> None:
     for key in ("old", "new"):
         await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"), idempotency=Idempotency("r", key, b"x"))
     async with runtime.database.transaction() as connection:

@@ -11,14 +11,14 @@ from app.domain.worker_call import Report, Reported
 from app.live import group_writer
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, claim, core, create, held, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT, claim, create, held
 
 LOCK = Statement("SELECT FROM jobs WHERE id = :id FOR UPDATE")
 
 
 async def test_report_on_a_locked_job_waits_and_the_others_do_not(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
 ) -> None:
     for _ in range(3):
         await create(core)
@@ -36,8 +36,8 @@ async def test_report_on_a_locked_job_waits_and_the_others_do_not(
 
 
 async def test_job_that_stays_locked_is_given_up(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(group_writer, "LONGEST_DEFERRAL_SECONDS", 0.05)

@@ -8,7 +8,7 @@ from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, NewJob
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT
 
 WORKERS = 200
 MOST_CLAIMS = 5
@@ -19,7 +19,7 @@ MOST_FIRST_LOOKS = 20
 class Claims:
     """Counts the claims that reach the database."""
 
-    def __init__(self, runtime: Runtime) -> None:  # noqa: F811
+    def __init__(self, runtime: Runtime) -> None:
         self.sent = 0
         runtime.database.on_statement = self._count
 
@@ -27,7 +27,7 @@ class Claims:
         self.sent += "claimed AS" in statement.sql
 
 
-async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Services) -> None:
     claims = Claims(runtime)
     wanted = ClaimFilter(project_id=PROJECT)
 

@@ -14,7 +14,7 @@ from app.domain.job import ClaimFilter, Job, NewJob
 from app.domain.worker_call import Complete, Report
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests.core.test_jobs import PROJECT, core, runtime  # noqa: F401 - fixtures
+from tests.core.test_jobs import PROJECT
 
 WAITS = 300
 QUIET_SECONDS = 4.0
@@ -24,7 +24,7 @@ MOST_A_SECOND = 3
 class Statements(Counter[str]):
     """The statements of a runtime, by how they begin."""
 
-    def __init__(self, runtime: Runtime) -> None:  # noqa: F811
+    def __init__(self, runtime: Runtime) -> None:
         super().__init__()
         runtime.database.on_statement = self._note
 
@@ -37,7 +37,7 @@ class Statements(Counter[str]):
 
 
 @pytest_asyncio.fixture
-async def started(runtime: Runtime) -> AsyncIterator[Runtime]:  # noqa: F811
+async def started(runtime: Runtime) -> AsyncIterator[Runtime]:
     """A runtime with all of its loops."""
     await runtime.start()
     # The first looks of the loops are no idling.
@@ -45,7 +45,7 @@ async def started(runtime: Runtime) -> AsyncIterator[Runtime]:  # noqa: F811
     yield runtime
 
 
-async def _held(core: Services, count: int) -> list[tuple[Job, UUID]]:  # noqa: F811
+async def _held(core: Services, count: int) -> list[tuple[Job, UUID]]:
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
     taken = await core.leases.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=count, lease_seconds=300, wait_seconds=0
@@ -63,7 +63,7 @@ async def test_an_idle_process_asks_little(started: Runtime) -> None:
     await _quiet(Statements(started))
 
 
-async def test_hundreds_of_waits_ask_one_question_a_second(started: Runtime, core: Services) -> None:  # noqa: F811
+async def test_hundreds_of_waits_ask_one_question_a_second(started: Runtime, core: Services) -> None:
     held = await _held(core, 100)
     waiting = [
         asyncio.create_task(core.statuses.wait(PROJECT, [held[n % len(held)][0].id], seconds=60)) for n in range(WAITS)
@@ -77,7 +77,7 @@ async def test_hundreds_of_waits_ask_one_question_a_second(started: Runtime, cor
     await asyncio.gather(*waiting)
 
 
-async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime, core: Services) -> None:  # noqa: F811
+async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime, core: Services) -> None:
     [(job, token), *_] = await _held(core, 1)
     waiting = [asyncio.create_task(core.statuses.wait(PROJECT, [job.id], seconds=60)) for _ in range(WAITS)]
     while len(started.waiters) < WAITS:
@@ -92,8 +92,8 @@ async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime
 
 @pytest.mark.parametrize("count", [1, 50])
 async def test_a_workers_round_costs_the_same_for_one_job_as_for_fifty(
-    runtime: Runtime,  # noqa: F811
-    core: Services,  # noqa: F811
+    runtime: Runtime,
+    core: Services,
     count: int,
 ) -> None:
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
@@ -119,7 +119,7 @@ async def test_a_workers_round_costs_the_same_for_one_job_as_for_fifty(
     assert statements.asked() == 3, statements
 
 
-async def test_claims_that_come_together_are_one(runtime: Runtime, core: Services) -> None:  # noqa: F811
+async def test_claims_that_come_together_are_one(runtime: Runtime, core: Services) -> None:
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(30)])
     wanted = ClaimFilter(project_id=PROJECT)
     statements = Statements(runtime)
@@ -137,14 +137,14 @@ async def test_claims_that_come_together_are_one(runtime: Runtime, core: Service
     assert statements.total() <= 3, statements
 
 
-async def test_what_a_creation_answers_is_what_is_read(core: Services) -> None:  # noqa: F811
+async def test_what_a_creation_answers_is_what_is_read(core: Services) -> None:
     made = await core.jobs.create(
         PROJECT, NewJob(id=new_id(), type="t", queue="q", payload={"a": 1}, labels={"x": "y"}, priority=3)
     )
     assert made.job == await core.jobs.get(PROJECT, made.job.id, documents=True)
 
 
-async def test_what_ends_and_claims_answer_is_what_is_read(core: Services) -> None:  # noqa: F811
+async def test_what_ends_and_claims_answer_is_what_is_read(core: Services) -> None:
     await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", payload={"a": 1}))
     [taken] = await core.leases.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=300, wait_seconds=0
