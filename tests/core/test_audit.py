@@ -173,22 +173,22 @@ async def test_calls_about_many_jobs_have_a_line_with_the_filter_and_the_counts(
     assert (line["target"], line["address"]) == ({"states": ["cancelled"]}, "192.0.2.7")
 
 
-async def record(connection: Connection, target: str) -> None:
+def record(connection: Connection, target: str) -> None:
     entry = Entry(action=Action.QUEUES_PUT, actor=None, project_id=new_id(), target=target, changes={})
-    await audit.record(connection, entry)
+    audit.record(connection, entry)
 
 
 async def test_change_that_is_rolled_back_has_no_line_and_one_that_is_tried_again_has_one(database: Database) -> None:
     tries = 0
 
     async def fails(connection: Connection) -> None:
-        await record(connection, "rolled back")
+        record(connection, "rolled back")
         raise NotFoundError("no")
 
     async def works_the_second_time(connection: Connection) -> None:
         nonlocal tries
         tries += 1
-        await record(connection, f"try {tries}")
+        record(connection, f"try {tries}")
         if tries == 1:
             raise asyncpg.DeadlockDetectedError("made up")
 
