@@ -109,7 +109,7 @@ class Collector(Loop):
         await super().start()
 
     async def stop(self) -> None:
-        """Give the thresholds back. What is frozen stays so: a process that ends need not walk it once more."""
+        """Restore the interpreter's thresholds. What is frozen stays so: a process that ends need not walk it again."""
         await super().stop()
         if self._noted in gc.callbacks:
             gc.callbacks.remove(self._noted)
