@@ -17,9 +17,9 @@ from app.dashboard.pages import NATIVE, make_pages
 from app.web.deps import Services
 from app.web.error_handlers import install
 from app.web.front import Front
+from app.web.held_response import SPACE_SECONDS
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
-from app.web.held_response import SPACE_SECONDS
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

@@ -112,6 +112,21 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest_asyncio.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    """The whole service on the test's own database, without HTTP, in the test's process."""
+    one = Runtime(database_url, pool_size=4)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+def core(runtime: Runtime) -> Services:
+    """What the routes call."""
+    return runtime.services
+
+
 @pytest.fixture(scope="session")
 def _processes() -> Iterator[list[ServiceProcess]]:
     """Every service of the session; whatever a test left running ends here."""
@@ -155,18 +170,3 @@ async def start_service(database_url: str, room: Path, _processes: list[ServiceP
     yield start
     for one in mine:
         one.kill()
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    """One process's machinery on the test's own database."""
-    started = Runtime(database_url, pool_size=4)
-    await started.start()
-    yield started
-    await started.stop()
-
-
-@pytest.fixture
-def core(runtime: Runtime) -> Services:
-    """The core of that process."""
-    return runtime.services

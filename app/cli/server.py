@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import socket
 from collections.abc import Awaitable, Callable
 from types import FrameType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
+from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ DRAIN_CAP_SECONDS = 4
 _STOP_SECONDS = 3.0
 # Clients that all reconnect after a restart must not be refused because the queue is full.
 BACKLOG = 4096
-# The number of new objects after which the garbage collector looks through the youngest generation. A few dozen
-# requests reach the default of 700. It must not be much higher, for cycles do occur (a connection and its protocol).
-_YOUNG_OBJECTS = 5_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,6 +74,11 @@ class DrainingServer(uvicorn.Server):
             await self._before_drain()
         self._drain()
         await super().shutdown(sockets)
+
+    def activity(self) -> Activity:
+        """Return what the clients do."""
+        state = self.server_state
+        return Activity(len(state.connections), in_flight=len(state.tasks), answered=state.total_requests)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the shutdown; force it at the second signal.
@@ -124,28 +126,22 @@ def serve_until_signal(
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
             )
-            _freeze_startup_objects()
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
                 _stop_with_parent(parent, server)
-            await server.serve([listener])
+            # Not among the loops of the runtime: it is the process's own, and needs to know what the server does.
+            collector = Collector(server.activity, runtime.services.metrics.observe_pause)
+            await collector.start()
+            try:
+                await server.serve([listener])
+            finally:
+                await collector.stop()
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(runtime.stop(), _STOP_SECONDS)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
-
-
-def _freeze_startup_objects() -> None:
-    """Exclude the objects of start-up from garbage collection.
-
-    They live as long as the process, and there are a hundred thousand of them: each full collection would pause the
-    service for some 50 ms to look through them.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _stop_with_parent(parent: int, server: DrainingServer) -> None:

@@ -18,7 +18,7 @@ from app.domain.queue import Queue
 log = structlog.get_logger(__name__)
 
 
-async def record(connection: Connection, entry: Entry) -> None:
+def record(connection: Connection, entry: Entry) -> None:
     """Record a change in its transaction; its line is written when that has committed."""
     connection.on_commit(partial(write_line, entry))
 

@@ -72,7 +72,7 @@ class Bulk:
             moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for _, job_id in keys]
             changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
             counts = {"matched": len(keys), "changed": len(changes)}
-            await audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, wanted, counts))
+            audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, wanted, counts))
             return changes
 
         changes = await self._database.write(work)

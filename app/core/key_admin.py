@@ -68,7 +68,7 @@ class KeyAdmin:
                 raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
             if idempotency is not None:
                 await store(connection, [(caller.project_id, idempotency, key_id)])
-            await audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, made))
+            audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, made))
             return made, key
 
         return await self._database.write(work)
@@ -103,7 +103,7 @@ class KeyAdmin:
             await _keep_an_operator(connection, key)
             revoked = await keys.revoke(connection, place, key_id)
             if revoked is not None:
-                await audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
+                audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
 
         await self._database.write(work)
         self._announce_keys()
@@ -122,7 +122,7 @@ class KeyAdmin:
             changed = await keys.set_expiry(connection, place, key_id, expires_at)
             if changed is None:
                 raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
-            await audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
+            audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
             return changed
 
         changed = await self._database.write(work)
@@ -151,7 +151,7 @@ class Projects:
             if idempotency is not None:
                 await store(connection, [(caller.project_id, idempotency, str(project_id))])
             made = await projects.insert_project(connection, project_id, name)
-            await audit.record(connection, audit.project_made(actor, made))
+            audit.record(connection, audit.project_made(actor, made))
             return made, False
 
         return await self._database.write(work)

@@ -211,10 +211,10 @@ class ApiKeys:
             if await keys.any_key(connection):
                 return False
             project = await projects.insert_project(connection, project_id, DEFAULT_PROJECT)
-            await audit.record(connection, audit.project_made(None, project))
+            audit.record(connection, audit.project_made(None, project))
             first = await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
             if first is not None:
-                await audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, first))
+                audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, first))
             return True
 
         return key if await self._database.write(work) else None

@@ -20,6 +20,7 @@ SHARED: Final = "jobtrack_queue_"
 """Families that come from the database: the same whichever process answers, so they are not told apart by it."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+PAUSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 MAX_QUEUES = 100
 """More queues than this share the label `other`: names are chosen by clients, and each one is a series for ever."""
@@ -73,6 +74,15 @@ class Metrics:
             buckets=FAST,
             registry=registry,
         )
+        pauses = Histogram(
+            "jobtrack_gc_pause_seconds",
+            "How long the garbage collector held up everything else, by the oldest generation that it walked.",
+            ["generation"],
+            buckets=PAUSES,
+            registry=registry,
+        )
+        # All of them from the start, so that a rate is right from the first pause on.
+        self._pauses = [pauses.labels(str(generation)) for generation in range(3)]
         self._statements = Counter(
             "jobtrack_db_statements", "Statements sent to the database, without BEGIN and COMMIT.", registry=registry
         )
@@ -115,6 +125,10 @@ class Metrics:
     def observe_wake(self, source: str, seconds: float) -> None:
         """Note how long after the news a wait had its answer."""
         self._wakes.labels(source).observe(seconds)
+
+    def observe_pause(self, generation: int, seconds: float) -> None:
+        """Note how long the garbage collector held the process up."""
+        self._pauses[generation].observe(seconds)
 
     def measured(self, writer: str, apply: Apply[Request, Result]) -> Apply[Request, Result]:
         """Note the size of every batch that a group writer applies."""

@@ -64,7 +64,7 @@ class Queues:
         async def work(connection: Connection) -> Queue:
             before = await queues.lock_one(connection, project_id, name)
             after = await queues.put(connection, project_id, name, rules)
-            await audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
+            audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
             return after
 
         return await self._view(project_id, await self._database.write(work))
@@ -78,7 +78,7 @@ class Queues:
             before = await queues.lock_one(connection, project_id, name)
             after = await queues.set_paused(connection, project_id, name, paused=paused)
             if after is not None:
-                await audit.record(connection, audit.queue_changed(action, actor, before, after))
+                audit.record(connection, audit.queue_changed(action, actor, before, after))
             return after
 
         return await self._view(project_id, await self._database.write(work))

@@ -41,8 +41,11 @@ class Presence:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watching is not None:
-            await cancel_and_wait(self._watching)
+        # Detached: the task keeps its cancellation, that its frames, and those this block. Every answered wait would
+        # be a cycle of twenty objects, too old by then for a collection of what is young.
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            await cancel_and_wait(watching)
         # Ours alone is turned into what it means: whoever else cancels the task is obeyed. A block that went on
         # nevertheless keeps what it came to.
         ours = self._left and self._task is not None and self._task.uncancel() <= 0

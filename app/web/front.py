@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.web.deps import Services
 from app.web.exchange import Exchange
+from app.web.held_response import SPACE_SECONDS
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
-from app.web.held_response import SPACE_SECONDS
 
 
 class Front:

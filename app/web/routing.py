@@ -80,13 +80,22 @@ def _answering(route: APIRoute, edge: _Edge) -> Handler:
             return await in_time(request)
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
-        except Exception as error:
-            known = as_jobtrack_error(error)
-            if known.code == "internal_error":
-                log.exception("A request failed unexpectedly: %s %s", request.method, route.path)
-            return edge.render(request, known)
+        except Exception as error:  # noqa: BLE001 - logged there, and answered
+            return _error_response(edge, route, request, error)
 
     return handle
+
+
+def _error_response(edge: _Edge, route: APIRoute, request: Request, error: Exception) -> Response:
+    """Render an error.
+
+    A function of its own: `handle` is a frame of the error's traceback, and with the error among its variables every
+    refused request would be a cycle of thirty objects.
+    """
+    known = as_jobtrack_error(error)
+    if known.code == "internal_error":
+        log.error("A request failed unexpectedly: %s %s", request.method, route.path, exc_info=error)
+    return edge.render(request, known)
 
 
 def _guarded(route: APIRoute, edge: _Edge) -> Handler:

@@ -136,6 +136,25 @@ async def test_service_tells_about_its_database_and_itself(alone: httpx.AsyncCli
     assert not [name for name, _ in found if name.endswith("_created")]
 
 
+async def test_pauses_of_the_garbage_collector_are_timed_and_waits_bring_them(alone: httpx.AsyncClient) -> None:
+    name = "jobtrack_gc_pause_seconds"
+    first = found = await read(alone)
+    assert {dict(labels)["generation"] for series, labels in first if series == f"{name}_count"} == {"0", "1", "2"}
+    job = await done(alone, "/v1/jobs", type="t")
+    path, waits = f"/v1/jobs/{job['id']}", list[asyncio.Task[httpx.Response]]()
+    unlimited = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=alone.base_url, headers=alone.headers, limits=unlimited, timeout=60) as many:
+        # Each wait is some hundred objects, and idle it never is.
+        async with asyncio.timeout(30):
+            while value(found, f"{name}_count", generation="2") == value(first, f"{name}_count", generation="2"):
+                waits += [asyncio.create_task(many.get(path, params={"wait": 50})) for _ in range(20)]
+                found = await read(alone)
+        await done(alone, f"{path}/cancel")
+        answers = await asyncio.gather(*waits)
+    assert {answer.json()["status"] for answer in answers} == {"cancelled"}
+    assert value(found, f"{name}_sum", generation="2") > value(first, f"{name}_sum", generation="2")
+
+
 @pytest.mark.parametrize("scope", ["read", "submit", "work", "admin"])
 async def test_metrics_are_for_operators(api: httpx.AsyncClient, service: ServiceProcess, scope: str) -> None:
     key = await done(api, "/v1/keys", name="n", scopes=[scope])

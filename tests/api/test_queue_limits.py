@@ -104,7 +104,7 @@ class Place:
         self.operator = operator
 
     async def target(self, row: Row) -> Target:
-        """Make what an operation can be tried on."""
+        """Create what an operation can be tried on."""
         queue = f"{row.queue or 'limited'}-{uuid4()}" if row.queue in {None, "new"} else str(row.queue)
         key = {"name": "of the queue", "scopes": ["read"], "queues": [queue]}
         made = await self.operator.post("/v1/keys", json=key)

@@ -34,7 +34,7 @@ Path = tuple[str | int, ...]
 
 
 def leaves(document: str, schema: dict[str, Any], body: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
-    """Give the place of every time and number in a body, its schema, and a body that has something there."""
+    """Yield the place of every time and number in a body, its schema, and a body that has something there."""
     for form in forms(document, schema):
         if form.get("format") == "date-time" or form.get("type") in ("integer", "number"):
             yield path, form, body
@@ -69,7 +69,7 @@ def values_of(leaf: dict[str, Any]) -> list[Any]:
 
 
 def tries(one: Operation) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Give for each time and number of an operation the name of the field, the value, and the request."""
+    """Yield for each time and number of an operation the name of the field, the value, and the request."""
     schema = one.schema()
     body: Any = None if schema is None else valid(one.document, schema)
     claims = one.said["operationId"] == "claims_create"

@@ -1,6 +1,7 @@
 """`jobtrack serve` as a real process: the embedded database, the key, the demo, and above all the end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from app.live.collector import THRESHOLDS
 from tests.cli.serving import gone, said, serve
 from tests.conftest import StartService
 from tests.service_process import ROOT, ServiceProcess
@@ -102,6 +105,47 @@ async def test_a_dead_serving_process_is_replaced(start_service: StartService) -
     assert len({child.pid for child in parent.children()} - before) == 1
     # Ready again as at the start: what was on its way to the dead one is cut.
     await service.ready()
+
+
+TELL_OF_COLLECTOR = """
+import gc, json, os, pathlib, signal
+
+def tell(*_):
+    told = {"threshold": gc.get_threshold(), "callbacks": len(gc.callbacks), "frozen": gc.get_freeze_count()}
+    path = pathlib.Path(__file__).parent / str(os.getpid())
+    path.with_suffix(".new").write_text(json.dumps(told))
+    path.with_suffix(".new").rename(path)
+
+signal.signal(signal.SIGUSR1, tell)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_each_serving_process_decides_when_it_collects_garbage(
+    start_service: StartService, tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TELL_OF_COLLECTOR)
+    service = await start_service(JOBTRACK_WORKERS=workers, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    # Any of several answers when the others still start; by then all are meant to be up.
+    async with asyncio.timeout(20):
+        while service.url not in service.log.read_text():
+            await asyncio.sleep(0.05)
+    parent = psutil.Process(service.process.pid)
+    serving = [parent] if workers == "1" else parent.children()
+    assert len(serving) == int(workers)
+    for process in serving:
+        told: dict[str, Any] = {}
+        # One that still starts has not set anything.
+        async with asyncio.timeout(20):
+            while not told.get("callbacks"):
+                process.send_signal(signal.SIGUSR1)
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(FileNotFoundError):
+                    told = json.loads((tmp_path / str(process.pid)).read_text())
+        assert tuple(told["threshold"]) == THRESHOLDS
+        assert told["frozen"] > 100_000, "what start-up has made is no work for a collection"
+    service.process.send_signal(signal.SIGTERM)
+    assert await gone(service.process, GONE_SECONDS) == 0
 
 
 async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The record of changes: what has a line, what has none, and what a line says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,19 +28,6 @@ from app.web.deps import Services
 
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
 Lines = list[MutableMapping[str, Any]]
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    one = Runtime(database_url, pool_size=4)
-    await one.start()
-    yield one
-    await one.stop()
-
-
-@pytest.fixture
-def core(runtime: Runtime) -> Services:
-    return runtime.services
 
 
 @pytest_asyncio.fixture
@@ -186,22 +173,22 @@ async def test_calls_about_many_jobs_have_a_line_with_the_filter_and_the_counts(
     assert (line["target"], line["address"]) == ({"states": ["cancelled"]}, "192.0.2.7")
 
 
-async def record(connection: Connection, target: str) -> None:
+def record(connection: Connection, target: str) -> None:
     entry = Entry(action=Action.QUEUES_PUT, actor=None, project_id=new_id(), target=target, changes={})
-    await audit.record(connection, entry)
+    audit.record(connection, entry)
 
 
 async def test_change_that_is_rolled_back_has_no_line_and_one_that_is_tried_again_has_one(database: Database) -> None:
     tries = 0
 
     async def fails(connection: Connection) -> None:
-        await record(connection, "rolled back")
+        record(connection, "rolled back")
         raise NotFoundError("no")
 
     async def works_the_second_time(connection: Connection) -> None:
         nonlocal tries
         tries += 1
-        await record(connection, f"try {tries}")
+        record(connection, f"try {tries}")
         if tries == 1:
             raise asyncpg.DeadlockDetectedError("made up")
 

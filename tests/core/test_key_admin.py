@@ -1,7 +1,6 @@
 """Managing keys in a database of the test's own: the last operator, and when a key was last used."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,14 +18,6 @@ from app.domain.principal import Principal, Scope
 from app.runtime import Runtime
 
 PAST, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    one = Runtime(database_url, pool_size=4)
-    await one.start()
-    yield one
-    await one.stop()
 
 
 @pytest.fixture

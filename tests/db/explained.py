@@ -88,7 +88,7 @@ class Explained(Connection):
         return name
 
     async def forget(self) -> None:
-        """Let go of all plans, as the service does after some seconds."""
+        """Drop all plans, as the service does after some seconds."""
         for name in self._prepared.values():
             await self.driver.execute(f"DEALLOCATE {name}")
         self._prepared.clear()

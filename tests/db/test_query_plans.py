@@ -82,7 +82,7 @@ class Tables:
         self._size = 0
 
     async def plan(self) -> None:
-        """Make the plans that the next looks go by, as a busy service does before much is there."""
+        """Plan every statement for the looks that follow, as a busy service does before much is there."""
         await self.connection.forget()
         for statement in every_statement().values():
             await self.connection.prepare(statement)
