@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     TableValuedAlias,
+    Text,
     and_,
     any_,
     bindparam,
@@ -56,7 +57,7 @@ def at_key(table: FromClause, **key: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def state_among(state: ColumnElement[Any], states: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition of `lookups.state_among`: the state of a job found by its key, hidden from the planner."""
-    return is_one_of(func.nullif(state, ""), states)
+    return is_one_of(func.nullif(state, "", type_=Text), states)
 
 
 def unnested(alias: str, **arrays: str) -> TableValuedAlias:
