@@ -107,16 +107,14 @@ async def select_by_offset(
 
 # Positions count from one without a gap, so that the highest is how many there are.
 COUNT = Statement(
-    "SELECT :returned",
+    """
+    SELECT :returned FROM (SELECT coalesce((
+        SELECT t.position FROM items t WHERE t.project_id = :project_id AND t.job_id = :job_id AND t.position > 0
+        ORDER BY t.position DESC LIMIT 1
+    ), 0) AS total) c
+    """,
     Values(JobRef),
-    Value(
-        int,
-        """
-        coalesce((SELECT t.position FROM items t
-                  WHERE t.project_id = :project_id AND t.job_id = :job_id AND t.position > 0
-                  ORDER BY t.position DESC LIMIT 1), 0)
-        """,
-    ),
+    Value(int, "c.total"),
 )
 
 
