@@ -18,7 +18,14 @@ from app.web.held_response import held_json_response
 from app.web.problems import problem_response
 from app.web.routing import guarded_route
 
-SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "POST",
+    "path": "/",
+    "headers": [],
+    "query_string": b"",
+    "state": {"space_seconds": 60.0},
+}
 
 
 @pytest.fixture(autouse=True)
