@@ -1,4 +1,4 @@
-"""Jobs: reading them. How they are created is in `new_jobs`, how they move in `transitions`, how they are handed out in
+"""Jobs: reading them. How they are created is in `create`, how they move in `transitions`, how they are handed out in
 `claims`.
 """
 
