@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from app.db.connection import Connection
+from app.db.failures import CONNECTION_ERRORS, driver_error, is_lost, is_unavailable, may_repeat
 from app.db.statement import Statement
 from app.domain.errors import UnavailableError
 
@@ -49,26 +50,6 @@ PREPARED_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 """For a direct connection: a pooler refuses a setting that its configuration does not name."""
-
-READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
-SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
-TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
-# A pool that was filled while the server was read-only keeps failing for ever after it became writable again, unless
-# these count as a lost connection (measured: `pool_pre_ping` does not help).
-DISCONNECTS = frozenset({READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW})
-REPEATABLE = DISCONNECTS | {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
-UNAVAILABLE = REPEATABLE | {STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY}
-CONNECTION_ERRORS = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    # What the driver raises when the server has hung up between two statements.
-    asyncpg.InternalClientError,
-)
-
-OUTDATED = (asyncpg.InvalidCachedStatementError,)
-"""A migration has changed what a prepared statement was made for; it is prepared anew by the next try."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -154,11 +135,11 @@ class Database:
         try:
             core = await self.engine.connect()
         except DBAPIError as error:
-            raise _driver_error(error) from None
+            raise driver_error(error) from None
         try:
             yield Connection(core, self.on_statement)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            if _is_lost(error):
+            if is_lost(error):
                 await core.invalidate()
             raise
         finally:
@@ -202,9 +183,9 @@ class Database:
             try:
                 return await once(work)
             except (asyncpg.PostgresError, PoolTimeoutError, *CONNECTION_ERRORS) as error:
-                if not _is_unavailability(error):
+                if not is_unavailable(error):
                     raise
-                if tries_left == 0 or not _may_repeat(error):
+                if tries_left == 0 or not may_repeat(error):
                     raise UnavailableError("The database is not available just now.") from error
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
@@ -226,36 +207,3 @@ class Database:
         while self._units:  # A unit may have begun another when it ended: a claim that is given back.
             await asyncio.gather(*self._units, return_exceptions=True)
         await self.engine.dispose()
-
-
-def _driver_error(error: DBAPIError) -> BaseException:
-    """Return the driver's error when it could not connect, which SQLAlchemy wraps twice."""
-    return (error.orig and error.orig.__cause__) or ConnectionError(str(error.orig))
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether the connection cannot be used any more."""
-    return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
-
-
-def _is_connection(error: BaseException) -> bool:
-    return isinstance(error, CONNECTION_ERRORS)
-
-
-def _sqlstate(error: BaseException) -> str | None:
-    return getattr(error, "sqlstate", None)
-
-
-def _is_unavailability(error: BaseException) -> bool:
-    if isinstance(error, asyncpg.PostgresError):
-        return _is_connection(error) or _may_repeat(error) or _sqlstate(error) in UNAVAILABLE
-    return True
-
-
-def _may_repeat(error: BaseException) -> bool:
-    """Whether a second try may help: not after a timeout, which would only double the load that caused it."""
-    if isinstance(error, PoolTimeoutError):
-        return False
-    if isinstance(error, asyncpg.PostgresError):
-        return _is_connection(error) or isinstance(error, OUTDATED) or _sqlstate(error) in REPEATABLE
-    return True
