@@ -151,8 +151,8 @@ async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[
     return {JobRef(fence.project_id, fence.id): fence for fence in await connection.fetch(SELECT_FENCES, keys)}
 
 
-# All reruns there are, along their own index, which no other has the order of. OFFSET keeps the conditions on the state
-# and the id out of that walk: the index of all jobs by id would seem to serve them.
+# All reruns there are, along their own index, which no other has the order of. OFFSET 0 keeps the conditions on the
+# state and the id out of that walk: the index of all jobs by id would seem to serve them.
 SELECT_LIVE_RERUN = Statement(
     f"""
     SELECT :returned FROM (
