@@ -1,4 +1,4 @@
-"""Handing out jobs: one statement that finds, takes and leases them."""
+"""Claims: one statement that finds jobs, takes them and leases them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from app.domain.states import LEASED
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for one job in a claim: who gets it, and under which token."""
+    """A slot for one job in a claim: its worker and its lease token."""
 
     token: UUID
     worker: str
@@ -96,7 +96,7 @@ def _claim(candidates: str) -> str:
         placed AS MATERIALIZED (
             SELECT o.* FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
             LEFT JOIN free s ON s.name = o.queue
-            -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
+            -- A queue that got its limit after this claim read the limits has no free place, as it was not counted.
             WHERE q.concurrency_limit IS NULL OR o.place <= s.free
         ),
         claimed AS (
@@ -218,7 +218,7 @@ CLAIMABLE_FILTERS = Statement(
 
 
 async def select_claimable(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
-    """Return the filters that some waiting job fits: one statement for all idle claimers of a process."""
+    """Return the filters that some waiting job matches: one statement for all idle claims of a process."""
     described = [
         {
             "n": n,

@@ -27,8 +27,8 @@ WRITE_TRIES = 4
 STATEMENTS_KEPT = 300
 """Larger than the number of distinct statements."""
 STATEMENT_SECONDS = 3
-"""For how long a plan is kept. One that was made while a table of running jobs or of files was empty looks for them in
-the wrong order, or from end to end, when it has filled.
+"""How long a plan is kept. One made while a table of running jobs or of items was empty joins in the wrong order, or
+reads the whole table, once it has filled.
 """
 SESSION_SETTINGS = {
     "application_name": "jobtrack",
@@ -36,17 +36,16 @@ SESSION_SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "15000",
     "timezone": "UTC",
-    # The hot statements are short: compiling one costs more than it can win.
+    # The hot statements are short: compiling one costs more than it can save.
     "jit": "off",
-    # Each statement has an index for what it reads. A table of one page costs less to read whole, but a plan outlives
-    # its being so small. What has no index is read whole all the same: `runs` by the sweep.
+    # Each statement has an index for what it reads. A table of one page is cheaper to read whole, but the plan is still
+    # used when it has grown. A table without an index is read whole all the same: `runs` by the sweep.
     "enable_seqscan": "off",
 }
 
 PREPARED_SETTINGS = {
-    # Plans for a few rows, along the indexes: the ones that the tests pin. A plan for the thousand rows that a
-    # statement brings, on a table without statistics yet, compared each with each (measured: 9 s for 20,000 files in
-    # place of 0.5).
+    # Plans for a few rows, along the indexes: those that the tests check. A plan for a statement's thousand rows, on a
+    # table without statistics yet, compared each row with each (measured: 9 s for 20,000 items instead of 0.5).
     "plan_cache_mode": "force_generic_plan",
 }
 """For a direct connection: a pooler refuses a setting that its configuration does not name."""
@@ -86,8 +85,8 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
-        # The few that are used most have their statements prepared and their caches warm. And one that turned out to be
-        # dead comes back alive to the next try, in place of the next dead one.
+        # The few that are used most have their statements prepared and their caches warm. And a retry gets back the
+        # connection that was just replaced, and not the next dead one.
         pool_use_lifo=True,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
@@ -100,7 +99,7 @@ class Database:
     def __init__(
         self, engine: AsyncEngine, *, on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None
     ) -> None:
-        """`on_statement` is called for every statement that goes out; BEGIN and COMMIT are not among them."""
+        """`on_statement` is called for every statement that is sent, except BEGIN and COMMIT."""
         self.engine = engine
         self.on_statement = on_statement
         self._units: set[asyncio.Task[Any]] = set()
@@ -124,7 +123,7 @@ class Database:
     async def write(
         self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run statements in one transaction. `function` may run again if the first try certainly left no trace."""
+        """Run statements in one transaction. `function` may run again if the first try certainly changed nothing."""
         return await self._shielded(
             self._repeat(lambda connection: function(connection, *args, **kwargs), self._write_once)
         )
@@ -173,7 +172,7 @@ class Database:
                     callback()
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             if committing:
-                # The answer to COMMIT was lost: it may have happened. Only the caller knows whether to ask again.
+                # The answer to COMMIT was lost, so it may have happened. Only the caller knows whether to try again.
                 raise UnavailableError("The database did not confirm the change; it may have been made.") from error
             raise
         return result
@@ -203,7 +202,7 @@ class Database:
             task.exception()
 
     async def close(self) -> None:
-        """Wait for the units under way, then close the pool."""
-        while self._units:  # A unit may have begun another when it ended: a claim that is given back.
+        """Wait for the units of work in progress, then close the pool."""
+        while self._units:  # A unit may begin another one when it ends: the release of a claim.
             await asyncio.gather(*self._units, return_exceptions=True)
         await self.engine.dispose()

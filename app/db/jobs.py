@@ -1,4 +1,4 @@
-"""Jobs: reading them. How they are created is in `new_jobs`, how they move in `transitions`, how they are handed out in
+"""Jobs: reading them. How they are created is in `create`, how they move in `transitions`, how they are handed out in
 `claims`.
 """
 
@@ -134,7 +134,7 @@ async def select_changed(connection: Connection, seen: Sequence[SeenVersion]) ->
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What decides how a refused call is answered."""
+    """The columns that decide how a refused call is answered."""
 
     project_id: UUID
     id: UUID
@@ -147,7 +147,7 @@ SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), P
 
 
 async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Fence]:
-    """Read what a refused worker's call is judged by."""
+    """Read the columns that decide how refused calls are answered."""
     return {JobRef(fence.project_id, fence.id): fence for fence in await connection.fetch(SELECT_FENCES, keys)}
 
 
