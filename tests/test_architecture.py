@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 
-OFFSET = r"\bOFFSET\b|\.offset\("
+# OFFSET 0 skips nothing: it keeps the planner from moving conditions into a subquery.
+OFFSET = r"\bOFFSET (?!0\b)|\.offset\((?!literal_column\(\"0\"\)\))"
 FORBIDDEN = {
     r"import BaseHTTPMiddleware": "it hides disconnects from handlers; write pure ASGI",
     r"datetime\.(now|utcnow)\(": "the database's clock decides",
@@ -22,7 +23,7 @@ ALLOWED = {
     # The command line is a client and has no other clock; it asks for a job to be due somewhat later.
     (r"datetime\.(now|utcnow)\(", "app/cli/job_changes.py"),
     # Some vendors' lists are paged by offset, by contract; the walk before it is bounded.
-    (OFFSET, "app/db/job_lists.py"),
+    (OFFSET, "app/db/job_walks.py"),
     (OFFSET, "app/db/item_pages.py"),
     # OFFSET 0, which skips nothing: it keeps the conditions of the outer statement out.
     (OFFSET, "app/db/jobs.py"),

@@ -68,12 +68,12 @@ def queue_changed(action: Action, actor: Actor, before: Queue | None, after: Que
     )
 
 
-def jobs_changed(action: Action, actor: Actor, wanted: JobFilter, counts: Mapping[str, int]) -> Entry:
+def jobs_changed(action: Action, actor: Actor, job_filter: JobFilter, counts: Mapping[str, int]) -> Entry:
     """Describe a call about all jobs that a filter matches."""
     return Entry(
         action=action,
         actor=actor,
         project_id=actor.principal.project_id,
-        target={name: condition for name, condition in described(wanted).items() if condition},
+        target={name: condition for name, condition in described(job_filter).items() if condition},
         changes=dict(counts),
     )

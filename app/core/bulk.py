@@ -1,6 +1,6 @@
 """Cancelling and rerunning all jobs that a filter matches, a bounded number a call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -17,8 +17,8 @@ from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.audit import Action, Actor
 from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
-from app.domain.job import Job
-from app.domain.job_filter import JobFilter, JobPage
+from app.domain.job import JobRef
+from app.domain.job_filter import JobFilter, JobIdPage
 from app.domain.principal import Principal
 from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
 from app.live.change_feed import Change
@@ -32,7 +32,7 @@ MOST_RERUNS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class BulkOutcome:
-    """What one call came to. Call again with `next_before` until it is None."""
+    """The counts of one call. Call again with `next_before` until it is None."""
 
     matched: int
     changed: int
@@ -40,7 +40,7 @@ class BulkOutcome:
 
 
 class Bulk:
-    """Does to many jobs what `Jobs` does to one."""
+    """Cancels and reruns many jobs, as `Jobs` does single ones."""
 
     def __init__(
         self, database: Database, jobs: Jobs, lists: JobLists, announce: Callable[[Iterable[Change]], None]
@@ -53,87 +53,91 @@ class Bulk:
     async def cancel(
         self,
         actor: Actor,
-        wanted: JobFilter,
+        job_filter: JobFilter,
         *,
         before: UUID | None = None,
         limit: int = MOST_CANCELS,
         dry_run: bool = False,
     ) -> BulkOutcome:
-        """Ask for a cancel of up to `limit` live jobs; those already being cancelled are not counted."""
+        """Request a cancel of up to `limit` live jobs; those already being cancelled are not counted."""
         sources = sources_of(JobEvent.CANCEL) - {JobState.CANCELLING}
-        page = await self._matching(actor.principal, wanted, sources, before=before, limit=min(limit, MOST_CANCELS))
-        if dry_run or not page.jobs:
-            return BulkOutcome(len(page.jobs), 0, page.next_before)
-        keys = [job.ref for job in page.jobs]
-        project_id, by = actor.principal.project_id, actor.principal.name
-
-        async def work(connection: Connection) -> list[Change]:
-            await transitions.lock_in_order(connection, keys)
-            moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for _, job_id in keys]
-            changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
-            counts = {"matched": len(keys), "changed": len(changes)}
-            audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, wanted, counts))
-            return changes
-
-        changes = await self._database.write(work)
+        page = await self._matching(actor.principal, job_filter, sources, before=before, limit=min(limit, MOST_CANCELS))
+        if dry_run or not page.job_ids:
+            return BulkOutcome(len(page.job_ids), 0, page.next_before)
+        changes = await self._database.write(_cancel, actor, job_filter, page.job_ids)
         self._announce(changes)
-        return BulkOutcome(len(keys), len(changes), page.next_before)
+        return BulkOutcome(len(page.job_ids), len(changes), page.next_before)
 
     async def rerun(
         self,
         actor: Actor,
-        wanted: JobFilter,
+        job_filter: JobFilter,
         *,
         only_failed_items: bool = False,
         before: UUID | None = None,
         limit: int = MOST_RERUNS,
         dry_run: bool = False,
     ) -> BulkOutcome:
-        """Rerun up to `limit` ended jobs, each in a transaction of its own. One that has a live rerun, has nothing to
-        rerun, is gone meanwhile or has a fault of its own is matched and not changed.
-        """
-        page = await self._matching(actor.principal, wanted, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS))
-        if dry_run or not page.jobs:
-            return BulkOutcome(len(page.jobs), 0, page.next_before)
-        counts = {"matched": len(page.jobs), "changed": 0}
-        try:
-            for job in page.jobs:
-                counts["changed"] += await self._rerun_one(actor.principal, job, only_failed_items=only_failed_items)
-        finally:
-            # Each is a transaction of its own, so what was done by the time of an error stays done.
-            audit.write_line(audit.jobs_changed(Action.JOBS_RERUN_MANY, actor, wanted, counts))
-        return BulkOutcome(len(page.jobs), counts["changed"], page.next_before)
+        """Rerun up to `limit` ended jobs, each in a transaction of its own.
 
-    async def _rerun_one(self, principal: Principal, job: Job, *, only_failed_items: bool) -> bool:
-        """Rerun a job; return whether that made a new one."""
+        A job is counted as matched and not as changed if it has a live rerun, has nothing to rerun, was deleted in the
+        meantime or fails for a reason of its own.
+        """
+        page = await self._matching(
+            actor.principal, job_filter, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS)
+        )
+        if dry_run or not page.job_ids:
+            return BulkOutcome(len(page.job_ids), 0, page.next_before)
+        counts = {"matched": len(page.job_ids), "changed": 0}
+        try:
+            for job_id in page.job_ids:
+                counts["changed"] += await self._rerun_one(actor.principal, job_id, only_failed_items=only_failed_items)
+        finally:
+            # Each is a transaction of its own, so what was committed before an error is recorded too.
+            audit.write_line(audit.jobs_changed(Action.JOBS_RERUN_MANY, actor, job_filter, counts))
+        return BulkOutcome(len(page.job_ids), counts["changed"], page.next_before)
+
+    async def _rerun_one(self, principal: Principal, job_id: UUID, *, only_failed_items: bool) -> bool:
+        """Rerun a job; returns whether that created a new one."""
         try:
             created = await self._jobs.rerun(
-                principal.project_id, job.id, only_failed_items=only_failed_items, queues=principal.queues
+                principal.project_id, job_id, only_failed_items=only_failed_items, queues=principal.queues
             )
         except JobtrackError as error:
             if error.retryable:
                 raise
             return False
         except Exception:
-            # A fault of one job is that job's alone; it would otherwise keep the call from all that come after it.
-            log.exception("a job of a call about many could not be rerun", job_id=str(job.id))
+            # An unexpected error of one job must not keep the call from the jobs after it.
+            log.exception("a job of a call about many could not be rerun", job_id=str(job_id))
             return False
         return not created.replayed
 
     async def _matching(
         self,
         principal: Principal,
-        wanted: JobFilter,
+        job_filter: JobFilter,
         states: frozenset[JobState],
         *,
         before: UUID | None,
         limit: int,
-    ) -> JobPage:
-        if wanted.everything:
+    ) -> JobIdPage:
+        if job_filter.everything:
             raise InvalidError("Give at least one condition: a call about all jobs of a project is a slip, mostly.")
         if principal.queues is not None:
-            if wanted.queues is not None and not wanted.queues <= principal.queues:
+            if job_filter.queues is not None and not job_filter.queues <= principal.queues:
                 raise ForbiddenError("The key may not use this queue.")
-            wanted = replace(wanted, queues=wanted.queues or principal.queues)
-        states = states if wanted.states is None else states & wanted.states
-        return await self._lists.page(principal.project_id, replace(wanted, states=states), before=before, limit=limit)
+            job_filter = replace(job_filter, queues=job_filter.queues or principal.queues)
+        states = states if job_filter.states is None else states & job_filter.states
+        within = replace(job_filter, states=states)
+        return await self._lists.page_of_ids(principal.project_id, within, before=before, limit=limit)
+
+
+async def _cancel(connection: Connection, actor: Actor, job_filter: JobFilter, job_ids: Sequence[UUID]) -> list[Change]:
+    project_id, by = actor.principal.project_id, actor.principal.name
+    await transitions.lock_in_order(connection, [JobRef(project_id, job_id) for job_id in job_ids])
+    moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for job_id in job_ids]
+    changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
+    counts = {"matched": len(job_ids), "changed": len(changes)}
+    audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, job_filter, counts))
+    return changes

@@ -1,4 +1,4 @@
-"""Claims: jobs handed to workers under a lease, waiting for the first where there is none yet."""
+"""Claims: leases of jobs for workers, with a wait for the first job if there is none yet."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ MOST_PROJECTS_KNOWN = 10_000
 
 
 class Claims:
-    """Hands jobs to workers."""
+    """Leases jobs to workers."""
 
     def __init__(
         self, database: Database, leases: Leases, idle: IdleClaims, announce: Callable[[Iterable[Change]], None]
@@ -53,7 +53,7 @@ class Claims:
         taken: list[ClaimedJob] = []
         try:
             while True:
-                # Cleared before the look: a job offered during it wakes this claim again.
+                # Cleared before the query: a job that becomes claimable during it wakes this claim again.
                 idle.woken.clear()
                 limited = await self._has_limits(claim_filter.project_id)
                 request = ClaimRequest(worker, max_jobs, lease_seconds, limited, idempotency)
@@ -68,12 +68,12 @@ class Claims:
                     return []
         finally:
             self._idle.leave(idle)
-            # A wake-up that was used, or that this claim leaves behind, goes on to the next that waits for the same.
+            # A wake-up that was used, or that this claim no longer needs, goes to the next claim of the same filter.
             if taken or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))
 
     async def wait_for_returns(self) -> None:
-        """Wait until every job whose claimer has left is given back; before the database is closed."""
+        """Wait until every job whose claimer has disconnected is released; called before the database is closed."""
         await asyncio.gather(*self._returning, return_exceptions=True)
 
     async def _take(self, claim_filter: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
@@ -81,7 +81,7 @@ class Claims:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # The client left while its jobs were being taken: give them back rather than let their leases run out.
+            # The client left while its jobs were being claimed: release them rather than let the leases run out.
             returning = asyncio.ensure_future(self._give_back(task))
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)

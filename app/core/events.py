@@ -1,4 +1,4 @@
-"""The history of jobs: page by page, and as it happens. Their log lines are in `logs`."""
+"""The events of jobs: page by page, and live. Their log lines are in `logs`."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from app.live.waiters import Waiters
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """A stream begins here: all that it yields from now on lies behind this position."""
+    """Marks where a stream begins: every event that it yields comes after this position."""
 
     position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A stream ends because its reader was too slow: it has to read anew what it needs, and follow again."""
+    """Ends a stream whose reader was too slow: the reader has to read the state again, and subscribe again."""
 
 
 class Events:
@@ -53,7 +53,7 @@ class Events:
             if position is None:
                 yield StreamStarted(reached)
             while position is not None and position < reached:
-                # What lies between the reader's position and ours is read for it alone, in pages.
+                # Events before the subscription's position are read for this reader alone, in pages.
                 past, ends = await self._database.read(events.select_feed, {project_id: position}, PAGE)
                 for event in past:
                     if event.position <= reached:
@@ -76,7 +76,7 @@ class Events:
         ref = JobRef(project_id, job_id)
         with self._waiters.watch([ref]) as watch:
             if after is None:
-                # Before the job is read: an event in between comes after a snapshot that has it, and is not lost.
+                # Before the job is read: an event in between is yielded after a job that includes it, and is not lost.
                 after = await self._database.read(events.select_last_of_job, project_id, job_id)
             job = await self._jobs.get(project_id, job_id)
             yield job

@@ -1,4 +1,4 @@
-"""Whether this process can serve: what readiness is made of."""
+"""Readiness: whether this process can serve."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 class Health:
-    """Checks the database and knows when the process is going down."""
+    """Checks the database, and whether the process is shutting down."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -21,7 +21,7 @@ class Health:
         self.draining = False
 
     async def failures(self) -> dict[str, str]:
-        """Name the checks that fail and why; empty when ready. Asked often, answered from a second's memory."""
+        """Return the checks that fail, with the reason; empty when ready. Cached for a second."""
         if self.draining:
             return {"draining": "The process is going down and takes no new work."}
         now = asyncio.get_running_loop().time()
@@ -32,7 +32,7 @@ class Health:
 
     async def _check(self) -> dict[str, str]:
         try:
-            # The statement itself is bounded and shielded; only the wait for it is given up here.
+            # The statement itself is bounded and shielded; only the wait for it ends here.
             found = await asyncio.wait_for(self._database.read(migrate.select_revisions), TIMEOUT_SECONDS)
         except TimeoutError:
             return {"database": f"The database did not answer within {TIMEOUT_SECONDS:g} s."}

@@ -1,4 +1,4 @@
-"""Inputs of jobs: received and handed out chunk by chunk, in memory that does not grow with them."""
+"""Inputs of jobs: received and sent chunk by chunk, in memory that does not grow with their size."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -52,14 +52,14 @@ class Inputs:
         sensitive: bool = False,
         idempotency: Idempotency | None = None,
     ) -> Created:
-        """Receive bytes and make the job whose input they are: both or neither."""
+        """Receive an input and create its job: both or neither."""
         stored = await self.receive(
             project_id, chunks, content_type=content_type, max_bytes=max_bytes, sensitive=sensitive
         )
         try:
             created = await self._jobs.create(project_id, replace(job, input=stored), idempotency=idempotency)
         except UnavailableError:
-            # It may have been made: its input is left to the pruner, which removes it if no job has it.
+            # The job may have been created: its input is left to the pruner, which removes it if no job has it.
             raise
         except JobtrackError:
             await self.discard(project_id, stored)
@@ -77,7 +77,7 @@ class Inputs:
         max_bytes: int = MAX_INPUT_BYTES,
         sensitive: bool = False,
     ) -> StoredInput:
-        """Store bytes as they come, for a job that is to get them; nothing is left of them if they do not all come.
+        """Store an input as it arrives, before its job is created; nothing of it is kept if it is cut off.
 
         No transaction is open while the sender sends: each chunk is one short write.
         """
@@ -89,40 +89,28 @@ class Inputs:
                 digest.update(piece)
                 buffer += piece
                 while len(buffer) >= CHUNK_BYTES:
-                    await self._write_chunk(project_id, upload_id, n, bytes(buffer[:CHUNK_BYTES]))
+                    await self._database.write(
+                        inputs.insert_chunk, project_id, upload_id, n, bytes(buffer[:CHUNK_BYTES])
+                    )
                     del buffer[:CHUNK_BYTES]
                     n += 1
             if buffer:
-                await self._write_chunk(project_id, upload_id, n, bytes(buffer))
+                await self._database.write(inputs.insert_chunk, project_id, upload_id, n, bytes(buffer))
         except BaseException:
             await self._forget(project_id, upload_id)
             raise
         return StoredInput(upload_id, content_type, size, digest.digest(), sensitive)
 
     async def discard(self, project_id: UUID, stored: StoredInput) -> None:
-        """Remove what was received for a job that was not made."""
+        """Remove a received input whose job was not created."""
         await self._forget(project_id, stored.upload_id)
 
     async def put(
         self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
     ) -> bool:
-        """Attach received bytes to a job that is not held yet; returns whether they replaced an earlier input."""
-        key = JobRef(project_id, job_id)
-
-        async def work(connection: Connection) -> bool:
-            await transitions.lock_in_order(connection, [key])
-            job = (await jobs.select_by_ids(connection, [key])).get(key)
-            if job is None:
-                raise no_such_job()
-            check_queue(job, queues)
-            if job.state not in CLAIMABLE:
-                raise InvalidTransitionError(
-                    f"The job is {job.state}; its input can only change while it waits for a worker.", job
-                )
-            return await inputs.attach(connection, [(key, stored)])
-
+        """Attach a received input to a job that is not held yet; returns whether it replaced an earlier one."""
         try:
-            return await self._database.write(work)
+            return await self._database.write(_attach, JobRef(project_id, job_id), stored, queues)
         except UnavailableError:
             # It may be the job's input now: the pruner removes it if it is not.
             raise
@@ -131,9 +119,9 @@ class Inputs:
             raise
 
     async def open(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> StoredInput:
-        """Return the description of a job's input, for a reader of the inputs of these queues; None means all.
+        """Return the description of a job's input, for a key that may use these queues; None means all.
 
-        One that holds credentials is for the worker alone.
+        ForbiddenError for an input that holds credentials: only the worker that holds the job may read it.
         """
         held = await self._held(project_id, job_id)
         if queues is not None:
@@ -150,10 +138,7 @@ class Inputs:
         return held.stored
 
     async def _held(self, project_id: UUID, job_id: UUID) -> Held:
-        async def work(connection: Connection) -> Held | None:
-            return await inputs.select_of_job(connection, JobRef(project_id, job_id))
-
-        held = await self._database.read(work)
+        held = await self._database.read(inputs.select_of_job, JobRef(project_id, job_id))
         if held is None:
             raise NotFoundError("There is no such job, or it has no input.")
         if held.dropped:
@@ -161,35 +146,33 @@ class Inputs:
         return held
 
     async def read(self, project_id: UUID, stored: StoredInput, start: int, end: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `end`, chunk by chunk, each read when the one before was taken."""
+        """Yield the bytes from `start` up to `end`, chunk by chunk, each read when the previous one was consumed."""
         for n in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
-            data = await self._read_chunk(project_id, stored.upload_id, n)
+            data = await self._database.read(inputs.select_chunk, project_id, stored.upload_id, n)
             if data is None:
-                # Pruned under a reader that took hours: the answer is cut, which its length shows.
+                # Pruned during a read that took hours: the response is cut short of its Content-Length.
                 raise NotFoundError("The input is gone.")
             base = n * CHUNK_BYTES
             yield data[max(start - base, 0) : end - base]
 
-    async def _read_chunk(self, project_id: UUID, upload_id: UUID, n: int) -> bytes | None:
-        async def work(connection: Connection) -> bytes | None:
-            return await inputs.select_chunk(connection, project_id, upload_id, n)
-
-        return await self._database.read(work)
-
-    async def _write_chunk(self, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
-        async def work(connection: Connection) -> None:
-            await inputs.insert_chunk(connection, project_id, upload_id, n, data)
-
-        await self._database.write(work)
-
     async def _forget(self, project_id: UUID, upload_id: UUID) -> None:
-        async def work(connection: Connection) -> None:
-            await inputs.delete_chunks(connection, project_id, upload_id)
-
         try:
-            await self._database.write(work)
+            await self._database.write(inputs.delete_chunks, project_id, upload_id)
         except JobtrackError:
             log.warning("an upload that failed is left to the pruner", upload_id=str(upload_id))
+
+
+async def _attach(connection: Connection, ref: JobRef, stored: StoredInput, queues: frozenset[str] | None) -> bool:
+    await transitions.lock_in_order(connection, [ref])
+    job = (await jobs.select_by_ids(connection, [ref])).get(ref)
+    if job is None:
+        raise no_such_job()
+    check_queue(job, queues)
+    if job.state not in CLAIMABLE:
+        raise InvalidTransitionError(
+            f"The job is {job.state}; its input can only change while it waits for a worker.", job
+        )
+    return await inputs.attach(connection, [(ref, stored)])
 
 
 def _grown(size: int, piece: bytes, max_bytes: int) -> int:

@@ -28,14 +28,10 @@ class Items:
         """Return the items behind a position. A page may be short; only a `next_position` of None is the end."""
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
-
-        async def work(connection: Connection) -> list[Item]:
-            return await item_pages.select_window(connection, project_id, job_id, after=after, window=window)
-
-        seen = await self._database.read(work)
-        wanted = [item for item in seen if status is None or item.status is status]
-        shown = wanted[:limit]
-        if len(wanted) > limit:
+        seen = await self._database.read(item_pages.select_window, project_id, job_id, after=after, window=window)
+        matching = [item for item in seen if status is None or item.status is status]
+        shown = matching[:limit]
+        if len(matching) > limit:
             return ItemPage(tuple(shown), shown[-1].position)
         if len(seen) == window:
             return ItemPage(tuple(shown), seen[-1].position)
@@ -46,21 +42,20 @@ class Items:
     ) -> CountedItems:
         """Return the items behind the first `offset`, and their total; with a status, among the first 100,000."""
         await self._jobs.get(project_id, job_id)
-
-        async def work(connection: Connection) -> CountedItems:
-            if status is not None:
-                return await item_pages.select_by_offset(
-                    connection, project_id, job_id, status, offset=offset, limit=limit
-                )
-            found = await item_pages.select_window(connection, project_id, job_id, after=offset, window=limit)
-            return CountedItems(tuple(found), await item_pages.count(connection, project_id, job_id))
-
-        return await self._database.read(work)
+        if status is None:
+            return await self._database.read(_select_counted, project_id, job_id, offset=offset, limit=limit)
+        return await self._database.read(
+            item_pages.select_by_offset, project_id, job_id, status, offset=offset, limit=limit
+        )
 
     async def by_key(self, project_id: UUID, job_ids: Sequence[UUID], key: str) -> dict[UUID, Item]:
         """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
+        return await self._database.read(item_pages.select_by_key, project_id, job_ids, key)
 
-        async def work(connection: Connection) -> dict[UUID, Item]:
-            return await item_pages.select_by_key(connection, project_id, job_ids, key)
 
-        return await self._database.read(work)
+async def _select_counted(
+    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
+) -> CountedItems:
+    """Read the items behind a position, which is their offset as well, and how many there are."""
+    found = await item_pages.select_window(connection, project_id, job_id, after=offset, window=limit)
+    return CountedItems(tuple(found), await item_pages.count(connection, project_id, job_id))

@@ -145,7 +145,7 @@ class Jobs:
         queues: frozenset[str] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
     ) -> Created:
-        """Create a new job like an ended one; while such a rerun is live, another call without a key answers it.
+        """Create a new job like an ended one; while such a rerun is live, another call without a key returns it.
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
@@ -155,7 +155,7 @@ class Jobs:
         return created
 
     async def delete(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> None:
-        """Delete a job that has ended: gone for every reader at once, its rows are pruned in steps."""
+        """Delete a job that has ended: every reader stops seeing it at once, its rows are removed in steps."""
         ref = JobRef(project_id, job_id)
         await self._database.write(_delete, ref, queues)
         self._announce([Change(ref, event_types=("deleted",))])

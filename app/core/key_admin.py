@@ -1,4 +1,4 @@
-"""Managing keys and projects: who may make, end and see which of them."""
+"""Managing keys and projects, and which key may do so."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,149 +44,159 @@ class KeyAdmin:
         self._announce_keys = announce_keys
 
     async def create(
-        self, actor: Actor, wanted: NewKey, *, idempotency: Idempotency | None = None
+        self, actor: Actor, new_key: NewKey, *, idempotency: Idempotency | None = None
     ) -> tuple[StoredKey, str | None]:
         """Create a key; returns it as it is stored, and the key itself, which is not stored anywhere.
 
         A repeat gets no key: nothing that is stored could show it again.
         """
         caller = actor.principal
-        project_id = _project_of(caller, wanted.project_id)
-        if not caller.covers(wanted.scopes, wanted.queues):
+        project_id = _project_of(caller, new_key.project_id)
+        if not caller.covers(new_key.scopes, new_key.queues):
             raise ForbiddenError("A key cannot make one that may more than itself: a scope or queue is missing here.")
         key_id, key = make_key()
-        principal = Principal(project_id, key_id, wanted.name, wanted.scopes, wanted.queues)
-
-        async def work(connection: Connection) -> tuple[StoredKey, str | None]:
-            note = await load(connection, caller.project_id, idempotency)
-            if note is not None:
-                return await _existing(connection, project_id, note.body), None
-            if await projects.select_project(connection, project_id) is None:
-                raise _invalid("/project_id", "not_found", "There is no such project.")
-            made = await keys.insert_key(connection, principal, digest_of(key), expires_at=wanted.expires_at)
-            if made is None:
-                raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
-            if idempotency is not None:
-                await store(connection, [(caller.project_id, idempotency, key_id)])
-            audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, made))
-            return made, key
-
-        return await self._database.write(work)
+        principal = Principal(project_id, key_id, new_key.name, new_key.scopes, new_key.queues)
+        stored, created = await self._database.write(
+            _create_key, actor, principal, digest_of(key), expires_at=new_key.expires_at, idempotency=idempotency
+        )
+        return stored, key if created else None
 
     async def get(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> StoredKey:
         """Read one key."""
-        place = _project_of(caller, project_id)
-        return await self._database.read(lambda connection: _existing(connection, place, key_id))
+        return await self._database.read(_existing, _project_of(caller, project_id), key_id)
 
     async def page(
         self, caller: Principal, *, project_id: UUID | None = None, before: datetime | None, limit: int
     ) -> tuple[list[StoredKey], datetime | None]:
-        """List keys made before a moment, newest first; the moment before which the next page begins, or None."""
-        place = _project_of(caller, project_id)
-
-        async def work(connection: Connection) -> list[StoredKey]:
-            if await projects.select_project(connection, place) is None:
-                raise NotFoundError("There is no such project.")
-            return await keys.select_keys(connection, place, before=before, limit=limit + 1)
-
-        found = await self._database.read(work)
-        moment = next_moment([key.created_at for key in found], limit)
-        return [key for key in found if moment is None or key.created_at >= moment], moment
+        """List keys created before a time, newest first, with the `before` of the next page, None at the end."""
+        found = await self._database.read(_select_page, _project_of(caller, project_id), before=before, limit=limit + 1)
+        end = next_before([key.created_at for key in found], limit)
+        return [key for key in found if end is None or key.created_at >= end], end
 
     async def revoke(self, actor: Actor, key_id: str, *, project_id: UUID | None = None) -> None:
-        """End a key for good and at once; harmless when it was revoked before."""
-        caller = actor.principal
-        place = _project_of(caller, project_id)
-
-        async def work(connection: Connection) -> None:
-            key = await _managed(connection, caller, place, key_id)
-            await _keep_an_operator(connection, key)
-            revoked = await keys.revoke(connection, place, key_id)
-            if revoked is not None:
-                audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
-
-        await self._database.write(work)
+        """Revoke a key permanently and at once; no error if it was revoked before."""
+        await self._database.write(_revoke, actor, _project_of(actor.principal, project_id), key_id)
         self._announce_keys()
 
     async def set_expiry(
         self, actor: Actor, key_id: str, expires_at: datetime | None, *, project_id: UUID | None = None
     ) -> StoredKey:
-        """Set when a key ends: None is never, a moment that has passed is now."""
-        caller = actor.principal
-        place = _project_of(caller, project_id)
-
-        async def work(connection: Connection) -> StoredKey:
-            key = await _managed(connection, caller, place, key_id)
-            if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
-                await _keep_an_operator(connection, key)
-            changed = await keys.set_expiry(connection, place, key_id, expires_at)
-            if changed is None:
-                raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
-            audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
-            return changed
-
-        changed = await self._database.write(work)
+        """Set when a key expires: None means never, a time in the past means now."""
+        place = _project_of(actor.principal, project_id)
+        changed = await self._database.write(_set_expiry, actor, place, key_id, expires_at)
         self._announce_keys()
         return changed
 
 
 class Projects:
-    """The tenants. One is made and never deleted: this version has no way to delete all that belongs to it."""
+    """Creates and lists projects, the tenants. A project cannot be deleted: nothing could delete all its rows yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> tuple[Project, bool]:
-        """Create a project; returns it, and whether an earlier call had created it. Names need not differ: the id is
-        what tells two apart.
-        """
-        project_id, caller = new_id(), actor.principal
-
-        async def work(connection: Connection) -> tuple[Project, bool]:
-            note = await load(connection, caller.project_id, idempotency)
-            if note is not None:
-                made = await projects.select_project(connection, UUID(note.body))
-                if made is not None:
-                    return made, True
-            if idempotency is not None:
-                await store(connection, [(caller.project_id, idempotency, str(project_id))])
-            made = await projects.insert_project(connection, project_id, name)
-            audit.record(connection, audit.project_made(actor, made))
-            return made, False
-
-        return await self._database.write(work)
+        """Create a project; returns it, and whether an earlier call had created it. Names need not be unique."""
+        return await self._database.write(_create_project, actor, new_id(), name, idempotency)
 
     async def get(self, project_id: UUID) -> Project:
         """Read one project."""
-        project = await self._database.read(lambda connection: projects.select_project(connection, project_id))
+        project = await self._database.read(projects.select_project, project_id)
         if project is None:
             raise NotFoundError("There is no such project.")
         return project
 
     async def page(self, *, before: datetime | None, limit: int) -> tuple[list[Project], datetime | None]:
-        """List projects made before a moment, newest first; the moment before which the next page begins, or None."""
-        found = await self._database.read(
-            lambda connection: projects.select_projects(connection, before=before, limit=limit + 1)
-        )
-        moment = next_moment([project.created_at for project in found], limit)
-        return [project for project in found if moment is None or project.created_at >= moment], moment
+        """List projects created before a time, newest first, with the `before` of the next page, None at the end."""
+        found = await self._database.read(projects.select_projects, before=before, limit=limit + 1)
+        end = next_before([project.created_at for project in found], limit)
+        return [project for project in found if end is None or project.created_at >= end], end
 
 
-def next_moment(moments: list[datetime], limit: int) -> datetime | None:
-    """Say at which moment a page ends of which `limit + 1` rows and all ties of the last one were read; None: nowhere.
+def next_before(times: list[datetime], limit: int) -> datetime | None:
+    """Return the time at which a page ends, None if it is the last; `limit + 1` rows and the last one's ties were read.
 
-    Rows of the same moment stay together, so a page may hold some more than its limit and never splits them.
+    Rows of the same time stay on one page, which may therefore hold a few more than its limit.
     """
-    return None if len(moments) <= limit else moments[limit - 1]
+    return None if len(times) <= limit else times[limit - 1]
 
 
-def _project_of(caller: Principal, asked: UUID | None) -> UUID:
-    if asked is None or asked == caller.project_id:
+def _project_of(caller: Principal, project_id: UUID | None) -> UUID:
+    if project_id is None or project_id == caller.project_id:
         return caller.project_id
     if not caller.may(Scope.OPERATOR):
-        # Whether that project exists or not: a stranger learns nothing.
+        # Whether or not that project exists, so that the caller does not learn which do.
         raise ForbiddenError("Only a key with the scope `operator` reaches into another project.")
-    return asked
+    return project_id
+
+
+async def _create_key(
+    connection: Connection,
+    actor: Actor,
+    principal: Principal,
+    digest: bytes,
+    *,
+    expires_at: datetime | None,
+    idempotency: Idempotency | None,
+) -> tuple[StoredKey, bool]:
+    """Store a key, unless a call with this idempotency key has; returns what is stored, and whether it is new."""
+    owner = actor.principal.project_id
+    record = await load(connection, owner, idempotency)
+    if record is not None:
+        return await _existing(connection, principal.project_id, record.body), False
+    if await projects.select_project(connection, principal.project_id) is None:
+        raise _invalid("/project_id", "not_found", "There is no such project.")
+    stored = await keys.insert_key(connection, principal, digest, expires_at=expires_at)
+    if stored is None:
+        raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
+    if idempotency is not None:
+        await store(connection, [(owner, idempotency, principal.key_id)])
+    audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, stored))
+    return stored, True
+
+
+async def _select_page(
+    connection: Connection, project_id: UUID, *, before: datetime | None, limit: int
+) -> list[StoredKey]:
+    if await projects.select_project(connection, project_id) is None:
+        raise NotFoundError("There is no such project.")
+    return await keys.select_keys(connection, project_id, before=before, limit=limit)
+
+
+async def _revoke(connection: Connection, actor: Actor, project_id: UUID, key_id: str) -> None:
+    key = await _managed(connection, actor.principal, project_id, key_id)
+    await _keep_an_operator(connection, key)
+    revoked = await keys.revoke(connection, project_id, key_id)
+    if revoked is not None:
+        audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
+
+
+async def _set_expiry(
+    connection: Connection, actor: Actor, project_id: UUID, key_id: str, expires_at: datetime | None
+) -> StoredKey:
+    key = await _managed(connection, actor.principal, project_id, key_id)
+    if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
+        await _keep_an_operator(connection, key)
+    changed = await keys.set_expiry(connection, project_id, key_id, expires_at)
+    if changed is None:
+        raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
+    audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
+    return changed
+
+
+async def _create_project(
+    connection: Connection, actor: Actor, project_id: UUID, name: str, idempotency: Idempotency | None
+) -> tuple[Project, bool]:
+    owner = actor.principal.project_id
+    record = await load(connection, owner, idempotency)
+    if record is not None:
+        existing = await projects.select_project(connection, UUID(record.body))
+        if existing is not None:
+            return existing, True
+    if idempotency is not None:
+        await store(connection, [(owner, idempotency, str(project_id))])
+    created = await projects.insert_project(connection, project_id, name)
+    audit.record(connection, audit.project_made(actor, created))
+    return created, False
 
 
 async def _existing(connection: Connection, project_id: UUID, key_id: str) -> StoredKey:
@@ -205,7 +215,7 @@ async def _managed(connection: Connection, caller: Principal, project_id: UUID, 
 
 
 async def _keep_an_operator(connection: Connection, key: StoredKey) -> None:
-    """Refuse to end the last operator key. Under a lock: two that end each other's would both see the other one."""
+    """Refuse to end the last operator key. Under a lock: two calls that each end the other's key would both succeed."""
     if Scope.OPERATOR not in key.scopes:
         return
     await keys.lock_keys(connection)

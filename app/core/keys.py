@@ -1,4 +1,4 @@
-"""API keys: made once, stored by digest, checked without a query for as long as nothing changed."""
+"""API keys: shown once, stored by digest, and checked from memory while nothing changes."""
 
 import asyncio
 import hashlib
@@ -27,17 +27,17 @@ SECRET_LENGTH = 43
 CHECKSUM_LENGTH = 6
 
 MAX_KEY_LENGTH = 255
-"""As long as a bootstrap key may be; anything longer is refused before it is hashed."""
+"""The longest bootstrap key allowed; anything longer is refused before it is hashed."""
 
 REMEMBERED_SECONDS = 2.0
-"""A revoked key is refused everywhere within this time, feed or no feed."""
+"""A revoked key is refused everywhere within this time, even if the notification is lost."""
 RENEWED_SECONDS = 1.0
-"""A key in use is looked up again after this time, while it is still good: no request has to wait for it."""
+"""A key in use is looked up again after this time, in the background: no request has to wait for it."""
 MAX_REMEMBERED = 10_000
 
 WRONG_KEYS_ALLOWED = 20
 WRITE_USES_SECONDS = 60.0
-"""`last_used_at` is for finding keys that nobody uses any more; nobody needs it finer."""
+"""`last_used_at` is for finding keys that are no longer used, for which a minute is precise enough."""
 WRONG_KEYS_SECONDS = 10.0
 MAX_ADDRESSES = 10_000
 
@@ -71,13 +71,13 @@ class _Remembered:
 
 
 class ApiKeys:
-    """Checks keys, and makes the first one."""
+    """Checks keys, and creates the first one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
-        """By the key itself, which is in the memory of its requests anyway: a digest of it for each of them would cost
-        more than everything else about it.
+        """By the key itself, which is in memory with its requests anyway: a digest for each request would cost more
+        than the rest of the check.
         """
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self.refusals = Refusals()
@@ -86,7 +86,7 @@ class ApiKeys:
         """Look-ups under way: a hundred requests of a new key are one query."""
 
     def remembered(self, key: str) -> Principal | None:
-        """Return whose key this is, if it was checked within the last two seconds; None leaves that open."""
+        """Return the principal of a key that was checked within the last two seconds; None if it is not remembered."""
         known = self._remembered.get(key)
         if known is None:
             return None
@@ -98,9 +98,9 @@ class ApiKeys:
         return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
-        """Return whose key this is; raises UnauthorizedError, or ThrottledError for an address that guesses.
+        """Return the principal of a key; raises UnauthorizedError, or ThrottledError for an address that guesses.
 
-        The one place where a key is refused, so that every refusal is counted for the log.
+        Keys are refused nowhere else, so that every refusal is counted for the log.
         """
         try:
             return await self._authenticate(key, address)
@@ -120,10 +120,10 @@ class ApiKeys:
         now = asyncio.get_running_loop().time()
         known = self._remembered.get(key)
         if known is None:
-            # A key that was right a moment ago is never kept out by others' guesses from the same address.
+            # A key that was valid a moment ago is never throttled for the guesses of others at the same address.
             self._throttle(address, now)
 
-        # Shielded: who leaves does not take the look-up away from the others.
+        # Shielded: a caller that is cancelled does not cancel the look-up for the others.
         principal = await asyncio.shield(self._look_up(key))
         if principal is None:
             self._count_wrong(address, now)
@@ -139,11 +139,10 @@ class ApiKeys:
 
     async def _read(self, key: str) -> Principal | None:
         task, since = asyncio.current_task(), asyncio.get_running_loop().time()
-        digest = digest_of(key)
         try:
-            principal = await self._database.read(lambda connection: keys.select_by_digest(connection, digest))
+            principal = await self._database.read(keys.select_by_digest, digest_of(key))
         finally:
-            # Some key was revoked meanwhile if this is not the one: what was read may be older than that.
+            # If this is not the latest look-up, some key was revoked in the meantime, and the result may be older.
             is_latest = self._looking.get(key) is task
             if is_latest:
                 del self._looking[key]
@@ -159,23 +158,24 @@ class ApiKeys:
 
     @staticmethod
     def _seen(looking: "asyncio.Task[Principal | None]") -> None:
-        # An error reaches those who wait. Of a renewal nobody does: the next request finds out by itself.
+        # Callers that wait get the error. Nobody waits for a renewal: the next request looks the key up itself.
         if not looking.cancelled():
             looking.exception()
 
     def known(self, key: str) -> Principal | None:
-        """Return whose key this was when it was last checked here, however long ago: it permits nothing."""
+        """Return the principal of a key as of its last check, however long ago. It authorises nothing."""
         remembered = self._remembered.get(key)
         return None if remembered is None or _expired(remembered.principal) else remembered.principal
 
     def forget(self) -> None:
-        """Forget all keys, because one of them was made or revoked somewhere."""
+        """Forget all keys, because some process created, changed or revoked one."""
         self._remembered.clear()
         self._looking.clear()
 
     async def write_uses(self) -> float:
-        """Write down which keys were used since the last call, and log which were refused; returns the seconds until
-        the next. For all keys at once: a write per request would make the key's row the hottest of all.
+        """Store which keys were used since the last call, and log refused ones; returns the seconds until the next one.
+
+        For all keys at once: a write per request would make the key's row the most contended of all.
         """
         self.refusals.flush()
         used, self._used = self._used, set()
@@ -198,33 +198,29 @@ class ApiKeys:
             self._wrong.popitem(last=False)
 
     async def install_first(self, bootstrap_key: str | None) -> str | None:
-        """Make the first project and an operator's key in an empty database; None if there are keys already.
+        """Create the first project and an operator's key in an empty database; None if there are keys already.
 
-        A database whose keys exist is left alone even if `bootstrap_key` is another one: it is for the first start.
+        A database that has keys is left unchanged even if `bootstrap_key` differs from them: it is for the first start.
         """
-        key_id, made = make_key()
-        key = bootstrap_key or made
-        project_id = new_id()
-
-        async def work(connection: Connection) -> bool:
-            await keys.lock_keys(connection)
-            if await keys.any_key(connection):
-                return False
-            project = await projects.insert_project(connection, project_id, DEFAULT_PROJECT)
-            audit.record(connection, audit.project_made(None, project))
-            first = await keys.insert_key(connection, _operator(project_id, key_id), digest_of(key))
-            if first is not None:
-                audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, first))
-            return True
-
-        return key if await self._database.write(work) else None
+        key_id, generated = make_key()
+        key = bootstrap_key or generated
+        first = Principal(new_id(), key_id, "first key", frozenset(Scope))
+        return key if await self._database.write(_install, first, digest_of(key)) else None
 
 
-def _operator(project_id: UUID, key_id: str) -> Principal:
-    return Principal(project_id, key_id, "first key", frozenset(Scope))
+async def _install(connection: Connection, first: Principal, digest: bytes) -> bool:
+    await keys.lock_keys(connection)
+    if await keys.any_key(connection):
+        return False
+    project = await projects.insert_project(connection, first.project_id, DEFAULT_PROJECT)
+    audit.record(connection, audit.project_made(None, project))
+    stored = await keys.insert_key(connection, first, digest)
+    if stored is not None:
+        audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, stored))
+    return True
 
 
 def _expired(principal: Principal) -> bool:
-    # The one place where this clock is asked: a remembered key is at most two seconds old, and its end is re-checked
+    # The only use of the process's clock: a remembered key is at most two seconds old, and its expiry is checked again
     # by the database's clock after that.
     return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)

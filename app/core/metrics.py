@@ -1,7 +1,7 @@
-"""What one process counts about itself, and the text in which Prometheus reads it.
+"""The metrics of one process, in the text format of Prometheus.
 
-Every process answers for itself: its counters carry the label `process`, so that several processes behind one address
-do not look like one counter that jumps. Sums over all are the reader's: `sum without (process) (...)`.
+Every process reports its own: its counters carry the label `process`, so that several processes behind one address
+do not look like one counter that jumps. Add them up in the query: `sum without (process) (...)`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from app.domain.errors import UnavailableError
 from app.live.group_writer import Applied
 
 SHARED: Final = "jobtrack_queue_"
-"""Families that come from the database: the same whichever process answers, so they are not told apart by it."""
+"""Metrics that come from the database: the same for every process, so they have no such label."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PAUSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -118,20 +118,20 @@ class Metrics:
         self._placeholders.labels(dialect).inc()
 
     def observe_sweep(self, seconds: float, late: int) -> None:
-        """Note how long a sweep took and how many waits it had to wake."""
+        """Record how long a sweep took and how many waits it had to wake."""
         self._sweep.observe(seconds)
         self._late.inc(late)
 
     def observe_wake(self, source: str, seconds: float) -> None:
-        """Note how long after the news a wait had its answer."""
+        """Record the delay between a change and the answer of a wait for it."""
         self._wakes.labels(source).observe(seconds)
 
     def observe_pause(self, generation: int, seconds: float) -> None:
-        """Note how long the garbage collector held the process up."""
+        """Record how long the garbage collector stopped the process."""
         self._pauses[generation].observe(seconds)
 
     def measured(self, writer: str, apply: Apply[Request, Result]) -> Apply[Request, Result]:
-        """Note the size of every batch that a group writer applies."""
+        """Record the size of every batch that a group writer applies."""
         sizes = self._batches.labels(writer)
 
         async def measured(connection: Connection, requests: Sequence[Request]) -> Applied[Result]:
@@ -141,10 +141,10 @@ class Metrics:
         return measured
 
     async def render(self) -> bytes:
-        """Write everything down as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         depths: Depths = {}
         if self.queue_depths is not None:
-            # An outage is when the rest is read the most, so it does not wait for the database to come back.
+            # The other metrics matter most during an outage, so they do not wait for the database.
             with contextlib.suppress(UnavailableError):
                 depths = await self.queue_depths()
         note = f"# Process {os.getpid()} of perhaps several, for itself; {SHARED}* alone are the same from all.\n"
@@ -152,7 +152,7 @@ class Metrics:
 
 
 class _OfProcess(Collector):
-    """The registry with the process as a label, and without the moments at which series began."""
+    """The registry with the process as a label, and without the creation times of series."""
 
     def __init__(self, registry: CollectorRegistry, shared: Metric) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Queues as people see and steer them."""
+"""Queues: their rules, their depths and their rates."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from app.domain.states import LIVE
 
 COUNTED_EVERY_SECONDS: Final = 1.0
 RATE_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
-"""An id is made by the service's clock, a rate is counted by the database's."""
+"""Ids come from the service's clock, rates from the database's."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """A queue and how it stands."""
+    """A queue with its depth and its rates."""
 
     queue: Queue
     depth: Depth
@@ -41,47 +41,22 @@ class Queues:
 
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
         """Return queues behind a name, and the name behind which the next page begins, None at the end."""
-
-        async def work(connection: Connection) -> list[Queue]:
-            return await queues.select_page(connection, project_id, after=after, limit=limit + 1)
-
-        found = await self._database.read(work)
+        found = await self._database.read(queues.select_page, project_id, after=after, limit=limit + 1)
         shown = await self._views(project_id, found[:limit])
         return shown, found[limit - 1].name if len(found) > limit else None
 
     async def get(self, project_id: UUID, name: str) -> QueueView:
         """Return one queue; raises NotFoundError for one that does not exist."""
-
-        async def work(connection: Connection) -> Queue | None:
-            return await queues.select_one(connection, project_id, name)
-
-        return await self._view(project_id, await self._database.read(work))
+        return await self._view(project_id, await self._database.read(queues.select_one, project_id, name))
 
     async def put(self, actor: Actor, name: str, rules: QueueRules) -> QueueView:
-        """Set a queue's rules; makes the queue if it is new. They hold for jobs made, and claims begun, from now on."""
-        project_id = actor.principal.project_id
-
-        async def work(connection: Connection) -> Queue:
-            before = await queues.lock_one(connection, project_id, name)
-            after = await queues.put(connection, project_id, name, rules)
-            audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
-            return after
-
-        return await self._view(project_id, await self._database.write(work))
+        """Set a queue's rules, creating the queue if it is new. They apply to jobs and claims from now on."""
+        return await self._view(actor.principal.project_id, await self._database.write(_put, actor, name, rules))
 
     async def set_paused(self, actor: Actor, name: str, *, paused: bool) -> QueueView:
-        """Pause a queue or let it go on. Idle workers hear of the latter within a second, by the sweep."""
-        project_id = actor.principal.project_id
-        action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
-
-        async def work(connection: Connection) -> Queue | None:
-            before = await queues.lock_one(connection, project_id, name)
-            after = await queues.set_paused(connection, project_id, name, paused=paused)
-            if after is not None:
-                audit.record(connection, audit.queue_changed(action, actor, before, after))
-            return after
-
-        return await self._view(project_id, await self._database.write(work))
+        """Pause or resume a queue. The sweep wakes idle workers within a second of the latter."""
+        changed = await self._database.write(_set_paused, actor, name, paused=paused)
+        return await self._view(actor.principal.project_id, changed)
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
         """Return the depths of all queues, counted at most once a second."""
@@ -120,9 +95,24 @@ class Queues:
             return []
         names = [queue.name for queue in found]
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
-
-        async def work(connection: Connection) -> dict[str, Rates]:
-            return await depths.select_rates(connection, project_id, names, since)
-
-        rates, counted = await self._database.read(work), await self.gauges()
+        rates = await self._database.read(depths.select_rates, project_id, names, since)
+        counted = await self.gauges()
         return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
+
+
+async def _put(connection: Connection, actor: Actor, name: str, rules: QueueRules) -> Queue:
+    project_id = actor.principal.project_id
+    before = await queues.lock_one(connection, project_id, name)
+    after = await queues.put(connection, project_id, name, rules)
+    audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
+    return after
+
+
+async def _set_paused(connection: Connection, actor: Actor, name: str, *, paused: bool) -> Queue | None:
+    project_id = actor.principal.project_id
+    before = await queues.lock_one(connection, project_id, name)
+    after = await queues.set_paused(connection, project_id, name, paused=paused)
+    if after is not None:
+        action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
+        audit.record(connection, audit.queue_changed(action, actor, before, after))
+    return after

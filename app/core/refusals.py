@@ -1,7 +1,7 @@
 """Refused keys in the log: a line at an address's first one, then one a minute with how many there were since.
 
-Who guesses chooses how often and from how many addresses. So the addresses of a minute that have lines of their own are
-bounded, and all others share one: that bounds the memory and the lines of a minute alike.
+An attacker chooses how often to guess and from how many addresses. So the number of addresses with lines of their own
+in a minute is bounded, and all others share one, which bounds both the memory and the lines per minute.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Taking back the jobs of dead workers, and ending those whose deadline passed, within a second and by any process."""
+"""Rescue: retries or expires the jobs of dead workers, and expires those past their deadline, within a second."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -18,9 +18,9 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 LOOK_SECONDS = 1.0
-"""No lease is shorter, so that one that is not known yet cannot run out before the next look."""
+"""No lease is shorter, so one that begins after a look cannot run out before the next look."""
 SHORTEST_REST_SECONDS = 0.25
-"""Leases that run out one after the other are gathered for so long, a quarter of the second that is promised."""
+"""Minimum rest, which batches leases that run out in succession: a quarter of the promised second."""
 JITTER_SECONDS = 0.1
 
 ERRORS = {
@@ -31,14 +31,14 @@ ERRORS = {
 
 
 class Rescue:
-    """Looks for lapsed leases and passed deadlines."""
+    """Moves jobs whose lease or deadline has passed; any number of processes may do so at once."""
 
     def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
         self._database = database
         self._announce = announce
 
     async def step(self) -> float:
-        """Move what has lapsed; returns the seconds until it is known to be worth another look, at most one."""
+        """Move the jobs that are due; returns the seconds until the next call is worth it, at most one."""
         due = await self._database.read(sweeps.select_due, BATCH)
         swept = sum([await self._sweep(event, refs) for event, refs in due.jobs.items() if refs])
         if swept >= BATCH:

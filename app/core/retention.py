@@ -1,7 +1,7 @@
-"""What is kept no longer: jobs that were deleted or grew old, old Idempotency-Keys, deadlines that stand for none."""
+"""Retention: removes, in small steps, deleted and aged jobs, old idempotency records and inputs that may go."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,25 +16,25 @@ from app.live.change_feed import Change
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 5.0
-"""Nobody sees what is left of a deleted job, so that looking seldom costs nothing but some room."""
+"""The rows of a deleted job are invisible, so looking rarely costs nothing but disk space."""
 STEP_PAUSE_SECONDS: Final = 0.05
-"""Between two steps: a million rows take a minute, and leave the database to its users."""
+"""Between two steps: removing a million rows takes a minute and leaves most of the database to others."""
 JITTER_SECONDS: Final = 1.0
-"""So that many processes do not look at the same moment."""
+"""Spreads the looks of many processes."""
 ROWS_A_STEP: Final = 5_000
-"""A step is a transaction of some ten milliseconds: nobody who waits for a lock or a checkpoint notices it."""
+"""A step is a transaction of about ten milliseconds, too short to delay others at a lock or a checkpoint."""
 JOBS_A_STEP: Final = 200
 IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
 UPLOAD_TAKES_AT_MOST: Final = timedelta(hours=6)
-"""An upload without a job that is older than this has lost its sender."""
+"""An upload without a job that is older than this was abandoned."""
 UPLOADS_A_STEP: Final = 5
 ORPHANS_EVERY_SECONDS: Final = 600.0
 REPAIRED_A_STEP: Final = 1_000
-"""Jobs that a step looks at: 3 ms, and 18 ms where each of them is rewritten (measured, 300,000 jobs)."""
+"""Jobs examined in one step: 3 ms, or 18 ms if each is rewritten (measured with 300,000 jobs)."""
 
 
 class Retention:
-    """Removes in small steps. Safe in any number of processes at once: each takes what is not locked."""
+    """Removes in small steps. Safe in any number of processes at once: each skips what another has locked."""
 
     def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
         self._database = database
@@ -46,8 +46,8 @@ class Retention:
         return STEP_PAUSE_SECONDS if await self.step() else LOOK_SECONDS
 
     async def step(self) -> bool:
-        """Do one step of everything that there is to do; says whether there may be more to do at once."""
-        found = await self._database.read(lambda c: deletions.select_anything(c, age=IDEMPOTENCY_KEPT))
+        """Do one step of everything that is due; returns whether there may be more to do at once."""
+        found = await self._database.read(deletions.select_anything, age=IDEMPOTENCY_KEPT)
         look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
         more = [
             found.deleted and await self._prune_deleted(),
@@ -59,56 +59,48 @@ class Retention:
         return any(more)
 
     async def _prune_deleted(self) -> bool:
-        async def work(connection: Connection) -> int:
-            return await deletions.prune(connection, jobs=JOBS_A_STEP, rows=ROWS_A_STEP)
-
-        return await self._database.write(work) > 0
+        return await self._database.write(deletions.prune, jobs=JOBS_A_STEP, rows=ROWS_A_STEP) > 0
 
     async def _delete_aged(self) -> bool:
-        async def look(connection: Connection) -> list[JobRef]:
-            return await deletions.select_aged(connection, JOBS_A_STEP)
-
-        aged = await self._database.read(look)
+        aged = await self._database.read(deletions.select_aged, JOBS_A_STEP)
         if not aged:
             return False
-
-        async def work(connection: Connection) -> list[JobRef]:
-            await transitions.lock_in_order(connection, aged)
-            return await deletions.delete(connection, aged)
-
-        gone = await self._database.write(work)
+        gone = await self._database.write(_delete, aged)
         self._announce(Change(key, event_types=("pruned",)) for key in gone)
         log.info("deleted what its queue keeps no longer", jobs=len(gone))
         return True
 
     async def _forget_keys(self) -> bool:
-        async def work(connection: Connection) -> int:
-            return await deletions.prune_idempotency(connection, age=IDEMPOTENCY_KEPT, limit=ROWS_A_STEP)
-
-        return await self._database.write(work) >= ROWS_A_STEP
+        pruned = await self._database.write(deletions.prune_idempotency, age=IDEMPOTENCY_KEPT, limit=ROWS_A_STEP)
+        return pruned >= ROWS_A_STEP
 
     async def _drop_inputs(self, *, look_for_orphans: bool) -> bool:
         """Remove credentials of ended jobs at once, uploads that no job has when they are certainly abandoned."""
-
-        async def work(connection: Connection) -> int:
-            found = await inputs.drop_sensitive(connection, JOBS_A_STEP)
-            if look_for_orphans:
-                found += await inputs.delete_orphans(connection, age=UPLOAD_TAKES_AT_MOST, limit=UPLOADS_A_STEP)
-            return found
-
-        found = await self._database.write(work)
+        found = await self._database.write(_drop_inputs, look_for_orphans=look_for_orphans)
         if look_for_orphans and not found:
-            # The look reads the first chunk's row of every input there is, so it is taken seldom.
+            # Looking for orphans reads the first chunk's row of every input, so it is done rarely.
             self._orphans_at = asyncio.get_running_loop().time() + ORPHANS_EVERY_SECONDS
         return found > 0
 
     async def _mend_deadlines(self) -> bool:
-        """Walk on over stored jobs, and remove the deadlines that stand for none."""
+        """Continue the walk over stored jobs that removes deadlines which mean none."""
         mended, more = await self._database.write(_mend_step)
         self._announce(Change(ref) for ref in mended)
         if mended:
             log.info("removed deadlines that stood for none", jobs=len(mended))
         return more
+
+
+async def _delete(connection: Connection, aged: Sequence[JobRef]) -> list[JobRef]:
+    await transitions.lock_in_order(connection, aged)
+    return await deletions.delete(connection, aged)
+
+
+async def _drop_inputs(connection: Connection, *, look_for_orphans: bool) -> int:
+    dropped = await inputs.drop_sensitive(connection, JOBS_A_STEP)
+    if look_for_orphans:
+        dropped += await inputs.delete_orphans(connection, age=UPLOAD_TAKES_AT_MOST, limit=UPLOADS_A_STEP)
+    return dropped
 
 
 async def _mend_step(connection: Connection) -> tuple[list[JobRef], bool]:

@@ -1,7 +1,7 @@
-"""How long a request has done nothing but wait, for the edge that times it.
+"""Time that a request has spent waiting, for the edge that measures it.
 
 A wait of 50 seconds that is answered in 2 ms is a fast answer. The edge that times a request cannot see the difference,
-and what waits knows no request; a context variable is what both can reach, in the tasks of the request too.
+and the code that waits does not know the request; both can reach a context variable, in the request's tasks too.
 """
 
 from contextvars import ContextVar
@@ -34,7 +34,7 @@ _waited: ContextVar[Waited | None] = ContextVar("waited", default=None)
 
 
 def time_waits() -> Waited:
-    """Begin to time the waits of this task and of those that it starts."""
+    """Start to time the waits of this task and of those that it starts."""
     waited = Waited()
     _waited.set(waited)
     return waited

@@ -15,7 +15,7 @@ from app.live.waiters import Cause, Waiters, Watch
 
 
 class Until(StrEnum):
-    """What ends a wait before its time is over."""
+    """The condition that ends a wait before its time is over."""
 
     ALL = "all"
     ANY = "any"
@@ -26,7 +26,7 @@ NO_END = -1
 
 
 class Waits:
-    """Reads the states of jobs, once they are what the caller waits for."""
+    """Waits until jobs are in the state that the caller asked for, and reads them."""
 
     def __init__(
         self, jobs: Jobs, waiters: Waiters, observe_wake: Callable[[str, float], None] = lambda _, __: None
@@ -51,14 +51,14 @@ class Waits:
         `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
         `poll_seconds`, from 1, bounds the time between two reads. The process's sweep looks every second at all that is
         watched and so meets any such bound; it is never a query of this call.
-        The answer on a drain is that of a wait whose time is over.
+        On a drain it returns what it would when its time is over.
         """
         if seconds == 0:
             return await self._jobs.get_many(project_id, job_ids, documents=documents)
         loop = asyncio.get_running_loop()
         ends_at = None if seconds < 0 else loop.time() + seconds
         keys = [JobRef(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
-        # Registered before the first read: what changes in between wakes it.
+        # Registered before the first read: a change in between wakes it.
         cause = None
         with self._waiters.watch(keys) as watch:
             found = await self._jobs.get_many(project_id, job_ids)
@@ -70,7 +70,7 @@ class Waits:
                 cause = watch.cause if woken else None
                 news = watch.news() if woken else None
                 if news is None:
-                    # Read whatever ended the wait: what changed as the time ran out, or unheard, is still returned.
+                    # Read again whatever ended the wait, for a change at the last moment or a lost notification.
                     found = await self._jobs.get_many(project_id, job_ids)
                 else:
                     found |= {job.id: job for job in news if _is_newer(job, found)}
@@ -91,7 +91,7 @@ class Waits:
         ends_at = asyncio.get_running_loop().time() + seconds
         ref = JobRef(project_id, job_id)
         cause = None
-        # Registered before the first read: what changes in between wakes it.
+        # Registered before the first read: a change in between wakes it.
         with self._waiters.watch([ref]) as watch:
             body = await self._jobs.detail(project_id, job_id)
             while is_seen(body.version) and not body.terminal:
@@ -119,7 +119,7 @@ def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, 
     if not found:
         return True
     if until is Until.CHANGE:
-        # Without a version the caller knows nothing yet, so anything is news to it.
+        # Without a version the caller has seen nothing yet, so any state is new to it.
         # Where all have ended nothing can ever change, and a wait for it would have no end.
         return all(job.terminal for job in found.values()) or any(
             versions.get(job.id) != job.version for job in found.values()

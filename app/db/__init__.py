@@ -1,1 +1,1 @@
-"""SQL, and nothing else: each function takes a connection, sends one statement and gives domain objects back."""
+"""SQL, and nothing else: each function takes a connection, sends one statement and returns domain objects."""

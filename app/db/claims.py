@@ -1,4 +1,4 @@
-"""Handing out jobs: one statement that finds, takes and leases them."""
+"""Claims: one statement that finds jobs, takes them and leases them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,61 +6,21 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.db import tables
+from app.db.claim_candidates import BY_ID, BY_QUEUE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
 from app.db.connection import Connection
 from app.db.jobs import JOB, REQUESTED
 from app.db.lookups import lookup, state_among, target_by_key
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import LEFT_OUT, Projection, Value
-from app.db.statement import Statement, literals
+from app.db.statement import Statement
 from app.db.transitions import MOVED, Moved
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
-from app.domain.states import CLAIMABLE, LEASED
-
-_DUE = """
-    j.scheduled_at <= statement_timestamp() AND (j.expires_at IS NULL OR j.expires_at > statement_timestamp())
-"""
-_WAITING_IN_QUEUE = f"""
-    j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
-    AND j.state IN ({literals(CLAIMABLE)}) AND {_DUE}
-"""
-_WAITING = f"{state_among(CLAIMABLE)} AND {_DUE}"
-_MOST_URGENT_FIRST = "ORDER BY j.priority DESC, j.scheduled_at, j.id"
-_OFFER = "j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue"
-
-# Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
-# SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
-OFFERED_BY_QUEUE = f"""
-    SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
-        SELECT {_OFFER} FROM jobs j
-        WHERE {_WAITING_IN_QUEUE} AND (:types IS NULL OR j.type = ANY (:types))
-        {_MOST_URGENT_FIRST} LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
-    ) c
-    WHERE q.project_id = :project_id AND NOT q.paused AND (q.concurrency_limit IS NULL OR s.free IS NOT NULL)
-      AND (:queues IS NULL OR q.name = ANY (:queues))
-    ORDER BY c.priority DESC, c.scheduled_at, c.id LIMIT :max
-"""
-
-_FITTING = f"""
-    {_WAITING} AND (:types IS NULL OR j.type = ANY (:types)) AND (:queues IS NULL OR j.queue = ANY (:queues))
-"""
-# Only this way are the jobs of an engine handed out. Sorted first and then locked one by one, so that no more are
-# locked than are taken: another claim that names the same jobs gets the rest.
-OFFERED_BY_ID = f"""
-    SELECT c.* FROM (
-        SELECT j.id FROM (SELECT DISTINCT requested.id FROM unnest(:job_ids) AS requested (id)) requested
-        CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="requested.id")}
-        WHERE {_FITTING} {_MOST_URGENT_FIRST}
-    ) f CROSS JOIN LATERAL (
-        SELECT {_OFFER} FROM jobs j WHERE j.project_id = :project_id AND j.id = f.id AND {_FITTING}
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) c
-    LIMIT :max
-"""
+from app.domain.states import LEASED
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for one job in a claim: who gets it, and under which token."""
+    """A slot for one job in a claim: its worker and its lease token."""
 
     token: UUID
     worker: str
@@ -124,19 +84,19 @@ _PARTS = f"""
 """
 
 
-def _claim(offered: str) -> str:
+def _claim(candidates: str) -> str:
     return f"""
         WITH free AS (SELECT limited.name, limited.free FROM :limited),
-        offered AS ({offered}),
+        candidates AS ({candidates}),
         numbered AS (
             SELECT o.*, row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n,
                    row_number() OVER (PARTITION BY o.queue ORDER BY o.priority DESC, o.scheduled_at, o.id) AS place
-            FROM offered o
+            FROM candidates o
         ),
         placed AS MATERIALIZED (
             SELECT o.* FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
             LEFT JOIN free s ON s.name = o.queue
-            -- A queue whose limit is news to this claim has no free place: what is not counted is not taken.
+            -- A queue that got its limit after this claim read the limits has no free place, as it was not counted.
             WHERE q.concurrency_limit IS NULL OR o.place <= s.free
         ),
         claimed AS (
@@ -170,8 +130,8 @@ def _claim(offered: str) -> str:
     """
 
 
-CLAIM_BY_QUEUE = Statement(_claim(OFFERED_BY_QUEUE), Values(_QueueClaim), _CLAIMED)
-CLAIM_BY_ID = Statement(_claim(OFFERED_BY_ID), Values(_IdClaim), _CLAIMED)
+CLAIM_BY_QUEUE = Statement(_claim(BY_QUEUE), Values(_QueueClaim), _CLAIMED)
+CLAIM_BY_ID = Statement(_claim(BY_ID), Values(_IdClaim), _CLAIMED)
 
 
 async def claim(
@@ -239,8 +199,8 @@ CLAIMABLE_FILTERS = Statement(
     WHERE w.job_ids IS NULL AND EXISTS (
         SELECT FROM queues q CROSS JOIN LATERAL (
             SELECT FROM jobs j
-            WHERE {_WAITING_IN_QUEUE} AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
-            {_MOST_URGENT_FIRST} LIMIT 1
+            WHERE {WAITING_IN_QUEUE} AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
+            {MOST_URGENT_FIRST} LIMIT 1
         ) c
         WHERE q.project_id = w.project_id AND NOT q.paused
           AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
@@ -248,7 +208,7 @@ CLAIMABLE_FILTERS = Statement(
     OR EXISTS (
         SELECT FROM json_array_elements_text(w.job_ids) AS requested (id)
         CROSS JOIN {lookup("jobs", "j", project_id="w.project_id", id="CAST(requested.id AS uuid)")}
-        WHERE {_WAITING} AND (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
+        WHERE {WAITING} AND (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
           AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
     )
     """,
@@ -258,7 +218,7 @@ CLAIMABLE_FILTERS = Statement(
 
 
 async def select_claimable(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
-    """Return the filters that some waiting job fits: one statement for all idle claimers of a process."""
+    """Return the filters that some waiting job matches: one statement for all idle claims of a process."""
     described = [
         {
             "n": n,

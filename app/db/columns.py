@@ -1,10 +1,10 @@
-"""What the tables are made of: columns by the kind, and the columns that tables have in common."""
+"""Parts of the tables: columns by type, the columns that tables have in common, partial indexes."""
 
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Column, DateTime, ForeignKey, Uuid
+from sqlalchemy import Column, DateTime, ForeignKey, Index, Uuid, text
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 Kind: TypeAlias = TypeEngine[Any] | type[TypeEngine[Any]]
@@ -55,3 +55,9 @@ def plain_tenant() -> Column[UUID]:
 def of_job() -> tuple[Column[UUID], Column[UUID]]:
     """Declare the key of what belongs to a job."""
     return plain_tenant(), Column("job_id", Uuid, primary_key=True)
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Declare an index of the rows that fit a condition. A column may be followed by DESC."""
+    keys = (text(column) if column.endswith(" DESC") else column for column in columns)
+    return Index(name, *keys, unique=unique, postgresql_where=text(where))

@@ -26,7 +26,7 @@ class Connection:
         """The same connection as SQLAlchemy sees it."""
         self._on_statement = on_statement
         self.committed: list[Callable[[], None]] = []
-        """What is called when the transaction has committed."""
+        """Callbacks for when the transaction has committed."""
         held = core.sync_connection
         if held is None:
             raise LookupError("the connection was given back")
@@ -40,7 +40,7 @@ class Connection:
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call something once the transaction of this unit of work has committed, and not at all if it does not.
 
-        The unit goes on when its caller leaves, and so does this.
+        The unit of work continues if its caller is cancelled, and so does this.
         """
         self.committed.append(callback)
 
@@ -52,7 +52,7 @@ class Connection:
         return [read(row) for row in rows]
 
     async def fetchrow(self, statement: Statement[Input, Output], parameters: Input) -> Output | None:
-        """Run a statement that returns one row or none. More than one is a mistake of the statement: LookupError."""
+        """Run a statement that returns one row or none. LookupError if there are more."""
         rows = await self.fetch(statement, parameters)
         if len(rows) > 1:
             raise LookupError(f"{len(rows)} rows where one was expected")

@@ -1,4 +1,4 @@
-"""Creating jobs: one statement for all that a job has from the beginning, many jobs at a time."""
+"""Creating jobs: one statement for all rows that a job begins with, many jobs at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -87,7 +87,7 @@ _COMPUTED: Final = {
     "updated_at": "statement_timestamp()",
     "status_changed_at": "statement_timestamp()",
     "scheduled_at": "i.due",
-    # A rerun's deadline that would lie behind the end of all times is none: no clock reaches it.
+    # A rerun's deadline after the last time there is becomes none.
     "expires_at": "coalesce(i.expires_at, "
     f"CASE WHEN statement_timestamp() + i.lifetime < {END} THEN statement_timestamp() + i.lifetime END)",
     "started_at": "CASE WHEN i.token IS NOT NULL THEN statement_timestamp() END",
@@ -99,7 +99,7 @@ _INSERTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Inserted:
-    """What the database has decided about a new job."""
+    """The values of a new job that the database determines."""
 
     id: UUID
     created_at: datetime
@@ -171,7 +171,7 @@ async def insert(connection: Connection, requests: Sequence[CreateRequest]) -> d
 
 
 def _created(row: _NewJobRow, inserted: _Inserted) -> Job:
-    """Build the new job of what was sent and what the database decided. Reading it back would double the rows."""
+    """Build the new job from the values sent and those returned. Reading it back would double the rows."""
     claimed = row.token is not None
     return Job(
         **{name: getattr(row, name) for name in _AS_GIVEN},

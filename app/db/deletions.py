@@ -103,7 +103,7 @@ def _prune_all(table: Table) -> CoreStatement[Sequence[JobRef], None]:
     return CoreStatement(delete_from(table).where(of_jobs), _REFS, NO_ROWS)
 
 
-# Nobody waits for a row that another process is pruning: each takes what is free.
+# SKIP LOCKED: no process waits for a row that another one is removing.
 NEXT = CoreStatement(
     select(*_DELETED.elements())
     .order_by(_DELETIONS.c.project_id, _DELETIONS.c.job_id)
@@ -114,7 +114,7 @@ NEXT = CoreStatement(
 )
 PRUNE_SOME = [
     _prune_some(tables.items, "key"),
-    # All that the feed's index holds too, which may else be taken for the key's and walked.
+    # All columns of the feed's index too; otherwise the planner may walk that one instead of the primary key.
     _prune_some(tables.events, "id", "xid"),
     _prune_some(tables.job_logs, "line"),
 ]
@@ -192,13 +192,13 @@ OLD_RECORDS = CoreStatement(
 
 
 async def prune_idempotency(connection: Connection, *, age: timedelta, limit: int) -> int:
-    """Forget old idempotency records; returns how many."""
+    """Delete old idempotency records; returns how many."""
     return await connection.execute(OLD_RECORDS, _SomeOlderThan(age, limit))
 
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Of which kinds there is something to remove or to mend."""
+    """The kinds of rows of which some are to be removed or repaired."""
 
     deleted: bool
     aged: bool
@@ -222,5 +222,5 @@ ANYTHING = CoreStatement(select(*_ANYTHING.elements()), Values(_OlderThan), _ANY
 
 
 async def select_anything(connection: Connection, *, age: timedelta) -> Anything:
-    """Return what there is to remove or to mend; `age` is how long idempotency records are kept."""
+    """Return what there is to remove or to repair; `age` is how long idempotency records are kept."""
     return await connection.fetchone(ANYTHING, _OlderThan(age))

@@ -17,7 +17,7 @@ from app.domain.queue import Depth, Rates
 from app.domain.states import CLAIMABLE, LIVE, JobState
 
 MOST_COUNTED = 10_000
-"""Deeper than this a queue is simply deep: counting on would cost more than the answer is worth."""
+"""Counting stops here: beyond it an exact number costs more than it is worth."""
 
 _QUEUES: Final = tables.queues.alias("q")
 _JOBS: Final = tables.jobs.alias("j")

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from app.db.connection import Connection
+from app.db.failures import CONNECTION_ERRORS, driver_error, is_lost, is_unavailable, may_repeat
 from app.db.statement import Statement
 from app.domain.errors import UnavailableError
 
@@ -26,8 +27,8 @@ WRITE_TRIES = 4
 STATEMENTS_KEPT = 300
 """Larger than the number of distinct statements."""
 STATEMENT_SECONDS = 3
-"""For how long a plan is kept. One that was made while a table of running jobs or of files was empty looks for them in
-the wrong order, or from end to end, when it has filled.
+"""How long a plan is kept. One made while a table of running jobs or of items was empty joins in the wrong order, or
+reads the whole table, once it has filled.
 """
 SESSION_SETTINGS = {
     "application_name": "jobtrack",
@@ -35,40 +36,19 @@ SESSION_SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "15000",
     "timezone": "UTC",
-    # The hot statements are short: compiling one costs more than it can win.
+    # The hot statements are short: compiling one costs more than it can save.
     "jit": "off",
-    # Each statement has an index for what it reads. A table of one page costs less to read whole, but a plan outlives
-    # its being so small. What has no index is read whole all the same: `runs` by the sweep.
+    # Each statement has an index for what it reads. A table of one page is cheaper to read whole, but the plan is still
+    # used when it has grown. A table without an index is read whole all the same: `runs` by the sweep.
     "enable_seqscan": "off",
 }
 
 PREPARED_SETTINGS = {
-    # Plans for a few rows, along the indexes: the ones that the tests pin. A plan for the thousand rows that a
-    # statement brings, on a table without statistics yet, compared each with each (measured: 9 s for 20,000 files in
-    # place of 0.5).
+    # Plans for a few rows, along the indexes: those that the tests check. A plan for a statement's thousand rows, on a
+    # table without statistics yet, compared each row with each (measured: 9 s for 20,000 items instead of 0.5).
     "plan_cache_mode": "force_generic_plan",
 }
 """For a direct connection: a pooler refuses a setting that its configuration does not name."""
-
-READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
-SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
-TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
-# A pool that was filled while the server was read-only keeps failing for ever after it became writable again, unless
-# these count as a lost connection (measured: `pool_pre_ping` does not help).
-DISCONNECTS = frozenset({READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW})
-REPEATABLE = DISCONNECTS | {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
-UNAVAILABLE = REPEATABLE | {STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY}
-CONNECTION_ERRORS = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    # What the driver raises when the server has hung up between two statements.
-    asyncpg.InternalClientError,
-)
-
-OUTDATED = (asyncpg.InvalidCachedStatementError,)
-"""A migration has changed what a prepared statement was made for; it is prepared anew by the next try."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -105,8 +85,8 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
-        # The few that are used most have their statements prepared and their caches warm. And one that turned out to be
-        # dead comes back alive to the next try, in place of the next dead one.
+        # The few that are used most have their statements prepared and their caches warm. And a retry gets back the
+        # connection that was just replaced, and not the next dead one.
         pool_use_lifo=True,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
@@ -119,7 +99,7 @@ class Database:
     def __init__(
         self, engine: AsyncEngine, *, on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None
     ) -> None:
-        """`on_statement` is called for every statement that goes out; BEGIN and COMMIT are not among them."""
+        """`on_statement` is called for every statement that is sent, except BEGIN and COMMIT."""
         self.engine = engine
         self.on_statement = on_statement
         self._units: set[asyncio.Task[Any]] = set()
@@ -143,7 +123,7 @@ class Database:
     async def write(
         self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run statements in one transaction. `function` may run again if the first try certainly left no trace."""
+        """Run statements in one transaction. `function` may run again if the first try certainly changed nothing."""
         return await self._shielded(
             self._repeat(lambda connection: function(connection, *args, **kwargs), self._write_once)
         )
@@ -154,11 +134,11 @@ class Database:
         try:
             core = await self.engine.connect()
         except DBAPIError as error:
-            raise _driver_error(error) from None
+            raise driver_error(error) from None
         try:
             yield Connection(core, self.on_statement)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            if _is_lost(error):
+            if is_lost(error):
                 await core.invalidate()
             raise
         finally:
@@ -192,7 +172,7 @@ class Database:
                     callback()
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             if committing:
-                # The answer to COMMIT was lost: it may have happened. Only the caller knows whether to ask again.
+                # The answer to COMMIT was lost, so it may have happened. Only the caller knows whether to try again.
                 raise UnavailableError("The database did not confirm the change; it may have been made.") from error
             raise
         return result
@@ -202,9 +182,9 @@ class Database:
             try:
                 return await once(work)
             except (asyncpg.PostgresError, PoolTimeoutError, *CONNECTION_ERRORS) as error:
-                if not _is_unavailability(error):
+                if not is_unavailable(error):
                     raise
-                if tries_left == 0 or not _may_repeat(error):
+                if tries_left == 0 or not may_repeat(error):
                     raise UnavailableError("The database is not available just now.") from error
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
@@ -222,40 +202,7 @@ class Database:
             task.exception()
 
     async def close(self) -> None:
-        """Wait for the units under way, then close the pool."""
-        while self._units:  # A unit may have begun another when it ended: a claim that is given back.
+        """Wait for the units of work in progress, then close the pool."""
+        while self._units:  # A unit may begin another one when it ends: the release of a claim.
             await asyncio.gather(*self._units, return_exceptions=True)
         await self.engine.dispose()
-
-
-def _driver_error(error: DBAPIError) -> BaseException:
-    """Return the driver's error when it could not connect, which SQLAlchemy wraps twice."""
-    return (error.orig and error.orig.__cause__) or ConnectionError(str(error.orig))
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether the connection cannot be used any more."""
-    return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
-
-
-def _is_connection(error: BaseException) -> bool:
-    return isinstance(error, CONNECTION_ERRORS)
-
-
-def _sqlstate(error: BaseException) -> str | None:
-    return getattr(error, "sqlstate", None)
-
-
-def _is_unavailability(error: BaseException) -> bool:
-    if isinstance(error, asyncpg.PostgresError):
-        return _is_connection(error) or _may_repeat(error) or _sqlstate(error) in UNAVAILABLE
-    return True
-
-
-def _may_repeat(error: BaseException) -> bool:
-    """Whether a second try may help: not after a timeout, which would only double the load that caused it."""
-    if isinstance(error, PoolTimeoutError):
-        return False
-    if isinstance(error, asyncpg.PostgresError):
-        return _is_connection(error) or isinstance(error, OUTDATED) or _sqlstate(error) in REPEATABLE
-    return True

@@ -112,7 +112,7 @@ class Held:
 
     @property
     def dropped(self) -> bool:
-        """Whether it can be read no more: from the moment the job has ended, whenever the pruner comes by."""
+        """Whether it may not be read any more: from the end of the job on, even before its bytes are removed."""
         return self.dropped_at is not None or (self.stored.sensitive and self.state in TERMINAL)
 
 
@@ -129,7 +129,7 @@ SELECT = CoreStatement(
 
 
 async def select_of_job(connection: Connection, key: JobRef) -> Held | None:
-    """Read what a job's input is; None if the job has none, or is not there."""
+    """Read the description of a job's input; None if there is no such job or it has none."""
     return await connection.fetchrow(SELECT, key)
 
 

@@ -35,7 +35,7 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class CountChange:
-    """What a batch did to its job's counts."""
+    """The change of a job's counts by a batch."""
 
     job_id: UUID
     added: int = 0

@@ -1,20 +1,29 @@
 """Lists of jobs, newest first: ids are UUIDv7 and sort by creation, so that every page is a walk down an index.
 
-The walk is bounded before the conditions are looked at. A sparse filter gives a short page and a place to go on from,
-never a scan into the timeout.
+The walk is bounded before the conditions are applied: a sparse filter returns a short page and a position to continue
+from, and never scans until the timeout.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Select, TableValuedAlias, and_, bindparam, func, literal_column, select, true
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    select,
+    true,
+)
 
 from app.db.connection import Connection
-from app.db.job_walks import conditions, has_all, walk_jobs, walk_label, walk_reruns, walk_states
+from app.db.job_walks import paged, walk_jobs, walk_label, walk_reruns, walk_states
 from app.db.jobs import JOB, JOBS, RUNS
 from app.db.parameters import Takes, Values
 from app.db.projection import Projection
@@ -26,8 +35,8 @@ from app.domain.states import JobState
 
 HIGHEST, LOWEST = UUID(int=2**128 - 1), UUID(int=0)
 CLOCKS_DIFFER_BY = timedelta(days=1)
-"""An id is made by the service's clock and `created_at` by the database's. A bound on the time bounds the walk as well,
-but for this much.
+"""Ids come from the service's clock, `created_at` from the database's. A bound on the time bounds the walk of ids too,
+widened by this much.
 """
 
 
@@ -63,49 +72,33 @@ class _ListingWithLabels(_Listing):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ListingByLabel(_ListingWithLabels):
     label: _Label | None
-    """The one that is walked."""
+    """The label whose index is walked."""
 
 
 _PROJECT: Final[BindParameter[UUID]] = bindparam("project_id")
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """A job that fits, with what is true of the whole page: a page without one is one row without a job."""
+class _Row:
+    """Totals of the page, repeated on each of its rows. A page without jobs is one row whose job is null."""
 
     last_id: UUID | None
     seen: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _JobRow(_Row):
     job: Job | None
 
 
-def _listing(
-    walk: Select[Any], takes: Takes[Any], *, labels: TableValuedAlias | None = None
-) -> CoreStatement[_ListingByLabel, _Looked]:
-    walked = walk.cte("w").prefix_with("MATERIALIZED")
-    # OFFSET keeps the conditions out of the look-up: to the index of one of them it would seem as good.
-    looked_up = (
-        select(JOBS)
-        .where(JOBS.c.project_id == _PROJECT, JOBS.c.id == walked.c.id)
-        .offset(literal_column("0"))
-        .lateral("j")
-    )
-    fits = (
-        select(looked_up.c.id)
-        .join_from(walked, looked_up, true())
-        .where(*conditions(looked_up), *([] if labels is None else [has_all(looked_up, labels)]))
-        .cte("fits")
-        .prefix_with("MATERIALIZED")
-    )
-    shown = (
-        select(fits.c.id).order_by(fits.c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset")).cte("shown")
-    )
-    page = select(
-        select(walked.c.id).order_by(walked.c.id).limit(1).scalar_subquery().label("last_id"),
-        select(func.count()).select_from(walked).scalar_subquery().label("seen"),
-        select(func.count()).select_from(fits).scalar_subquery().label("total"),
-    ).subquery("page")
-    # Sorted, which it need not be, so that it is one look-up for each job that is shown.
+@dataclass(frozen=True, slots=True)
+class _IdRow(_Row):
+    job_id: UUID | None
+
+
+def _job_listing(shown: CTE, page: Subquery, takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _JobRow]:
+    # The order means nothing here: it keeps the planner at one look-up for each job that is shown.
     jobs = (
         select(*JOB.elements())
         .join_from(JOBS, RUNS, and_(RUNS.c.project_id == JOBS.c.project_id, RUNS.c.job_id == JOBS.c.id), isouter=True)
@@ -113,84 +106,120 @@ def _listing(
         .order_by(JOBS.c.id)
         .lateral("m")
     )
-    looked = Projection(_Looked, page, {"job": JOB.over("m", absent_without="id")})
+    row = Projection(_JobRow, page, {"job": JOB.over("m", absent_without="id")})
     rows = page.outerjoin(shown.join(jobs, true()), true())
-    return CoreStatement(select(*looked.elements()).select_from(rows).order_by(jobs.c.id.desc()), takes, looked)
+    return CoreStatement(select(*row.elements()).select_from(rows).order_by(jobs.c.id.desc()), takes, row)
 
 
-def _labelled(walk: Select[Any], takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _Looked]:
-    return _listing(walk, takes, labels=takes.rows_of("labels"))
+def _id_listing(shown: CTE, page: Subquery, takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _IdRow]:
+    row = Projection(_IdRow, page, {"job_id": "shown.id"})
+    rows = page.outerjoin(shown, true())
+    return CoreStatement(select(*row.elements()).select_from(rows).order_by(shown.c.id.desc()), takes, row)
 
 
-WALKS: Final[dict[str, Callable[[], CoreStatement[_ListingByLabel, _Looked]]]] = {
-    "original": lambda: _labelled(walk_reruns(), Values(_ListingWithLabels)),
-    "label": lambda: _labelled(walk_label(), Values(_ListingByLabel)),
-    "state": lambda: _listing(walk_states(), Values(_Listing)),
-    "all": lambda: _listing(walk_jobs(), Values(_Listing)),
+WALKS: Final[dict[str, tuple[Callable[[], Select[Any]], type[Any]]]] = {
+    "original": (walk_reruns, _ListingWithLabels),
+    "label": (walk_label, _ListingByLabel),
+    "state": (walk_states, _Listing),
+    "all": (walk_jobs, _Listing),
 }
-"""Each walks one index, the most selective one that the filter has a condition for."""
+"""Each walks one index, the most selective one that the filter has a condition for; with the parameters it takes."""
+
+
+def _walk(name: str) -> tuple[CTE, Subquery, Takes[Any]]:
+    walk, parameters = WALKS[name]
+    takes = Values(parameters)
+    labels = takes.rows_of("labels") if issubclass(parameters, _ListingWithLabels) else None
+    return *paged(walk(), labels), takes
 
 
 @cache
-def listing(walk: str) -> CoreStatement[_ListingByLabel, _Looked]:
+def listing(walk: str) -> CoreStatement[_ListingByLabel, _JobRow]:
     """Build the statement that pages along one index."""
-    return WALKS[walk]()
+    return _job_listing(*_walk(walk))
+
+
+@cache
+def id_listing(walk: str) -> CoreStatement[_ListingByLabel, _IdRow]:
+    """Build the statement that pages along one index and returns ids alone, without a look-up of what is shown."""
+    return _id_listing(*_walk(walk))
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """What a walk found: jobs that fit, how many it looked at, the last of those, and how many of them fit."""
+class Listed(Generic[Found]):
+    """What a walk found: jobs that match, how many it examined, the last of those, and how many of them match."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[Found]
     seen: int
     last_id: UUID | None
     total: int
 
 
-def walk_of(wanted: JobFilter) -> str:
+def walk_of(job_filter: JobFilter) -> str:
     """Name the index that a filter is walked along."""
-    if wanted.original_job_id is not None:
+    if job_filter.original_job_id is not None:
         return "original"
-    if wanted.labels:
+    if job_filter.labels:
         return "label"
-    return "all" if wanted.states is None else "state"
+    return "all" if job_filter.states is None else "state"
 
 
 async def select_page(
     connection: Connection,
     project_id: UUID,
-    wanted: JobFilter,
+    job_filter: JobFilter,
     *,
     before: UUID | None,
     window: int,
     limit: int,
     offset: int = 0,
-) -> Listed:
-    """Look at up to `window` jobs older than `before`; returns up to `limit` of those that fit, newest first."""
-    latest = _id_at(wanted.created_before, CLOCKS_DIFFER_BY, HIGHEST)
-    labels = [_Label(*label) for label in wanted.labels]
-    parameters = _ListingByLabel(
+) -> Listed[Job]:
+    """Examine up to `window` jobs older than `before`; returns up to `limit` of those that match, newest first."""
+    parameters = _parameters(project_id, job_filter, before, window, limit, offset)
+    rows = await connection.fetch(listing(walk_of(job_filter)), parameters)
+    return _listed([row.job for row in rows if row.job is not None], rows[0])
+
+
+async def select_ids(
+    connection: Connection, project_id: UUID, job_filter: JobFilter, *, before: UUID | None, window: int, limit: int
+) -> Listed[UUID]:
+    """Find the same jobs as `select_page` and return their ids alone."""
+    parameters = _parameters(project_id, job_filter, before, window, limit, 0)
+    rows = await connection.fetch(id_listing(walk_of(job_filter)), parameters)
+    return _listed([row.job_id for row in rows if row.job_id is not None], rows[0])
+
+
+def _listed(jobs: Sequence[Found], row: _Row) -> Listed[Found]:
+    return Listed(jobs, row.seen, row.last_id, row.total)
+
+
+def _parameters(
+    project_id: UUID, job_filter: JobFilter, before: UUID | None, window: int, limit: int, offset: int
+) -> _ListingByLabel:
+    latest = _id_at(job_filter.created_before, CLOCKS_DIFFER_BY, HIGHEST)
+    labels = [_Label(*label) for label in job_filter.labels]
+    return _ListingByLabel(
         project_id=project_id,
         before=latest if before is None else min(before, latest),
-        after=_id_at(wanted.created_after, -CLOCKS_DIFFER_BY, LOWEST),
+        after=_id_at(job_filter.created_after, -CLOCKS_DIFFER_BY, LOWEST),
         window=window,
         limit=limit,
         offset=offset,
-        states=wanted.states,
-        types=wanted.types,
-        types_except=wanted.types_except,
-        queues=wanted.queues,
-        collection=wanted.collection,
-        or_no_collection=wanted.or_no_collection,
-        created_after=wanted.created_after,
-        created_before=wanted.created_before,
-        original_job_id=wanted.original_job_id,
+        states=job_filter.states,
+        types=job_filter.types,
+        types_except=job_filter.types_except,
+        queues=job_filter.queues,
+        collection=job_filter.collection,
+        or_no_collection=job_filter.or_no_collection,
+        created_after=job_filter.created_after,
+        created_before=job_filter.created_before,
+        original_job_id=job_filter.original_job_id,
         labels=labels,
         label=labels[0] if labels else None,
     )
-    rows = await connection.fetch(listing(walk_of(wanted)), parameters)
-    first = rows[0]
-    return Listed([row.job for row in rows if row.job is not None], first.seen, first.last_id, first.total)
 
 
 def _id_at(moment: datetime | None, slack: timedelta, otherwise: UUID) -> UUID:

@@ -1,12 +1,15 @@
-"""The indexes that lists of jobs walk along, newest job first, and the conditions that a job is then judged by."""
+"""The indexes that lists of jobs walk along, newest job first, and the conditions that each job must then meet."""
 
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ColumnElement,
     FromClause,
     Select,
+    Subquery,
+    TableValuedAlias,
     all_,
     and_,
     any_,
@@ -26,7 +29,7 @@ _LABELS: Final = tables.job_labels.alias("l")
 
 
 def walk_jobs(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Walk the jobs that fit conditions which their index knows."""
+    """Walk the jobs that meet conditions on columns of the index."""
     return (
         select(JOBS.c.id)
         .where(JOBS.c.project_id == bindparam("project_id"))
@@ -74,8 +77,8 @@ def _unless_null(name: str, condition: ColumnElement[bool]) -> ColumnElement[boo
     return or_(bindparam(name).is_(None), condition)
 
 
-def conditions(jobs: FromClause) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of a filter, each of which asks for nothing where its parameter is null."""
+def _conditions(jobs: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a filter; each is true where its parameter is null."""
     return (
         _unless_null("states", jobs.c.state == any_(bindparam("states"))),
         _unless_null("types", jobs.c.type == any_(bindparam("types"))),
@@ -92,7 +95,7 @@ def conditions(jobs: FromClause) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def has_all(jobs: FromClause, labels: FromClause) -> ColumnElement[bool]:
+def _has_all(jobs: FromClause, labels: FromClause) -> ColumnElement[bool]:
     """Return the condition that a job has all these labels, rows of `name` and `value`."""
     label = (
         select(_LABELS.c.value)
@@ -107,3 +110,31 @@ def has_all(jobs: FromClause, labels: FromClause) -> ColumnElement[bool]:
     found = select(func.count()).join_from(labels, label, true()).where(label.c.value == labels.c.value)
     number = select(func.count()).select_from(labels)
     return found.correlate(jobs).scalar_subquery() == number.scalar_subquery()
+
+
+def paged(walk: Select[Any], labels: TableValuedAlias | None) -> tuple[CTE, Subquery]:
+    """Build the ids of the jobs that are shown, and the totals of the page."""
+    walked = walk.cte("w").prefix_with("MATERIALIZED")
+    # OFFSET 0 keeps the conditions out of the look-up, or the planner may choose an index of one of them for it.
+    looked_up = (
+        select(JOBS)
+        .where(JOBS.c.project_id == bindparam("project_id"), JOBS.c.id == walked.c.id)
+        .offset(literal_column("0"))
+        .lateral("j")
+    )
+    fits = (
+        select(looked_up.c.id)
+        .join_from(walked, looked_up, true())
+        .where(*_conditions(looked_up), *([] if labels is None else [_has_all(looked_up, labels)]))
+        .cte("fits")
+        .prefix_with("MATERIALIZED")
+    )
+    shown = (
+        select(fits.c.id).order_by(fits.c.id.desc()).limit(bindparam("limit")).offset(bindparam("offset")).cte("shown")
+    )
+    page = select(
+        select(walked.c.id).order_by(walked.c.id).limit(1).scalar_subquery().label("last_id"),
+        select(func.count()).select_from(walked).scalar_subquery().label("seen"),
+        select(func.count()).select_from(fits).scalar_subquery().label("total"),
+    ).subquery("page")
+    return shown, page

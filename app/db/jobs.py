@@ -134,7 +134,7 @@ async def select_changed(connection: Connection, seen: Sequence[SeenVersion]) ->
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What decides how a refused call is answered."""
+    """The columns that decide how a refused call is answered."""
 
     project_id: UUID
     id: UUID
@@ -147,12 +147,12 @@ SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), P
 
 
 async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Fence]:
-    """Read what a refused worker's call is judged by."""
+    """Read the columns that decide how refused calls are answered."""
     return {JobRef(fence.project_id, fence.id): fence for fence in await connection.fetch(SELECT_FENCES, keys)}
 
 
-# All reruns there are, along their own index, which no other has the order of. OFFSET keeps the conditions on the state
-# and the id out of that walk: the index of all jobs by id would seem to serve them.
+# All reruns there are, along their own index, which no other has the order of. OFFSET 0 keeps the conditions on the
+# state and the id out of that walk: the index of all jobs by id would seem to serve them.
 SELECT_LIVE_RERUN = Statement(
     f"""
     SELECT :returned FROM (

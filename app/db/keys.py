@@ -59,7 +59,7 @@ class _NewKey:
 
 
 _NEW_KEY: Final = Values(_NewKey)
-# A time that has passed makes no key: by the database's clock, which is the one that ends it.
+# No key with an expiry in the past, by the database's clock, which is the one that expires keys.
 INSERT = CoreStatement(
     insert(_KEYS)
     .from_select(
@@ -104,7 +104,7 @@ class _PageOfKeys:
 
 _REFERRED: Final = and_(_KEYS.c.project_id == bindparam("project_id"), _KEYS.c.id == bindparam("id"))
 SELECT = CoreStatement(select(*KEY.elements()).where(_REFERRED), Values(_KeyRef), KEY)
-# Two keys of one microsecond come on one page, so that the time alone says where the next one begins.
+# Keys created in the same microsecond are on one page, so that the time alone is the position of the next one.
 SELECT_PAGE = CoreStatement(
     select(*KEY.elements())
     .where(
@@ -119,14 +119,14 @@ SELECT_PAGE = CoreStatement(
 
 
 async def select_key(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
-    """Read one key of a project, whatever became of it."""
+    """Read one key of a project, also if it was revoked or has expired."""
     return await connection.fetchrow(SELECT, _KeyRef(project_id, key_id))
 
 
 async def select_keys(
     connection: Connection, project_id: UUID, *, before: datetime | None, limit: int
 ) -> list[StoredKey]:
-    """List keys of a project, newest first; more than `limit` where the last ones were made at the same moment."""
+    """List keys of a project, newest first; more than `limit` if the last ones were created at the same time."""
     return await connection.fetch(SELECT_PAGE, _PageOfKeys(project_id=project_id, before=before, limit=limit))
 
 
@@ -153,7 +153,7 @@ SET_EXPIRY = CoreStatement(
 
 
 async def revoke(connection: Connection, project_id: UUID, key_id: str) -> StoredKey | None:
-    """End a key for good; None for one that was revoked before, which keeps its moment."""
+    """Revoke a key; None for one that was revoked before, which keeps its time."""
     return await connection.fetchrow(REVOKE, _KeyRef(project_id, key_id))
 
 
@@ -176,7 +176,7 @@ _LASTS_AS_LONG: Final = exists().where(
     not_(and_(_OTHER.c.project_id == _KEYS.c.project_id, _OTHER.c.id == _KEYS.c.id)),
     or_(_OTHER.c.expires_at.is_(None), and_(_KEYS.c.expires_at.is_not(None), _OTHER.c.expires_at > _NOW)),
 )
-# All projects' keys: whoever administers the service belongs to one of them and rules over all.
+# Of all projects: an operator's key belongs to one of them and administers all.
 _IS_LAST_OPERATOR: Final = Value(
     bool,
     exists().where(
@@ -214,7 +214,7 @@ MARK_USED = CoreStatement(
 
 
 async def mark_used(connection: Connection, used: Collection[tuple[UUID, str]]) -> None:
-    """Note that these keys were used just now."""
+    """Set the time of last use of these keys."""
     await connection.execute(MARK_USED, [_KeyRef(project_id, key_id) for project_id, key_id in used])
 
 
@@ -230,5 +230,5 @@ async def any_key(connection: Connection) -> bool:
 
 
 async def lock_keys(connection: Connection) -> None:
-    """Lock the keys: two processes that start on an empty database would otherwise each make the first one."""
+    """Lock the keys: two processes that start on an empty database would otherwise each create the first one."""
     await connection.execute(LOCK, None)

@@ -26,7 +26,7 @@ FENCE_SQL: Final = {
     JobEvent.DEADLINE: "j.expires_at <= statement_timestamp()",
     JobEvent.CANCEL: "true",
 }
-"""What must hold beside the state, checked where the row is locked and not only where it was found."""
+"""Conditions beside the state, checked again once the row is locked."""
 
 
 def accepted(event: JobEvent) -> str:
@@ -53,7 +53,7 @@ def by_effect(
     """
     arms: dict[str, set[str]] = {}
     for row in rows_for(event):
-        # A row that leads where it began changes nothing, and decides nothing here.
+        # A row whose target is its source changes nothing in the job, so it has no effects.
         if row.sources != (row.target,) and (sql := written(row.effects)) is not None:
             arms.setdefault(sql, set()).add(row.target)
     if not arms:

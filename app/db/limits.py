@@ -74,7 +74,7 @@ class _Names:
 
 
 _LEASED_STATES: Final = ", ".join(f"('{state}')" for state in sorted(LEASED))
-# Each queue and state by itself, and in the order of the index of live jobs: on an empty table any other seems as good.
+# Each queue and state by itself, and ordered as the index of live jobs: on an empty table any other costs the same.
 COUNT_HELD = Statement(
     f"""
     SELECT :returned

@@ -1,4 +1,4 @@
-"""Rows whose keys are known, reached by their keys whatever the planner takes the tables for.
+"""Look-ups of rows by known keys, whatever size the planner takes the tables for.
 
 A CTE that updates counts as one row and an empty table as none, however much they hold when the plan runs. To read a
 table once then seems to cost no more than to look up each row, and the planner took the one for the other (measured: a

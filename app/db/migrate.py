@@ -28,7 +28,7 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Undo migrations down to a revision (`base` for all of them); their tables and what is in them are gone then."""
+    """Undo migrations down to a revision (`base` for all of them), which drops their tables with the data."""
     command.downgrade(_config(database_url), revision)
 
 
@@ -46,7 +46,7 @@ def outdated_revisions() -> frozenset[str]:
     return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())
 
 
-# The table is Alembic's own, and not of the metadata.
+# The table is Alembic's own and not part of the metadata.
 HAS_REVISIONS = Statement("SELECT :returned", returns=Value(bool, "to_regclass('alembic_version') IS NOT NULL"))
 REVISIONS = Statement("SELECT :returned FROM alembic_version v", returns=Value(str, "v.version_num"))
 

@@ -1,4 +1,4 @@
-"""Mending stored jobs: a walk over all of them, once, in steps and by whichever process has time for the next one.
+"""One-time repairs of stored jobs: a walk over all of them, in steps that any process may take.
 
 Versions before this one stored the last second of the year 9999 as the deadline of jobs that have none, ended ones
 among them, and `infinity` where a client sent the last moment there is. No index leads to those rows, and one on the
@@ -31,14 +31,14 @@ BEGUN: Final[Select[Any]] = select(literal_column("1")).select_from(_REPAIRS).wh
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A walk that is under way, and the last job that it has seen."""
+    """A walk in progress, and the last job that it has seen."""
 
     name: str
     after: JobRef
 
 
 _REPAIR: Final = Projection(Repair, _REPAIRS, {"after": Projection(JobRef, _REPAIRS)})
-# One process at a time takes the next step, and no other waits for it.
+# SKIP LOCKED: one process at a time takes the next step, and no other waits for it.
 NEXT = CoreStatement(
     select(*_REPAIR.elements())
     .where(_HAS_BEGUN)
@@ -51,7 +51,7 @@ NEXT = CoreStatement(
 
 
 async def select_next(connection: Connection) -> Repair | None:
-    """Lock the walk to go on with; None if there is none, or another process is at it."""
+    """Lock the walk to continue; None if there is none, or another process has it."""
     return await connection.fetchrow(NEXT, None)
 
 
@@ -92,7 +92,7 @@ JOBS = CoreStatement(
 
 
 async def select_jobs(connection: Connection, repair: Repair, limit: int) -> Seen:
-    """Look at the next jobs."""
+    """Read the next jobs of a walk."""
     seen = await connection.fetch(JOBS, _Step(*repair.after, limit))
     return Seen([job.ref for job in seen if job.endless], seen[-1].ref if seen else None)
 
@@ -132,7 +132,7 @@ ADVANCE = CoreStatement(
 
 
 async def advance(connection: Connection, repair: Repair, last: JobRef) -> None:
-    """Remember how far a walk has come."""
+    """Store how far a walk has come."""
     await connection.execute(ADVANCE, _Progress(repair.name, *last))
 
 
@@ -145,5 +145,5 @@ FINISH = CoreStatement(delete(_REPAIRS).where(_REPAIRS.c.name == bindparam("name
 
 
 async def finish(connection: Connection, repair: Repair) -> None:
-    """Remember that a walk has seen every job."""
+    """Store that a walk has seen every job."""
     await connection.execute(FINISH, _Name(repair.name))

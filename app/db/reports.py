@@ -163,7 +163,7 @@ async def record(connection: Connection, updates: Sequence[RunUpdate]) -> dict[U
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a later attempt is to continue from."""
+    """The checkpoint from which a later attempt continues."""
 
     project_id: UUID
     job_id: UUID
@@ -188,7 +188,7 @@ async def upsert_checkpoints(connection: Connection, checkpoints: Sequence[Check
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a completed job leaves: its result and its bill."""
+    """The result and the billing of a completed job."""
 
     project_id: UUID
     job_id: UUID

@@ -1,4 +1,4 @@
-"""What the clock has done to jobs without anybody saying so: leases that ran out and deadlines that passed.
+"""Jobs that time has changed: leases that ran out and deadlines that passed.
 
 These only find candidates; whether it is so is decided again by the fence of the transition, where the row is locked.
 """
@@ -16,7 +16,7 @@ from app.domain.states import LIVE, JobEvent
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What has lapsed, and when the next will."""
+    """The jobs that are due, and when the next will be."""
 
     jobs: Mapping[JobEvent, list[JobRef]]
     next_seconds: float | None

@@ -1,8 +1,8 @@
 """The tables, as SQLAlchemy metadata. `migrations/` creates them in plain DDL; a test holds the two against each other.
 
-Every primary key begins with `project_id`, so that the schema can be distributed by tenant unchanged. Rows are split by
-how often they change: `jobs` on transitions only, `runs` on every report (narrow, no secondary index: all updates are
-HOT), `payloads` and `results` once.
+Every primary key begins with `project_id`, so that the schema can be distributed by tenant unchanged. Columns are split
+into tables by how often they change: `jobs` on transitions only, `runs` on every report (narrow, no secondary index:
+all updates are HOT), `payloads` and `results` once.
 """
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
-from app.db.columns import TIME, Xid8, key, not_null, nullable, of_job, plain_tenant, tenant
+from app.db.columns import TIME, Xid8, key, not_null, nullable, of_job, partial_index, plain_tenant, tenant
 from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
@@ -80,7 +80,7 @@ jobs = Table(
     # A digest of the call that ended the job, so that the same call again gets the recorded answer.
     *nullable(LargeBinary, "final_call"),
     *not_null(BigInteger, "version"),
-    # What the run said last; copied here when the job ends, while it lives the run has it.
+    # The last report's values, copied here when the job ends; until then they stand in the run.
     *nullable(Text, "stage"),
     *not_null(Double, "progress"),
     *nullable(Text, "message"),
@@ -95,25 +95,21 @@ jobs = Table(
     ),
     CheckConstraint("progress BETWEEN 0 AND 100", name="jobs_progress"),
     CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="jobs_attempt"),
-    # What a claim walks: per queue, the best priority first, then whoever has waited longest.
-    Index(
+    # For claims: by queue, the highest priority first, then the job that has waited longest.
+    partial_index(
         "jobs_waiting",
-        "project_id",
-        "queue",
-        text("priority DESC"),
-        "scheduled_at",
-        "id",
-        postgresql_where=text(f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL"),
+        *("project_id", "queue", "priority DESC", "scheduled_at", "id"),
+        where=f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL",
     ),
-    # The condition always holds. It keeps the index from a look-up by key, which on an empty table would cost the same
-    # by the columns that the two share, and would then walk all of a project when the table had filled. So below.
-    Index("jobs_state_id", "project_id", "state", text("id DESC"), postgresql_where=text("state IS NOT NULL")),
-    Index("jobs_deadline", "expires_at", postgresql_where=text(f"expires_at IS NOT NULL AND {_IS_LIVE}")),
-    Index("jobs_original", "project_id", "original_job_id", postgresql_where=text("original_job_id IS NOT NULL")),
-    # How deep a queue is, and how many of its jobs are held.
-    Index("jobs_live", "project_id", "queue", "state", "scheduled_at", postgresql_where=text(_IS_LIVE)),
-    # What retention walks, and what the rates of a queue are counted in.
-    Index("jobs_ended", "project_id", "queue", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
+    # The condition always holds. It keeps the planner from using the index for a look-up by key: on an empty table that
+    # costs the same as the primary key, and once the table is full it reads a whole project. Same for those below.
+    partial_index("jobs_state_id", "project_id", "state", "id DESC", where="state IS NOT NULL"),
+    partial_index("jobs_deadline", "expires_at", where=f"expires_at IS NOT NULL AND {_IS_LIVE}"),
+    partial_index("jobs_original", "project_id", "original_job_id", where="original_job_id IS NOT NULL"),
+    # For the depths of queues and the number of held jobs.
+    partial_index("jobs_live", "project_id", "queue", "state", "scheduled_at", where=_IS_LIVE),
+    # For retention, and for the rates of queues.
+    partial_index("jobs_ended", "project_id", "queue", "completed_at", where="completed_at IS NOT NULL"),
 )
 
 job_labels = Table(
@@ -122,11 +118,7 @@ job_labels = Table(
     *of_job(),
     key("name", Text),
     *not_null(Text, "value"),
-    Index(
-        "job_labels_value",
-        *("project_id", "name", "value", text("job_id DESC")),
-        postgresql_where=text("value IS NOT NULL"),
-    ),
+    partial_index("job_labels_value", "project_id", "name", "value", "job_id DESC", where="value IS NOT NULL"),
 )
 
 runs = Table(
@@ -144,7 +136,7 @@ runs = Table(
     *nullable(BigInteger, "declared_total"),
     *not_null(BigInteger, "items_count", "items_processed", "items_failed", "items_skipped"),
     *nullable(Double, "eta_seconds", "eta_low_seconds", "eta_high_seconds"),
-    # Moments and progress of the last half minute, alternating: what the estimate is made from.
+    # Times and progress of the last half minute, alternating; the estimate is calculated from them.
     *not_null(ARRAY(Double), "samples"),
     *not_null(BigInteger, "log_lines"),
     *not_null(TIME, "updated_at"),
@@ -156,7 +148,7 @@ payloads = Table("payloads", metadata, *of_job(), *not_null(JSON, "payload"))
 
 results = Table("results", metadata, *of_job(), *nullable(JSON, "result", "billing"))
 
-# A job's input is described here and lies in chunks, which a rerun shares with its original.
+# The description of a job's input. Its bytes are in chunks, which a rerun shares with its original.
 inputs = Table(
     "inputs",
     metadata,
@@ -165,12 +157,12 @@ inputs = Table(
     *not_null(Text, "content_type"),
     *not_null(BigInteger, "size_bytes"),
     *not_null(LargeBinary, "sha256"),
-    # It holds credentials: dropped when the job has ended, and `dropped_at` says so to a rerun.
+    # It holds credentials, so it is dropped when the job has ended; a rerun sees that in `dropped_at`.
     *not_null(Boolean, "sensitive"),
     *not_null(TIME, "created_at"),
     *nullable(TIME, "dropped_at"),
-    Index("inputs_upload", "project_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
-    Index("inputs_sensitive", "project_id", "job_id", postgresql_where=text("sensitive AND dropped_at IS NULL")),
+    partial_index("inputs_upload", "project_id", "upload_id", where="upload_id IS NOT NULL"),
+    partial_index("inputs_sensitive", "project_id", "job_id", where="sensitive AND dropped_at IS NULL"),
 )
 
 input_chunks = Table(
@@ -189,7 +181,7 @@ items = Table(
     "items",
     metadata,
     *of_job(),
-    # The place in the order of first report, given under the job's lock: a reader that walks it meets no gap.
+    # The order of the first reports, numbered under the job's lock: a reader never sees a gap that is filled later.
     *not_null(BigInteger, "position"),
     key("key", Text),
     *nullable(Text, "name", "uri"),
@@ -199,12 +191,7 @@ items = Table(
     *nullable(JSON, "result"),
     *not_null(TIME, "updated_at"),
     CheckConstraint(f"status IN ({literals(ItemStatus)})", name="items_status"),
-    Index(
-        "items_position",
-        *("project_id", "job_id", "position"),
-        unique=True,
-        postgresql_where=text("position IS NOT NULL"),
-    ),
+    partial_index("items_position", "project_id", "job_id", "position", where="position IS NOT NULL", unique=True),
     postgresql_with={"fillfactor": "80"},
 )
 
@@ -213,7 +200,7 @@ events = Table(
     metadata,
     *of_job(),
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    # A feed ordered by id alone would skip rows that commit late; readers take what lies below the oldest running xid.
+    # A feed ordered by id alone would skip rows that commit late; readers stop below the oldest running transaction.
     Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
     *not_null(Text, "type"),
     *not_null(TIME, "at"),
@@ -224,16 +211,16 @@ events = Table(
     Index("events_feed", "project_id", "xid", "id"),
 )
 
-# Jobs whose row is gone and whose other rows, perhaps millions, are being pruned in steps.
+# Deleted jobs whose rows in other tables, perhaps millions, are still being removed in steps.
 deletions = Table("deletions", metadata, *of_job(), *not_null(TIME, "deleted_at"))
 
-# Walks over stored jobs that are still to be made, each once: a row goes when its walk has seen every job.
+# One-time repairs of stored jobs that are not finished: a row is deleted when its walk has seen every job.
 repairs = Table(
     "repairs",
     metadata,
     key("name", Text),
     *not_null(TIME, "begins_at"),
-    # The last job that it has seen.
+    # The last job that the walk has seen.
     *not_null(Uuid, "project_id", "job_id"),
 )
 
@@ -255,7 +242,7 @@ idempotency_records = Table(
     key("key", Text),
     *not_null(LargeBinary, "fingerprint"),
     *not_null(SmallInteger, "status"),
-    # What the call made, or its whole answer where it made nothing that can be read again.
+    # The job that the call created, or the whole response if it created nothing that can be read again.
     *nullable(Uuid, "job_id"),
     *nullable(JSON, "body"),
     *not_null(TIME, "created_at"),

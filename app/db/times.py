@@ -1,4 +1,4 @@
-"""Times as the database has them: the end of all that there may be, and `infinity`, for which Python has no word."""
+"""Times as the database has them: the last one allowed, and `infinity`, which Python does not have."""
 
 from datetime import datetime
 from typing import Final

@@ -23,7 +23,7 @@ from app.domain.states import LEASED, TERMINAL, Due, Effects, JobEvent, JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One job that an event happens to, with what the event brings along."""
+    """One job that an event happens to, with the values of the event."""
 
     project_id: UUID
     job_id: UUID
@@ -36,13 +36,13 @@ class Move:
     error_message: str | None = None
     cancelled_by: str | None = None
     reason: str | None = None
-    """Why, in somebody's own words; recorded in the history alone."""
+    """The reason given by the caller; recorded in the events alone."""
     final_call: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A job that did change its state."""
+    """A job that changed its state."""
 
     project_id: UUID
     job_id: UUID
@@ -104,7 +104,7 @@ async def lock_free(connection: Connection, jobs: Sequence[JobRef]) -> set[JobRe
     """Lock those of the jobs that are not locked by others; returns the busy rest. Never waits."""
     free = set(await connection.fetch(LOCK_FREE, jobs))
     rest = [key for key in jobs if key.job_id not in free]
-    # What was not locked is busy, or does not exist.
+    # A job that was not locked is busy, or does not exist.
     return set(await connection.fetch(PRESENT, rest)) if rest else set()
 
 

@@ -1,4 +1,4 @@
-"""What a change of a key, a queue or a project leaves behind: who made it, from where, and what is different now."""
+"""The record of a change of a key, a queue or a project: who made it, from where, and what is different now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -26,7 +26,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for a change, and from where; the latter is unknown where no request asks."""
+    """Who requests a change, and from where; the latter is unknown outside of a request."""
 
     principal: Principal
     address: str | None = None

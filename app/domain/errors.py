@@ -1,6 +1,4 @@
-"""What can go wrong, as the service says it: a stable code and one sentence. The edges decide how each one looks on
-the wire.
-"""
+"""Errors: a stable code and one sentence each. The edges decide how they look on the wire."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one place of a request: a JSON Pointer into the body, or `?name` for a query."""
+    """An error at one place of a request: a JSON Pointer into the body, or `?name` for a query."""
 
     pointer: str
     code: str
@@ -82,7 +80,7 @@ class ForbiddenError(JobtrackError):
 
 
 class ThrottledError(JobtrackError):
-    """Too much of something; `retry_after_seconds` says when to come back."""
+    """A rate limit was exceeded; `retry_after_seconds` is when to try again."""
 
     code = "throttled"
     retryable = True
@@ -158,7 +156,7 @@ class IdempotencyInProgressError(ConflictError):
 
 
 class KeyRevokedError(ConflictError):
-    """The key was revoked, and a revoked key stays what it is."""
+    """The key was revoked, which is permanent."""
 
     code = "key_revoked"
 

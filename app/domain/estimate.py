@@ -10,13 +10,13 @@ from app.domain.item import Counts
 from app.domain.job import Eta
 
 WINDOW_SECONDS = 30.0
-"""Only the last half minute counts: an hour-old speed says nothing about the file at hand."""
+"""Only the last half minute counts: the speed of an hour ago does not predict the current file."""
 MIN_SAMPLES = 3
 """Two points always lie on a line; below three there is no way to tell a trend from an accident."""
 MAX_SAMPLES = 32
 """Bounds the arrays in the hot row; when full, the samples are thinned to one per second-ish step."""
 LIVE_CEILING = 99.0
-"""A live job never claims to be whole: the last step is the completion itself."""
+"""The most that a live job shows: the last step is the completion itself."""
 
 Sample: TypeAlias = tuple[float, float]
 """A moment in seconds of the database's clock, and the progress at it."""

@@ -48,7 +48,7 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemUpdate:
-    """What a worker says of one item. None leaves a field as it is; an unknown key makes a new item."""
+    """A worker's update of one item. None leaves a field as it is; an unknown key makes a new item."""
 
     key: str
     status: ItemStatus | None = None

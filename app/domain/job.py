@@ -45,7 +45,7 @@ CANCEL_GRACE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How long a failed job rests: a random part of `delay * factor ** (attempt - 1)`, at most `max_delay`."""
+    """The delay before a retry: a random part of `delay * factor ** (attempt - 1)`, at most `max_delay`."""
 
     delay_seconds: float = 1.0
     factor: float = 2.0
@@ -148,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """What a producer asks for. `retry` and `max_attempts` of None take the queue's defaults, then the service's."""
+    """A job as its producer sends it. A `retry` or `max_attempts` of None takes the queue's, then the default."""
 
     id: UUID
     type: str
@@ -173,7 +173,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """What makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
+    """The key that makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
 
     route: str
     key: str
@@ -203,7 +203,7 @@ class CreateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFilter:
-    """What a worker is willing to take. None takes all."""
+    """The jobs that a worker accepts. None accepts all."""
 
     project_id: UUID
     queues: tuple[str, ...] | None = None
@@ -230,7 +230,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A job that a create or rerun made. `replayed`: an earlier call had made it."""
+    """The job of a create or rerun. `replayed`: an earlier call had created it."""
 
     job: Job
     lease: Lease | None = None

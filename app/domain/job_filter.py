@@ -42,6 +42,14 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class JobIdPage:
+    """The ids of some jobs, newest first; otherwise as in JobPage."""
+
+    job_ids: tuple[UUID, ...]
+    next_before: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class CountedPage:
     """A page by offset, for the vendors whose contract wants one, with how many jobs there are to page through."""
 

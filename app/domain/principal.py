@@ -1,4 +1,4 @@
-"""Who is calling: the project and the rights that a key stands for; and keys and projects as they are managed."""
+"""The caller: the project and the rights of a key; and keys and projects as they are managed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,7 @@ class Principal:
         return scope in self.scopes or any(scope in IMPLIED.get(held, ()) for held in self.scopes)
 
     def covers(self, scopes: frozenset[Scope], queues: frozenset[str] | None) -> bool:
-        """Whether a key of these scopes and queues may nothing that this one may not."""
+        """Whether a key with these scopes and queues has no right that this one lacks."""
         if self.queues is not None and (queues is None or not queues <= self.queues):
             return False
         return all(self.may(scope) for scope in scopes)
@@ -61,7 +61,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey:
-    """A key as it can be shown at any time: never the key itself, which nobody stores."""
+    """A key as it can be shown at any time: never the key itself, which is not stored."""
 
     project_id: UUID
     id: str
@@ -72,4 +72,4 @@ class StoredKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
-    """Written down once a minute at most, so it may be a minute behind."""
+    """Stored once a minute at most, so it may be a minute behind."""

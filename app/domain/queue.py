@@ -1,4 +1,4 @@
-"""A queue: how its jobs are handed out, what they inherit, and how it stands."""
+"""A queue: its rules, its depth and its rates."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,10 +9,10 @@ from app.domain.states import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRules:
-    """What is set for a queue. None asks for the service's own default."""
+    """The settings of a queue. None means the service's default."""
 
     paused: bool = False
-    """Nothing is handed out by queue or type; what is held goes on, and claims by id do."""
+    """No job is claimed by queue or type; jobs that are held go on, and claims by id work."""
     concurrency_limit: int | None = None
     """The most jobs of the queue that workers hold at once."""
     retry: Retry | None = None
@@ -31,7 +31,7 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What came and what ended in the last minute."""
+    """Jobs created and ended in the last minute."""
 
     created_per_minute: int = 0
     ended_per_minute: int = 0

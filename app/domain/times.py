@@ -1,4 +1,4 @@
-"""Which times there are: from 1970 on, and before the last second of the year 9999."""
+"""The range of times: from 1970 on, and before the last second of the year 9999."""
 
 from datetime import UTC, datetime
 from typing import Final

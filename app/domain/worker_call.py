@@ -33,7 +33,7 @@ class WorkerCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(WorkerCall):
-    """How it is going. With nothing but the token it is a heartbeat, which changes neither version nor `updated_at`."""
+    """Progress of the job. With the token alone it is a heartbeat, which changes neither version nor `updated_at`."""
 
     lease_seconds: int | None = None
     """The new length of the lease; None keeps the one it was claimed with."""
@@ -97,6 +97,6 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A repeat's answer: what the first call came to, of the job as it is now."""
+    """The answer to a repeated call: the outcome of the first, with the job as it is now."""
 
     outcome: Reported | Job

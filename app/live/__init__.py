@@ -1,3 +1,1 @@
-"""What makes one process do what others need ten for: batching of reads and writes, the change feed, and waiting on
-it.
-"""
+"""Per-process machinery: read batching, group commit, the change feed and long polling."""

@@ -18,9 +18,9 @@ from app.domain.job import Job, JobRef, SeenVersion
 from app.live.read_batcher import ReadBatcher
 
 FRESH_SECONDS: Final = 1.0
-"""How long a terminal job's body is served after the database was last asked about it."""
+"""How long a terminal job's body is served without checking its version again."""
 REVALIDATE_SECONDS: Final = 0.4
-"""Well within that, so that what is read often is always fresh."""
+"""Well below that, so that bodies that are read often are always fresh."""
 CHECKS_A_USE: Final = 5
 """How many checks a body gets after it was read: with ten thousand of them each is checked again within two seconds."""
 CHECK_SLICE: Final = 1_000
@@ -136,7 +136,7 @@ class BodyCache:
         if entry is None or entry.version != job.version:
             new = CachedBody(job.ref, job.version, self._render(job), terminal=job.terminal)
             if entry is not None and entry.version > job.version:
-                # Read before a change that is cached already: right for its reader, and for nobody else.
+                # An older version than the cached one: valid for the reader that read it, but not to be cached.
                 return new
             entry = new
             self._store(entry)
@@ -165,7 +165,7 @@ class BodyCache:
             self._is_unchanged(entry, changed, asked_at)
 
     def _is_unchanged(self, entry: CachedBody, changed: Mapping[SeenVersion, int | None], asked_at: float) -> bool:
-        """Whether an entry is still valid by a check that began at `asked_at`; one that is not is dropped."""
+        """Whether an entry is still valid by a check that began at `asked_at`; drops it if it is not."""
         ref = entry.seen.ref
         if self._entries.get(ref) is not entry:
             # Dropped meanwhile, by an invalidation that may be younger than the check.

@@ -1,4 +1,4 @@
-"""What changed, told to every process: one NOTIFY per few milliseconds after the commits, one listening connection.
+"""The change feed between processes: one NOTIFY every few milliseconds after the commits, one listening connection.
 
 A notification is a hint. It is sent from code and after the commit, because inside the transaction it serialises
 commits (3 to 8 times less throughput at 32 writers); a crash in between, a lost connection or a pooler loses it, and
@@ -49,9 +49,9 @@ class Change:
     key: JobRef
     claimable: ClaimableJob | None = None
     event_types: tuple[str, ...] = ()
-    """What happened to it, for those who count."""
+    """What happened to it, for the metrics."""
     job: Job | None = None
-    """The job as the change has left it, where the change knows: this process need not read it."""
+    """The job after the change, if the change returned it, so that this process need not read it."""
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class _News:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom the feed tells. Each is called on the event loop and must not wait."""
+    """The feed's listeners. Each is called on the event loop and must not block."""
 
     changed: Callable[[Mapping[JobRef, Job | None]], None]
     claimable: Callable[[Iterable[ClaimableJob]], None]
@@ -77,7 +77,7 @@ class Listeners:
 
 
 class Announcer(Loop):
-    """Sends what changed. Listeners of this process hear of it at once, without the way through the database."""
+    """Sends changes. Listeners of this process are called at once, without the way through the database."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Announcer(Loop):
             self._some.set()
 
     def announce_keys(self) -> None:
-        """Announce that remembered keys are to be forgotten, because one was created or revoked."""
+        """Announce that cached keys must be dropped, because one was created, changed or revoked."""
         self._listeners.keys_changed()
         self._news.keys = True
         self._some.set()
@@ -175,7 +175,7 @@ class ChangeFeed(Loop):
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())
             await connection.add_listener(CHANNEL, self._receive)
-            # What changed while the connection was away was not heard: re-check all that is watched, after LISTEN.
+            # Notifications were lost while the connection was down: re-check everything watched, after LISTEN.
             self._listeners.reconnected()
             while not self._lost.is_set():
                 await self._probe(connection)

@@ -1,14 +1,13 @@
-"""When the process looks for garbage that reference counts cannot free: cycles, which the interpreter calls collecting.
+"""Scheduling of the cyclic garbage collector, so that it does not stop the event loop at a bad time.
 
-A full collection walks every object that could be in a cycle, and nothing else runs meanwhile. An open wait and its
-connection are 130 of them, so that with ten thousand waits the event loop stood still for 0.3 to 1.0 s each time, and
-by the interpreter's own thresholds a busy process came to that every few seconds. Here the time is chosen:
+A full collection visits every object that could be part of a cycle, and nothing else runs meanwhile. An open wait and
+its connection are 130 such objects: with ten thousand waits the event loop stood still for 0.3 to 1.0 s each time, and
+with the interpreter's default thresholds a busy process did that every few seconds. Two kinds of collection replace it:
 
-- What a collection leaves is alive, and is frozen: later ones pass over it and cost what was made since. They come so
-  often that this is little, some milliseconds. Freezing needs the collection before it, or garbage would be kept.
-- What is frozen and becomes a cycle later is found only by a *whole* collection, which walks all there is. Requests
-  leave next to none (tests/web/test_garbage.py), so that it waits until the memory says that something has gathered:
-  soon where the process is idle, late where it is not.
+- A *small* one collects what is new and freezes what survives, so that later ones skip it. They run so often that each
+  takes a few milliseconds. Objects are frozen only after a collection, or garbage would be kept.
+- A *whole* one visits everything, and alone finds cycles among frozen objects. Requests leave next to none
+  (tests/web/test_garbage.py), so it waits until memory has grown: by little if the process is idle, by much if not.
 """
 
 import asyncio
@@ -23,36 +22,36 @@ from typing import Any, Final
 from app.live.loop import Loop
 
 THRESHOLDS: Final = (20_000, 1_000, 1_000)
-"""Net new objects before the interpreter collects the youngest by itself, and how many such collections before it does
-an older generation: a batch is some ten thousand objects, and the older ones are ours to time.
+"""The interpreter's own thresholds while this runs. A batch is about ten thousand objects, so a collection of the
+youngest generation by the interpreter is rare, and one of an older generation rarer by a thousand times.
 """
-LOOK_SECONDS: Final = 0.25
-IDLE_LOOK_SECONDS: Final = 1.0
-"""A look that finds nothing takes 0.1 ms, for the processor must fetch what it counts, and an idle process is to use
-some thousandths of a core.
+CHECK_SECONDS: Final = 0.25
+IDLE_CHECK_SECONDS: Final = 1.0
+"""A check that finds nothing takes 0.1 ms, because it fetches what it counts into the processor's cache, and an idle
+process should use a few thousandths of a core.
 """
 NEW_OBJECTS: Final = 10_000
-"""Not frozen yet, which call for a collection: 4 to 8 ms. The interpreter's count does not tell, for it is net: ten
-thousand waits that set their timers anew make as many objects as they drop, and a quarter of a million had gathered.
+"""Objects not frozen yet that are worth a small collection: 4 to 8 ms. The interpreter's own counter does not show
+them, because it is net: ten thousand waits that renew their timers create as many objects as they free, and a quarter
+of a million had accumulated.
 """
 IDLE_SECONDS: Final = 2.0
-"""Without a request or a connection that begins or ends: whatever else is in flight waits."""
+"""The process is idle if no request or connection has begun or ended for this long; requests in flight only wait."""
 IDLE_CONNECTIONS: Final = 500
-"""With more of them nobody calls it idle: a whole collection would take 0.2 s or more."""
+"""With more of them it does not count as idle: a whole collection would take 0.2 s or more."""
 IDLE_GROWTH: Final = 100_000
-"""Blocks of memory, some 10 MB, since the last whole collection that are worth a pause of 0.1 s where nobody is there.
-"""
+"""Growth since the last whole collection that is worth a pause of 0.1 s in an idle process: blocks, about 10 MB."""
 BUSY_GROWTH: Final = 1_000_000
-"""Blocks, some 100 MB, that are worth it whatever goes on, be it a second with ten thousand waits: a process that is
-never idle must not grow for ever.
+"""Growth that is worth the pause under any load, even a second with ten thousand waits: blocks, about 100 MB. A process
+that is never idle must not grow for ever.
 """
 WAIT_BLOCKS: Final = 230
-"""What a request in flight holds, roughly (measured: 226 for a wait): ten thousand more of them are no garbage."""
+"""Blocks that a request in flight holds, roughly (measured: 226 for a wait). They are not counted as growth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the clients of a process do."""
+    """Load of the process by its clients."""
 
     connections: int
     in_flight: int
@@ -62,12 +61,12 @@ class Activity:
 
 
 def new_objects() -> int:
-    """Count what a collection would walk: 10,000 objects take 0.2 ms."""
+    """Count the objects that a small collection would visit: 10,000 take 0.2 ms."""
     return sum(len(gc.get_objects(generation)) for generation in range(3))
 
 
 class Collector(Loop):
-    """Collects when there is something new, and everything when the process is idle or has grown."""
+    """Runs a small collection when objects have accumulated, and a whole one when memory has grown."""
 
     def __init__(
         self,
@@ -88,77 +87,78 @@ class Collector(Loop):
         self._pauses: deque[tuple[int, float]] = deque()
         self._began = 0.0
         self._seen = Activity(0, 0, 0)
-        self._moved_at = 0.0
-        """When something last began or ended, as far as was seen."""
+        self._active_at = 0.0
+        """When a check last saw that a request or connection had begun or ended."""
         self.idle = True
-        """Whether nothing has begun or ended for a while."""
+        """Whether no request or connection has begun or ended for `IDLE_SECONDS`."""
         self._own_blocks = 0
-        """What was allocated after the last whole collection, less what requests in flight held."""
+        """Blocks allocated after the last whole collection, without those of requests in flight."""
 
     async def start(self) -> None:
-        """Take over from the thresholds of the interpreter. What start-up has made stays as long as the process, a
-        hundred and seventy thousand objects, and is frozen first.
-        """
-        if self._noted not in gc.callbacks:
+        """Replace the interpreter's thresholds, and freeze the objects of start-up: 170,000, which are never freed."""
+        if self._on_collection not in gc.callbacks:
             self._thresholds = gc.get_threshold()
             gc.set_threshold(*THRESHOLDS)
-            self._seen, self._moved_at = self._activity(), self._clock()
+            self._seen, self._active_at = self._activity(), self._clock()
             self._collect_all()
-            # From now on: the first stops nobody, for nobody is served yet.
-            gc.callbacks.append(self._noted)
+            # Only now: the first collection delays no client, because none is served yet.
+            gc.callbacks.append(self._on_collection)
         await super().start()
 
     async def stop(self) -> None:
-        """Restore the interpreter's thresholds. What is frozen stays so: a process that ends need not walk it again."""
+        """Restore the interpreter's thresholds. Objects stay frozen: a process that ends need not visit them again."""
         await super().stop()
-        if self._noted in gc.callbacks:
-            gc.callbacks.remove(self._noted)
+        if self._on_collection in gc.callbacks:
+            gc.callbacks.remove(self._on_collection)
             gc.set_threshold(*self._thresholds)
-            self._tell()
+            self._report_pauses()
 
     async def run_once(self) -> None:
-        """Wait a moment, then look."""
-        await asyncio.sleep(IDLE_LOOK_SECONDS if self.idle else LOOK_SECONDS)
-        self.look()
+        """Wait until the next check is due, then check."""
+        await asyncio.sleep(IDLE_CHECK_SECONDS if self.idle else CHECK_SECONDS)
+        self.check()
 
-    def look(self) -> None:
-        """Collect if it is time to."""
+    def check(self) -> None:
+        """Collect if a collection is due."""
         now, seen, was_idle = self._clock(), self._activity(), self.idle
         if seen != self._seen:
-            self._seen, self._moved_at = seen, now
-        self.idle = now - self._moved_at >= IDLE_SECONDS
+            self._seen, self._active_at = seen, now
+        self.idle = now - self._active_at >= IDLE_SECONDS
         if self._new() >= NEW_OBJECTS or (self.idle and not was_idle):
             self._collect_new()
-            # Only now, for counting blocks takes 0.2 to 2 ms; and what is not frozen is not for a whole collection.
-            deserted = self.idle and seen.connections <= IDLE_CONNECTIONS
-            if self._blocks() - self._own_blocks >= (IDLE_GROWTH if deserted else BUSY_GROWTH):
+            # Only here: counting blocks takes 0.2 to 2 ms, and a small collection may already free what has grown.
+            unused = self.idle and seen.connections <= IDLE_CONNECTIONS
+            if self._blocks() - self._own_blocks >= (IDLE_GROWTH if unused else BUSY_GROWTH):
                 self._collect_all()
-        self._tell()
+        self._report_pauses()
 
     def _blocks(self) -> int:
-        """What is allocated, less what requests in flight hold."""
+        """Return the blocks allocated, without those of requests in flight."""
         return self._allocated() - self._seen.in_flight * WAIT_BLOCKS
 
     def _collect_new(self) -> None:
-        """Collect among what was made since the last time."""
+        """Run a small collection: of the objects created since the last one."""
         gc.collect()
         gc.freeze()
 
     def _collect_all(self) -> None:
-        """Collect among all there is."""
+        """Run a whole collection."""
         gc.unfreeze()
         self._collect_new()
         self._own_blocks = self._blocks()
 
-    def _noted(self, phase: str, info: dict[str, Any]) -> None:
-        """Time a collection, whoever began it. It is only noted: one can begin wherever an object is made, and the lock
-        of the histogram may be held just there.
+    def _on_collection(self, phase: str, info: dict[str, Any]) -> None:
+        """Time a collection, also one that the interpreter began.
+
+        The time is only stored here: a collection can begin wherever an object is created, even where the histogram's
+        lock is held.
         """
         if phase == "start":
             self._began = perf_counter()
         else:
             self._pauses.append((info["generation"], perf_counter() - self._began))
 
-    def _tell(self) -> None:
+    def _report_pauses(self) -> None:
+        """Pass on the times of the collections since the last call."""
         while self._pauses:
             self._observe(*self._pauses.popleft())

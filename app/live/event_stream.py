@@ -1,6 +1,6 @@
-"""The feed of events, read once for all who follow it: one query a round for the whole process, none while nobody does.
+"""The feed of events, read once for all subscribers: one query a round for the whole process, none without subscribers.
 
-A subscriber's buffer is bounded: one that reads too slowly is told so and dropped, and the others never wait for it.
+A subscriber's buffer is bounded: one that reads too slowly is dropped with an error, and the others never wait for it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Subscription:
         self.closed = False
 
     def push(self, event: JobEventRecord) -> None:
-        """Hand over an event; never waits."""
+        """Add an event to the buffer; never waits."""
         if len(self._buffer) >= self._max_buffered:
             self.overflowed = True
             self._buffer.clear()
@@ -58,7 +58,7 @@ class Subscription:
 
 
 class EventStream(Loop):
-    """Reads the feed of every project that somebody follows, and hands it on."""
+    """Reads the feed of every project that has subscribers, and distributes it."""
 
     def __init__(self, database: Database, *, max_buffered: int = MAX_BUFFERED) -> None:
         super().__init__("event stream")
@@ -79,10 +79,10 @@ class EventStream(Loop):
 
     @contextlib.asynccontextmanager
     async def follow(self, project_id: UUID) -> AsyncIterator[tuple[Subscription, Position]]:
-        """Subscribe; yields the subscription and the position behind which it hears everything."""
+        """Subscribe; yields the subscription and the position after which it receives every event."""
         if project_id not in self._reached:
             head = await self._database.read(events.select_head)
-            # Another follower may have come meanwhile; then its position counts, which is no later than the reader's.
+            # Another subscriber may have come meanwhile; then its position counts, which is no later than this one's.
             self._reached.setdefault(project_id, head)
         subscription = Subscription(project_id, self._max_buffered)
         self._followers.setdefault(project_id, set()).add(subscription)
@@ -110,7 +110,7 @@ class EventStream(Loop):
         after = dict(self._reached)
         page, ends = await self._database.read(events.select_feed, after, PAGE)
         for event in page:
-            # One that left and came back while this was read has a position of its own, behind these.
+            # A project that was left and followed again during this query has a position of its own, after these.
             if self._reached.get(event.project_id) == after[event.project_id]:
                 for subscription in self._followers.get(event.project_id, ()):
                     subscription.push(event)

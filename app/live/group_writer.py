@@ -1,8 +1,8 @@
 """Group commit: writes that arrive together commit together, and each caller gets its own outcome after the commit.
 
 One batch is in flight at a time, so calls for one job apply in the order in which they came. If a batch fails as a
-whole, it is split until the row at fault stands alone: a row that fails, fails alone. A row that somebody else holds
-locked is deferred to the next batch, so that it keeps nobody waiting but its own caller.
+whole, it is split until the row at fault stands alone: a row that fails, fails alone. A row that another
+transaction has locked is deferred to the next batch, so that only its own caller waits for it.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class GroupWriter(Generic[Request, Result]):
     async def submit_many(self, requests: Iterable[Request]) -> list[Result | JobtrackError]:
         """Write requests; returns their outcomes in the same order. The writing goes on if the caller leaves.
 
-        What goes wrong unexpectedly with one of them is its outcome alone, as an internal error.
+        An unexpected error of one of them is its own outcome alone, as an internal error.
         """
         outcomes: list[Result | JobtrackError] = []
         for outcome in await self._queue(requests):
@@ -125,7 +125,7 @@ class GroupWriter(Generic[Request, Result]):
                 deferred = [
                     entry for entry, outcome in zip(batch, outcomes, strict=True) if not _answer(entry, outcome)
                 ]
-                # In front of all that came since: the calls for one job keep their order.
+                # Before the requests that arrived since, so that the calls for one job keep their order.
                 self._waiting.extendleft(reversed(deferred))
                 if deferred and len(deferred) == len(self._waiting):
                     await asyncio.sleep(DEFERRED_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""One contract for everything that runs in the background: start it, stop it, and its loop survives what it meets."""
+"""The contract of everything that runs in the background: start, stop, and a loop that survives errors."""
 
 import asyncio
 import random
@@ -15,17 +15,17 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 class Service(Protocol):
-    """Something with a life of its own."""
+    """A background service that is started and stopped."""
 
     async def start(self) -> None:
-        """Begin; returns when it is working."""
+        """Start; returns when it is working."""
 
     async def stop(self) -> None:
-        """End; returns when nothing of it runs any more. Safe to call twice, or before `start`."""
+        """Stop; returns when nothing of it runs any more. Safe to call twice, or before `start`."""
 
 
 class Loop:
-    """A service that calls `run_once` for ever. An error is logged, and the next call comes after a growing pause."""
+    """A service that calls `run_once` repeatedly. An error is logged, and the next call comes after a growing pause."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class Loop:
         raise NotImplementedError
 
     async def start(self) -> None:
-        """Begin, in a task of its own."""
+        """Start, in a task of its own."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
@@ -57,7 +57,7 @@ class Loop:
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - a loop that dies silently is worse than any error it meets
                 if loop.time() - began > LONGEST_PAUSE_SECONDS:
-                    pause = FIRST_PAUSE_SECONDS  # It worked for a while: this is a new trouble.
+                    pause = FIRST_PAUSE_SECONDS  # It worked for a while, so this is a new problem.
                 log.warning("background round failed", loop=self.name, error=repr(error))
                 # Jittered, so that many processes do not come back at once after an outage.
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret

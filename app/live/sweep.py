@@ -18,7 +18,7 @@ SLICE = 300
 
 
 class Sweep(Loop):
-    """Compares what waiters have seen, and what idle claims wait for, with what the database has."""
+    """Compares the versions that waiters have seen, and the filters of idle claims, with the database."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class Sweep(Loop):
         """Waiters that had to be woken by the sweep, because no notification had reached them."""
 
     def nudge(self) -> None:
-        """Sweep at once: the listening connection was away and nobody knows what it missed."""
+        """Sweep at once: the listening connection was down, and notifications may have been lost."""
         self._now.set()
 
     async def run_once(self) -> None:
-        """Wait for the next second (or a nudge), then look."""
+        """Wait for the next second (or a nudge), then re-check everything."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._now.wait(), SWEEP_SECONDS)
         self._now.clear()

@@ -1,4 +1,4 @@
-"""Who waits for which job. A waiter costs some memory and nothing else: no connection, no transaction, no query."""
+"""Waiters for changes of jobs. A waiter costs some memory and nothing else: no connection, no transaction, no query."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
@@ -12,7 +12,7 @@ from app.domain.job import NO_VERSION, Job, JobRef, SeenVersion
 
 MAX_OPEN: Final = 20_000
 WOKEN_AT_ONCE: Final = 200
-"""Waiters for one job that are woken before the event loop sees to others: some 20 ms of answers."""
+"""Waiters for one job that are woken before others may use the event loop: about 20 ms of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Cause:
 
 
 class Watch:
-    """One caller's wish to hear of changes to some jobs. Enter it before the first read, or a change falls between."""
+    """One caller's watch over some jobs. Enter it before the first read, or a change in between is missed."""
 
     __slots__ = ("_changed", "_news", "_registry", "_stale", "_woken", "cause", "seen")
 
@@ -162,7 +162,7 @@ class Waiters:
                 self._wake_all(watched, tuple(watched.watches), cause, job)
 
     def _wake_all(self, watched: _Watched, watches: tuple[Watch, ...], cause: Cause, job: Job | None) -> None:
-        """Wake a crowd bit by bit: each answers at once, and others must have their turn in between."""
+        """Wake many waiters in slices: each of them answers at once, and others must get the event loop in between."""
         for watch in watches[:WOKEN_AT_ONCE]:
             watch.wake(cause, job)
         rest = watches[WOKEN_AT_ONCE:]
@@ -177,7 +177,7 @@ class Waiters:
                 continue
             version = watched.seen
             seen = [watch.seen.get(version.ref, 0) for watch in watched.watches]
-            # Where they disagree, any answer is news to some of them, so that it has to be given.
+            # If they differ, any version is new to some of them, so one must be reported.
             version.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
             yield version
 
@@ -196,7 +196,7 @@ class Waiters:
         return late
 
     def drain(self) -> None:
-        """End every wait now, and let no new one begin: the process is going down."""
+        """End every wait now and refuse new ones: the process is shutting down."""
         self.draining = True
         for watch in tuple(self._watches):
             watch.wake()

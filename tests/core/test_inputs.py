@@ -86,8 +86,8 @@ async def test_input_that_may_have_been_stored_is_kept(
     stored = await core.inputs.receive(PROJECT, pieces(5), content_type="a/b")
     write = runtime.database.write
 
-    async def commits_and_loses_the_answer(work: Any) -> Any:
-        await write(work)
+    async def commits_and_loses_the_answer(function: Any, *arguments: Any) -> Any:
+        await write(function, *arguments)
         raise UnavailableError("The database did not confirm the change; it may have been made.")
 
     monkeypatch.setattr(runtime.database, "write", commits_and_loses_the_answer)

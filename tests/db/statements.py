@@ -36,7 +36,10 @@ def every_statement() -> dict[str, Statement[Any, Any]]:
         for name, value in _declared(module)
         if isinstance(value, Statement)
     }
-    return statements | {f"db.job_lists.listing({walk})": job_lists.listing(walk) for walk in job_lists.WALKS}
+    for walk in job_lists.WALKS:
+        statements[f"db.job_lists.listing({walk})"] = job_lists.listing(walk)
+        statements[f"db.job_lists.id_listing({walk})"] = job_lists.id_listing(walk)
+    return statements
 
 
 STATEMENTS = every_statement()

@@ -49,7 +49,7 @@ class Process:
     def collects(self) -> bool:
         """Look once; whether that began a collection."""
         before = len(self.pauses)
-        self.collector.look()
+        self.collector.check()
         if len(self.pauses) == before:
             return False
         self.objects = 0
@@ -74,7 +74,7 @@ def _as_before() -> Iterator[None]:
 @pytest_asyncio.fixture
 async def process(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     # It looks when the test does.
-    monkeypatch.setattr(module, "LOOK_SECONDS", 3_600.0)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 3_600.0)
     one = Process()
     await one.collector.start()
     # Nothing of the interpreter's own comes between.
@@ -197,7 +197,7 @@ async def test_every_collection_is_timed_by_its_generation_even_those_of_the_int
     gc.collect(1)
     process.answered += 1
     process.objects = NEW_OBJECTS
-    process.collector.look()
+    process.collector.check()
     assert [generation for generation, _ in process.pauses] == [0, 1, 2]
     assert all(0 < seconds < 60 for _, seconds in process.pauses)
 

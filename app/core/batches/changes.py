@@ -1,4 +1,4 @@
-"""What jobs that moved are announced as: the change, and the work that it offers."""
+"""Announcements of jobs that moved: the change, and the work that it makes claimable."""
 
 from collections.abc import Iterable
 
@@ -8,11 +8,11 @@ from app.live.change_feed import Change
 from app.live.idle_claims import ClaimableJob
 
 EVENT_TYPES = {JobState.PENDING: "released", JobState.DISPATCHED: "claimed", JobState.RUNNING: "started"}
-"""What brought a job into a state, where the state itself is not the word for it."""
+"""The event types that are not named after the state they lead to."""
 
 
 def changes_of(moved_jobs: Iterable[Moved]) -> list[Change]:
-    """Return what to announce of jobs that moved: the change, and the work it offers if it can be claimed at once."""
+    """Return what to announce of jobs that moved: the change, and whether it can be claimed at once."""
     return [
         Change(
             moved.ref,

@@ -1,4 +1,4 @@
-"""Claims of the same filter, applied many at a time: one statement for all the workers that ask meanwhile."""
+"""Claims of the same filter, applied many at a time: one statement for all the workers that are waiting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def job_count(request: ClaimRequest) -> int:
 async def apply_claims(
     connection: Connection, claim_filter: ClaimFilter, requests: Sequence[ClaimRequest]
 ) -> Applied[list[ClaimedJob]]:
-    """Take jobs for all requests: the most urgent for the first of them, until there is nothing more."""
+    """Claim jobs for all requests, in their order: the first gets the most urgent jobs."""
     project_id = claim_filter.project_id
     outcomes: list[list[ClaimedJob]] = []
     slots: list[Slot] = []

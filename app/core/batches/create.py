@@ -121,7 +121,7 @@ async def _read_replays(connection: Connection, earlier: dict[UUID, CreationReco
 
 
 def _is_untouched(job: Job) -> bool:
-    """Whether a job is still as its creator claimed it: any later holder's token is none of the creator's business."""
+    """Whether a job is still under the claim of its creator, who must not get the token of a later holder."""
     return job.state is JobState.DISPATCHED and job.status_changed_at == job.created_at
 
 

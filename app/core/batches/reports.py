@@ -21,67 +21,67 @@ from app.domain.worker_call import Report, Reported
 from app.live.change_feed import Change
 
 PROGRESS_STEP = 5.0
-"""A progressed event is written when the stage changes and every so many percent, not at every report."""
+"""A progressed event is written when the stage changes and every 5 percent, not at every report."""
 
 
-async def apply_reports(connection: Connection, asked: Sequence[Report]) -> tuple[dict[UUID, Reported], list[Change]]:
-    """Write reports of different, locked jobs; gives the answers of those that the fence let through."""
-    admitted = await reports.admit(
-        connection, [HeldToken(report.project_id, report.job_id, report.token) for report in asked]
+async def apply_reports(connection: Connection, batch: Sequence[Report]) -> tuple[dict[UUID, Reported], list[Change]]:
+    """Write reports of different, locked jobs; returns the answers to those that the fence admits, by job."""
+    runs = await reports.admit(
+        connection, [HeldToken(report.project_id, report.job_id, report.token) for report in batch]
     )
-    mine = [report for report in asked if report.job_id in admitted]
-    if not mine:
+    admitted = [report for report in batch if report.job_id in runs]
+    if not admitted:
         return {}, []
-    changed = await _write_items(connection, mine, admitted)
-    updates = {report.job_id: _updated(report, admitted[report.job_id], changed.get(report.job_id)) for report in mine}
+    changed = await _write_items(connection, admitted, runs)
+    updates = {report.job_id: _updated(report, runs[report.job_id], changed.get(report.job_id)) for report in admitted}
     starting = [
         Move(project_id=report.project_id, job_id=report.job_id, token=report.token)
-        for report in mine
-        if admitted[report.job_id].target is not admitted[report.job_id].source
+        for report in admitted
+        if runs[report.job_id].target is not runs[report.job_id].source
     ]
     if starting:
         await transitions.move(connection, JobEvent.REPORT, starting)
     left = await reports.record(connection, list(updates.values()))
-    await _write_rest(connection, mine, admitted, updates)
+    await _write_rest(connection, admitted, runs, updates)
     answers = {
-        report.job_id: Reported(admitted[report.job_id].target, Lease(report.token, left[report.job_id]))
-        for report in mine
+        report.job_id: Reported(runs[report.job_id].target, Lease(report.token, left[report.job_id]))
+        for report in admitted
     }
     started = {move.job_id for move in starting}
     changes = [
         Change(report.job_ref, event_types=("started",) if report.job_id in started else ())
-        for report in mine
+        for report in admitted
         if not report.bare or report.job_id in started
     ]
     return answers, changes
 
 
 def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
-    """Make one update of several for the same item: what came later wins, what it leaves out stays."""
+    """Merge the updates of each item into one: a later value wins, a field that it leaves out keeps the earlier one."""
     merged: dict[str, ItemUpdate] = {}
     for update in updates:
         before = merged.get(update.key)
         if before is None:
             merged[update.key] = update
             continue
-        said = {name: getattr(update, name) for name in update.__slots__ if getattr(update, name) is not None}
-        # As in the statement that writes it: why it failed or was skipped goes with that status.
+        values = {name: getattr(update, name) for name in update.__slots__ if getattr(update, name) is not None}
+        # As in the statement that writes them: a new status clears why the item had failed or was skipped before.
         if update.status not in (None, ItemStatus.FAILED):
-            said = {"error_code": None, "error_message": None} | said
+            values = {"error_code": None, "error_message": None} | values
         if update.status not in (None, ItemStatus.SKIPPED):
-            said = {"skip_reason": None} | said
-        merged[update.key] = replace(before, **said)
+            values = {"skip_reason": None} | values
+        merged[update.key] = replace(before, **values)
     return list(merged.values())
 
 
 async def _write_items(
-    connection: Connection, mine: Sequence[Report], admitted: Mapping[UUID, Admitted]
+    connection: Connection, admitted: Sequence[Report], runs: Mapping[UUID, Admitted]
 ) -> dict[UUID, CountChange]:
     rows = [
         ItemRow(
             project_id=report.project_id,
             job_id=report.job_id,
-            base=admitted[report.job_id].items_count,
+            base=runs[report.job_id].items_count,
             key=update.key,
             status=update.status,
             name=update.name,
@@ -94,7 +94,7 @@ async def _write_items(
             size_bytes=update.size_bytes,
             result=update.result,
         )
-        for report in mine
+        for report in admitted
         for update in merge_updates(report.items)
     ]
     return await items.apply_updates(connection, rows) if rows else {}
@@ -134,12 +134,12 @@ def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUp
 
 async def _write_rest(
     connection: Connection,
-    mine: Sequence[Report],
-    admitted: Mapping[UUID, Admitted],
+    admitted: Sequence[Report],
+    runs: Mapping[UUID, Admitted],
     updates: Mapping[UUID, RunUpdate],
 ) -> None:
     """Write what only some reports have: events, log lines, checkpoints."""
-    told = [
+    progressed = [
         NewEvent(
             project_id=report.project_id,
             job_id=report.job_id,
@@ -150,29 +150,29 @@ async def _write_rest(
             target=run.target,
             data={"stage": update.stage, "progress": update.progress},
         )
-        for report in mine
-        if _worth_telling(run := admitted[report.job_id], update := updates[report.job_id])
+        for report in admitted
+        if _is_worth_an_event(run := runs[report.job_id], update := updates[report.job_id])
     ]
-    if told:
-        await events.insert(connection, told)
+    if progressed:
+        await events.insert(connection, progressed)
     lines = [
         NumberedLine(report.project_id, report.job_id, run.log_lines + n, run.attempt, line.level, line.message)
-        for report in mine
-        for run in (admitted[report.job_id],)
+        for report in admitted
+        for run in (runs[report.job_id],)
         for n, line in enumerate(report.logs)
     ]
     if lines:
         await logs.insert(connection, lines)
     saving = [
         Checkpoint(report.project_id, report.job_id, report.checkpoint)
-        for report in mine
+        for report in admitted
         if report.checkpoint is not None
     ]
     if saving:
         await reports.upsert_checkpoints(connection, saving)
 
 
-def _worth_telling(run: Admitted, update: RunUpdate) -> bool:
+def _is_worth_an_event(run: Admitted, update: RunUpdate) -> bool:
     if run.source is not run.target:
         return True
     return not update.bare and (

@@ -33,7 +33,7 @@ class RerunRequest:
 
 async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
-    # The original's lock lets one rerun of it through at a time, so that two calls at once do not create two jobs.
+    # The lock of the original serialises its reruns, so that two calls at once do not create two jobs.
     await transitions.lock_in_order(connection, [ref])
     original = (await jobs.select_with_documents(connection, [ref])).get(ref)
     if original is None:

@@ -1,0 +1,59 @@
+"""What an error of the database means: a lost connection, a database that is away, and whether to try again."""
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
+SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
+TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
+# A pool that was filled while the server was read-only keeps failing for ever after it became writable again, unless
+# these count as a lost connection (measured: `pool_pre_ping` does not help).
+DISCONNECTS = frozenset({READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW})
+REPEATABLE = DISCONNECTS | {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
+UNAVAILABLE = REPEATABLE | {STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY}
+CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    # What the driver raises when the server has closed the connection between two statements.
+    asyncpg.InternalClientError,
+)
+
+OUTDATED = (asyncpg.InvalidCachedStatementError,)
+"""A migration changed the tables of a prepared statement; the next try prepares it again."""
+
+
+def driver_error(error: DBAPIError) -> BaseException:
+    """Return the driver's error when it could not connect, which SQLAlchemy wraps twice."""
+    return (error.orig and error.orig.__cause__) or ConnectionError(str(error.orig))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection cannot be used any more."""
+    return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
+
+
+def _is_connection(error: BaseException) -> bool:
+    return isinstance(error, CONNECTION_ERRORS)
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return getattr(error, "sqlstate", None)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database cannot serve just now, and the statement is not at fault."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _is_connection(error) or may_repeat(error) or _sqlstate(error) in UNAVAILABLE
+    return True
+
+
+def may_repeat(error: BaseException) -> bool:
+    """Whether a second try may help: not after a timeout, which would only double the load that caused it."""
+    if isinstance(error, PoolTimeoutError):
+        return False
+    if isinstance(error, asyncpg.PostgresError):
+        return _is_connection(error) or isinstance(error, OUTDATED) or _sqlstate(error) in REPEATABLE
+    return True
