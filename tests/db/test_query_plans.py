@@ -26,6 +26,7 @@ READS_MORE = {
     "sweeps.SELECT_DUE": 3 * LARGE.running,
     # The labels of jobs one by one, where the planner takes the wanted one for frequent.
     "job_lists.listing(label)": LARGE.ended + LARGE.running + LARGE.pending,
+    "job_lists.id_listing(label)": LARGE.ended + LARGE.running + LARGE.pending,
 }
 """Rows of statements that read more than they are about."""
 NOT_USED = {

@@ -247,6 +247,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
         JobFilter(original_job_id=PROJECT),
     ):
         await job_lists.select_page(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
+        await job_lists.select_ids(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
     await events.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
     key = ended[0] if ended else JobRef(PROJECT, new_id())
     await events.select_of_job(connection, *key, after=0, limit=BATCH)
