@@ -148,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job as its producer sends it. None for `retry` or `max_attempts` takes the queue's, then the service's default."""
+    """A job as its producer sends it. `retry` and `max_attempts` default to the queue's, then the service's."""
 
     id: UUID
     type: str
