@@ -40,7 +40,7 @@ def walk_jobs(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def walk_reruns() -> Select[Any]:
-    """Walk the reruns of one job: all of them along their own index, which OFFSET 0 holds the planner to."""
+    """Walk the reruns of one job along their own index, kept from the others as in `jobs.SELECT_LIVE_RERUN`."""
     original: BindParameter[Any] = bindparam("original_job_id")
     reruns = (
         select(JOBS.c.id)

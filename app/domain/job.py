@@ -148,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job as its producer sends it. `retry` and `max_attempts` default to the queue's, then the service's."""
+    """A job as its producer sends it. A `retry` or `max_attempts` of None takes the queue's, then the default."""
 
     id: UUID
     type: str

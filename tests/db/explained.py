@@ -1,40 +1,22 @@
 """A connection that notes how much each statement reads: rows and pages, counted by PostgreSQL as it runs it."""
 
-import importlib
 import json
-import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-from app import db
-from app.db import job_lists, transitions
-from app.db.connection import Connection, Row, Statement
-from app.domain.states import JobEvent
+from app.db.connection import Connection, Input, Output
+from app.db.statement import Statement
+from tests.db.statements import STATEMENTS
 
-
-def _named(module: ModuleType) -> Iterator[tuple[str, Statement]]:
-    for name, value in vars(module).items():
-        # What locks a table has no plan.
-        if isinstance(value, Statement) and not value.sql.startswith("LOCK TABLE"):
-            yield name, value
-        elif isinstance(value, dict):
-            yield from ((f"{name}[{key}]", one) for key, one in value.items() if isinstance(one, Statement))
-
-
-def every_statement() -> dict[str, Statement]:
-    """All statements of the service by the names they have in its modules."""
-    modules = {one.name: importlib.import_module(f"app.db.{one.name}") for one in pkgutil.iter_modules(db.__path__)}
-    found = {f"{name}.{own}": one for name, module in modules.items() for own, one in _named(module)}
-    found |= {
-        f"transitions.{event}": transitions._statement(event) for event in JobEvent if event is not JobEvent.CLAIM
-    }
-    found |= {f"job_lists.{walk}": job_lists.listing(walk) for walk in job_lists._WALKS}
-    return found
-
-
-NAMES = {id(statement): name for name, statement in every_statement().items()}
+# What locks a table has no plan.
+PLANNED = {
+    name.removeprefix("db."): statement
+    for name, statement in STATEMENTS.items()
+    if not statement.sql.startswith("LOCK TABLE")
+}
+"""All statements of the service by the names they have in its modules."""
+NAMES = {id(statement): name for name, statement in PLANNED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +60,12 @@ class Explained(Connection):
         """Of each statement the most that it read."""
         self._prepared: dict[int, str] = {}
 
-    async def prepare(self, statement: Statement) -> str:
+    async def prepare(self, statement: Statement[Any, Any]) -> str:
         """Prepare a statement and make its plan, unless it has one."""
         if (name := self._prepared.get(id(statement))) is None:
             name = self._prepared[id(statement)] = f"s{len(self._prepared)}"
             await self.driver.execute(f"PREPARE {name} AS {statement.sql}")
-            nothing = ", ".join(["NULL"] * len(statement.arguments(_Nothing())))
+            nothing = ", ".join(["NULL"] * len(statement.takes.parameters))
             await self.driver.execute(f"EXPLAIN EXECUTE {name}" + (f"({nothing})" if nothing else ""))
         return name
 
@@ -93,19 +75,19 @@ class Explained(Connection):
             await self.driver.execute(f"DEALLOCATE {name}")
         self._prepared.clear()
 
-    async def fetch(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """Run a statement; gives its rows."""
-        await self._explain(statement, parameters or {})
-        return await super().fetch(statement, parameters or {})
+    async def fetch(self, statement: Statement[Input, Output], parameters: Input) -> list[Output]:
+        """Run a statement; returns its rows."""
+        await self._explain(statement, parameters)
+        return await super().fetch(statement, parameters)
 
-    async def execute(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> int:
-        """Run a statement for what it does."""
-        await self._explain(statement, parameters or {})
-        return await super().execute(statement, parameters or {})
+    async def execute(self, statement: Statement[Input, Any], parameters: Input) -> int:
+        """Run a statement for what it does; returns how many rows it changed."""
+        await self._explain(statement, parameters)
+        return await super().execute(statement, parameters)
 
-    async def _explain(self, statement: Statement, parameters: Mapping[str, Any]) -> None:
+    async def _explain(self, statement: Statement[Input, Any], parameters: Input) -> None:
         name = await self.prepare(statement)
-        values = ", ".join(_literal(value) for value in statement.arguments(parameters))
+        values = ", ".join(_literal(value) for value in statement.bind(parameters))
         undone = self.driver.transaction()
         await undone.start()
         found = await self.driver.fetchval(
@@ -118,18 +100,13 @@ class Explained(Connection):
             self.read[known] = reading
 
 
-class _Nothing(dict[str, None]):
-    def __missing__(self, _: str) -> None:
-        return None
-
-
 def _literal(value: Any) -> str:
     """Write a value for EXECUTE, which takes no parameters. Its type is the parameter's."""
     return "NULL" if value is None else "'" + _text(value).replace("'", "''") + "'"
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, frozenset)):
         return "{" + ",".join("NULL" if one is None else _quoted(_text(one)) for one in value) + "}"
     return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
 

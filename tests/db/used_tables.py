@@ -6,29 +6,31 @@ from uuid import UUID
 
 from app.db import (
     claims,
+    create,
     deletions,
-    event_feed,
+    depths,
+    events,
     idempotency,
     inputs,
+    item_pages,
     items,
     job_lists,
     jobs,
     keys,
-    new_jobs,
-    queues,
+    limits,
+    logs,
     repairs,
     reports,
     sweeps,
     transitions,
 )
 from app.db.connection import Connection
-from app.domain.history import Position
+from app.domain.event import Position
 from app.domain.ids import new_id
-from app.domain.item import Counts, ItemStatus, ItemUpdate
-from app.domain.job import ClaimFilter, Known, NewJob
+from app.domain.item import Counts, ItemStatus
+from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
 from app.domain.states import JobEvent, JobState
-from app.domain.worker_call import Report
 
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
 BATCH = 40
@@ -115,14 +117,14 @@ async def fill(connection: Connection, size: Size) -> None:
         await driver.execute(f"{statement} ON CONFLICT DO NOTHING")
 
 
-async def _held(connection: Connection) -> list[tuple[UUID, UUID]]:
+async def _held(connection: Connection) -> list[reports.HeldToken]:
     """Jobs that are held, those with items first, and their tokens."""
     rows = await connection.driver.fetch("""
         SELECT j.id, j.token FROM jobs j WHERE j.state = 'running'
         ORDER BY (SELECT count(*) FROM items t WHERE t.project_id = j.project_id AND t.job_id = j.id) DESC, j.id
         LIMIT 320
     """)
-    return [(row[0], row[1]) for row in rows]
+    return [reports.HeldToken(PROJECT, row[0], row[1]) for row in rows]
 
 
 async def _ids(connection: Connection, state: JobState) -> list[UUID]:
@@ -134,7 +136,7 @@ async def use(connection: Connection) -> None:
     """Do everything once that the service does with jobs it knows by key, for `BATCH` of them at a time."""
     held = await _held(connection)
     some = [held[n : n + BATCH] for n in range(0, len(held), BATCH)] + [[]] * 8
-    ended = [(PROJECT, job_id) for job_id in await _ids(connection, JobState.COMPLETED)]
+    ended = [JobRef(PROJECT, job_id) for job_id in await _ids(connection, JobState.COMPLETED)]
     waiting = await _ids(connection, JobState.PENDING)
     await _claims(connection, waiting)
     await _reports(connection, some[0])
@@ -146,33 +148,34 @@ async def use(connection: Connection) -> None:
 
 
 async def _claims(connection: Connection, waiting: list[UUID]) -> None:
-    def places() -> list[claims.Place]:
-        return [claims.Place(new_id(), "w", 30) for _ in range(BATCH)]
+    def slots() -> list[claims.Slot]:
+        return [claims.Slot(new_id(), "w", 30) for _ in range(BATCH)]
 
     every = ClaimFilter(project_id=PROJECT)
     by_id = ClaimFilter(project_id=PROJECT, job_ids=tuple(waiting or [new_id()]))
     limited = ClaimFilter(project_id=PROJECT, queues=("q1",))
-    await claims.select_offers(connection, [every, by_id])
-    await claims.claim(connection, by_id, places())
-    await claims.claim(connection, limited, places(), free=await queues.lock_limited(connection, limited))
-    taken = await claims.claim(connection, every, places())
-    await claims.select_taken(connection, PROJECT, {str(one.moved.job_id): str(one.token) for one in taken})
+    await claims.select_claimable(connection, [every, by_id])
+    await claims.claim(connection, by_id, slots())
+    await claims.claim(connection, limited, slots(), free=await limits.lock_limited(connection, limited))
+    claimed = await claims.claim(connection, every, slots())
+    await claims.select_still_held(
+        connection, [claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
+    )
 
 
-async def _reports(connection: Connection, held: list[tuple[UUID, UUID]]) -> None:
-    keys_of_held = [(PROJECT, job_id) for job_id, _ in held]
-    await transitions.lock_in_order(connection, keys_of_held)
-    await transitions.lock_free(connection, [*keys_of_held, (PROJECT, new_id())])
-    made = [Report(project_id=PROJECT, job_id=job_id, token=token, checkpoint={}) for job_id, token in held]
-    await reports.admit(connection, made)
-    await reports.upsert_checkpoints(connection, made)
+async def _reports(connection: Connection, held: list[reports.HeldToken]) -> None:
+    refs = [JobRef(PROJECT, lease.job_id) for lease in held]
+    await transitions.lock_in_order(connection, refs)
+    await transitions.lock_free(connection, [*refs, JobRef(PROJECT, new_id())])
+    await reports.admit(connection, held)
+    await reports.upsert_checkpoints(connection, [reports.Checkpoint(PROJECT, lease.job_id, {}) for lease in held])
     await reports.record(
         connection,
         [
             reports.RunUpdate(
                 project_id=PROJECT,
-                job_id=job_id,
-                token=token,
+                job_id=lease.job_id,
+                token=lease.token,
                 lease_seconds=30,
                 bare=False,
                 stage="s",
@@ -182,73 +185,96 @@ async def _reports(connection: Connection, held: list[tuple[UUID, UUID]]) -> Non
                 items_count=20,
                 counts=Counts(20),
                 eta=None,
-                samples=(),
+                samples=reports.array_text(()),
                 log_lines=1,
             )
-            for job_id, token in held
+            for lease in held
         ],
     )
 
 
-async def _items(connection: Connection, held: list[tuple[UUID, UUID]]) -> None:
-    """The first has three thousand items where there are many; half of what is said of it is new."""
-    job_id = held[0][0] if held else new_id()
-    other_id = held[2][0] if held else new_id()
-    updates = [ItemUpdate(key=f"{'file' if n % 2 else 'new'}-{n}", status=ItemStatus.COMPLETED) for n in range(BATCH)]
-    await items.apply_updates(connection, [items.ItemBatch(PROJECT, job_id, 3000, updates)])
-    await items.select_window(connection, PROJECT, job_id, after=10, window=BATCH)
-    await items.select_by_offset(connection, PROJECT, other_id, ItemStatus.QUEUED, offset=2, limit=5)
-    await items.count(connection, PROJECT, job_id)
-    await items.select_by_key(connection, PROJECT, [job_id for job_id, _ in held], "file-7")
-
-
-async def _moves(connection: Connection, event: JobEvent, held: list[tuple[UUID, UUID]]) -> None:
-    for change in ("UPDATE runs SET lease_ends_at = now() WHERE job_id", "UPDATE jobs SET expires_at = now() WHERE id"):
-        await connection.driver.execute(f"{change} = ANY ($1)", [job_id for job_id, _ in held])
-    await transitions.move(
-        connection, event, [transitions.Move(project_id=PROJECT, job_id=job_id, token=token) for job_id, token in held]
+def _update(job_id: UUID, key: str) -> items.ItemRow:
+    return items.ItemRow(
+        project_id=PROJECT,
+        job_id=job_id,
+        base=3000,
+        key=key,
+        status=ItemStatus.COMPLETED,
+        name=None,
+        uri=None,
+        stage=None,
+        message=None,
+        error_code=None,
+        error_message=None,
+        skip_reason=None,
+        size_bytes=None,
+        result=None,
     )
 
 
-async def _reads(connection: Connection, ended: list[tuple[UUID, UUID]]) -> None:
+async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
+    """The first has three thousand items where there are many; half of what is said of it is new."""
+    job_id = held[0].job_id if held else new_id()
+    other_id = held[2].job_id if held else new_id()
+    updates = [_update(job_id, f"{'file' if n % 2 else 'new'}-{n}") for n in range(BATCH)]
+    await items.apply_updates(connection, updates)
+    await item_pages.select_window(connection, PROJECT, job_id, after=10, window=BATCH)
+    await item_pages.select_by_offset(connection, PROJECT, other_id, ItemStatus.QUEUED, offset=2, limit=5)
+    await item_pages.count(connection, PROJECT, job_id)
+    await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
+
+
+async def _moves(connection: Connection, event: JobEvent, held: list[reports.HeldToken]) -> None:
+    for change in ("UPDATE runs SET lease_ends_at = now() WHERE job_id", "UPDATE jobs SET expires_at = now() WHERE id"):
+        await connection.driver.execute(f"{change} = ANY ($1)", [lease.job_id for lease in held])
+    await transitions.move(
+        connection,
+        event,
+        [transitions.Move(project_id=PROJECT, job_id=lease.job_id, token=lease.token) for lease in held],
+    )
+
+
+async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     await jobs.select_by_ids(connection, ended)
     await jobs.select_with_documents(connection, ended)
     await jobs.select_fences(connection, ended)
-    await jobs.select_changed(connection, [Known(key) for key in ended])
-    await jobs.select_live_rerun(connection, (PROJECT, PROJECT))
-    for wanted in (
+    await jobs.select_changed(connection, [SeenVersion(ref) for ref in ended])
+    await jobs.select_live_rerun(connection, JobRef(PROJECT, PROJECT))
+    for job_filter in (
         JobFilter(),
         JobFilter(states=frozenset({JobState.RUNNING})),
         JobFilter(labels=(("team", "team-7"),)),
         JobFilter(original_job_id=PROJECT),
     ):
-        await job_lists.select_page(connection, PROJECT, wanted, before=None, window=BATCH, limit=BATCH)
-    await event_feed.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
-    key = ended[0] if ended else (PROJECT, new_id())
-    await event_feed.select_of_job(connection, *key, after=0, limit=BATCH)
-    await event_feed.select_logs(connection, *key, offset=0, limit=BATCH)
-    await event_feed.select_last_of_job(connection, *key)
-    await inputs.select(connection, key)
+        await job_lists.select_page(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
+    await events.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
+    key = ended[0] if ended else JobRef(PROJECT, new_id())
+    await events.select_of_job(connection, *key, after=0, limit=BATCH)
+    await events.select_last_of_job(connection, *key)
+    await logs.select_page(connection, *key, offset=0, limit=BATCH)
+    await inputs.select_of_job(connection, key)
     await keys.select_by_digest(connection, b"nobody's")
 
 
-async def _others(connection: Connection, ended: list[tuple[UUID, UUID]]) -> None:
+async def _others(connection: Connection, ended: list[JobRef]) -> None:
     records = [
-        idempotency.Record(project_id=PROJECT, route="r", key=str(job_id), fingerprint=b"", job_id=job_id)
-        for _, job_id in ended
+        idempotency.CreationRecord(
+            project_id=PROJECT, route="r", key=str(ref.job_id), fingerprint=b"", job_id=ref.job_id
+        )
+        for ref in ended
     ]
-    await idempotency.insert(connection, records)
-    await idempotency.select(connection, records)
-    await idempotency.select_notes(connection, [(PROJECT, "r", record.key) for record in records])
-    made = [new_jobs.Creation(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
-    await new_jobs.insert(connection, made)
-    await new_jobs.set_items_total(connection, (PROJECT, made[0].job.id), 1)
-    await repairs.select_jobs(connection, repairs.Repair("r", (PROJECT, UUID(int=0))), BATCH)
+    await idempotency.reserve(connection, records)
+    await idempotency.select_creations(connection, [record.record_key for record in records])
+    await idempotency.select(connection, [record.record_key for record in records])
+    requests = [CreateRequest(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
+    await create.insert(connection, requests)
+    await create.set_items_total(connection, JobRef(PROJECT, requests[0].job.id), 1)
+    await repairs.select_jobs(connection, repairs.Repair("r", JobRef(PROJECT, UUID(int=0))), BATCH)
     await repairs.mend_deadlines(connection, ended)
     await deletions.delete(connection, ended)
     await deletions.prune(connection, jobs=BATCH, rows=1000)
     await deletions.select_aged(connection, BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
-    await queues.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
+    await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
     await sweeps.select_due(connection, BATCH)

@@ -1,11 +1,11 @@
-"""The table of transitions holds what the design promises of it."""
+"""The table of transitions holds what docs/lifecycle.md says of it."""
 
 import pytest
 
 from app.domain.states import LEASED, LIVE, TERMINAL, TRANSITIONS, Guard, JobEvent, JobState, next_state
 
 
-def test_terminal_states_are_the_five_of_the_design() -> None:
+def test_five_states_are_terminal() -> None:
     assert {str(state) for state in TERMINAL} == {
         "completed",
         "completed_with_failures",

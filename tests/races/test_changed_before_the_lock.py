@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db import claims, transitions
-from app.db.claims import Place, Taken
-from app.db.connection import Connection, Statement
+from app.db.claims import Claimed, Slot
+from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.job import ClaimFilter
 from app.domain.states import JobState
-from tests import factories
+from tests import factories, sql
 from tests.factories import Made
 
 GATE = 7
@@ -33,20 +33,22 @@ SET_UP = f"""
     ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
     CREATE POLICY gated ON jobs USING (gate()) WITH CHECK (true)
 """
-WAITING = Statement(
+WAITING = (
     f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {GATE} AND NOT granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 
 @asynccontextmanager
-async def between_snapshot_and_lock(database: Database, statement: Awaitable[list[Taken]]) -> AsyncIterator[Connection]:
+async def between_snapshot_and_lock(
+    database: Database, statement: Awaitable[list[Claimed]]
+) -> AsyncIterator[Connection]:
     """Hold a statement that has begun; the connection is for what happens meanwhile. It goes on at the end."""
     async with database.connection() as other:
         await other.driver.execute(f"SELECT pg_advisory_lock({GATE})")
         begun = asyncio.ensure_future(statement)
         async with asyncio.timeout(10):
-            while not await other.fetchval(WAITING):
+            while not await sql.fetch_value(other, WAITING):
                 assert not begun.done()
                 await asyncio.sleep(0)
         yield other
@@ -62,11 +64,11 @@ async def put_job(database: Database) -> Made:
     return made
 
 
-async def claim(database: Database, made: Made, job_ids: tuple[UUID, ...] | None) -> list[Taken]:
-    wanted = ClaimFilter(project_id=made.project_id, job_ids=job_ids)
+async def claim(database: Database, made: Made, job_ids: tuple[UUID, ...] | None) -> list[Claimed]:
+    claim_filter = ClaimFilter(project_id=made.project_id, job_ids=job_ids)
     async with database.transaction() as connection:
         await connection.driver.execute("SET LOCAL test.gated = 'on'")
-        return await claims.claim(connection, wanted, [Place(uuid4(), "w", 30)])
+        return await claims.claim(connection, claim_filter, [Slot(uuid4(), "w", 30)])
 
 
 CHANGES: dict[str, tuple[str, JobState]] = {
@@ -114,7 +116,7 @@ async def test_jobs_are_locked_by_their_keys_as_they_are_now(
 ) -> None:
     made = await put_job(database)
 
-    async def locked() -> list[Taken]:
+    async def locked() -> list[Claimed]:
         async with database.transaction() as connection:
             await connection.driver.execute("SET LOCAL test.gated = 'on'")
             await lock(connection, [made.key])
@@ -141,13 +143,13 @@ async def test_jobs_are_locked_in_the_order_of_their_ids(database: Database) -> 
         async with database.transaction() as connection:
             await transitions.lock_in_order(connection, [later.key, earlier.key])
 
-    blocked = Statement("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     async with database.connection() as watching:
         async with database.transaction() as holder:
             await transitions.lock_in_order(holder, [later.key])
             both = asyncio.create_task(lock_both())
             async with asyncio.timeout(10):
-                while not await watching.fetchval(blocked):
+                while not await sql.fetch_value(watching, blocked):
                     await asyncio.sleep(0)
             assert await transitions.lock_free(watching, [earlier.key]) == {earlier.key}
         await both
