@@ -10,7 +10,7 @@ from app.db.engine import Database
 from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
 
 FILTER_WINDOW = 5_000
-"""With a status filter at most this many items are looked at for one page: a short page and a cursor, never a long
+"""With a status filter at most this many items are examined for one page: a short page and a cursor, never a long
 scan.
 """
 

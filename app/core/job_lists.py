@@ -11,9 +11,9 @@ from app.domain.job import Job
 from app.domain.job_filter import CountedPage, JobFilter, JobIdPage, JobPage
 
 FILTER_WINDOW: Final = 5_000
-"""With a filter at most this many jobs are looked at for one page: a short page and a cursor, never a long scan."""
+"""With a filter at most this many jobs are examined for one page: a short page and a cursor, never a long scan."""
 MOST_BY_OFFSET: Final = 10_000
-"""How far back a list by offset reaches. Skipping rows costs reading them, and an offset drifts while jobs are made."""
+"""How far back a list by offset reaches. Skipped rows are read too, and an offset drifts while jobs are created."""
 
 
 class JobLists:
@@ -54,7 +54,7 @@ class JobLists:
         return JobIdPage(shown, _next_before(found, last_id, limit=limit, window=FILTER_WINDOW))
 
     async def page_by_offset(self, project_id: UUID, job_filter: JobFilter, *, offset: int, limit: int) -> CountedPage:
-        """Return jobs behind the newest `offset`, and their total; both among the newest 10,000 looked at."""
+        """Return jobs behind the newest `offset`, and their total; both among the newest 10,000."""
         found = await self._database.read(
             job_lists.select_page,
             project_id,

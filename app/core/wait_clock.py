@@ -26,7 +26,7 @@ class Waited:
         self._since = None
 
     def seconds(self) -> float:
-        """Return how long the waits were up to now, one that goes on included."""
+        """Return how long the waits were up to now, including one in progress."""
         return self._seconds if self._since is None else self._seconds + monotonic() - self._since
 
 

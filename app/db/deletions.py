@@ -124,7 +124,7 @@ PRUNE_ALL = [
 
 
 async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
-    """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; returns how many deletions were looked at."""
+    """Remove up to `rows` rows of each kind of up to `jobs` deleted jobs; returns how many deletions were examined."""
     found = await connection.fetch(NEXT, _AtMost(jobs))
     if not found:
         return 0

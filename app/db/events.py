@@ -1,4 +1,4 @@
-"""The history of jobs: written in the transaction that makes it, read of one job or as a project's feed.
+"""The events of jobs: written in the transaction that causes them, read of one job or as a project's feed.
 
 The feed has neither gap nor repeat. Transactions commit out of the order in which they began, so it returns only rows
 of transactions that are older than every one still running: nothing can appear behind a reader any more. A transaction

@@ -16,10 +16,9 @@ from app.domain.job import JobRef
 from app.domain.states import TERMINAL
 
 MOST_BY_OFFSET = 100_000
-"""How many items a list by offset looks at for a status. Skipping rows costs reading them."""
+"""How many items a list by offset examines for a status. Rows that are skipped are read."""
 
-# Of an ended job an unfinished item reads as cancelled: nobody will work on it, and a million rows need not be
-# rewritten.
+# An unfinished item of an ended job reads as cancelled, so that a million rows need not be rewritten.
 SHOWN_STATUS = f"""
     CASE WHEN j.state IN ({literals(TERMINAL)}) AND t.status IN ({literals(UNFINISHED_ITEM)})
          THEN 'cancelled' ELSE t.status END
@@ -45,7 +44,7 @@ class _Window:
     window: int
 
 
-# The window is bounded before the status is looked at, so that a sparse filter gives a short page and never a long
+# The window is bounded before the status is compared, so that a sparse filter gives a short page and never a long
 # scan.
 PAGE = Statement(f"SELECT :returned FROM {_window(':after')} ORDER BY t.position", Values(_Window), ITEM)
 
@@ -74,8 +73,8 @@ class _Counted:
     item: Item | None
 
 
-# One row at least, for the total where no item is shown. A status is looked for among the first `window` items: what a
-# count beyond that would cost, nobody who pages by offset expects.
+# One row at least, for the total where no item is shown. Only the first `window` items are examined for a
+# status: counting beyond them would cost more than a page by offset is expected to.
 OFFSET_PAGE = Statement(
     f"""
     WITH w AS MATERIALIZED (

@@ -94,7 +94,7 @@ COUNT_HELD = Statement(
 
 
 async def lock_limited(connection: Connection, claim_filter: ClaimFilter) -> dict[str, int]:
-    """Lock the limited queues that a claim looks at; returns how many more of each may be held.
+    """Lock the limited queues that a claim may take from; returns how many more of each may be held.
 
     The count is a statement of its own, after the lock: it sees what the claim before has committed.
     """

@@ -39,8 +39,8 @@ def is_current(database_url: str) -> bool:
 
 
 def outdated_revisions() -> frozenset[str]:
-    """Name the revisions that this code knows and has left behind. One it does not know is newer, and was made to let
-    this code go on working while a new version is rolled out.
+    """Return the revisions that are older than this code. An unknown one is newer, and is compatible with this code
+    while a new version is rolled out.
     """
     script = ScriptDirectory.from_config(_config(""))
     return frozenset(one.revision for one in script.walk_revisions()) - frozenset(script.get_heads())

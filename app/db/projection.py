@@ -25,7 +25,7 @@ LEFT_OUT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One column: its SQL, and the function that makes the field's value of what the driver returns."""
+    """One column: its SQL, and the function that converts the driver's value to the field's."""
 
     sql: str | ColumnElement[Any]
     annotation: Any
@@ -148,7 +148,7 @@ class Projection(Generic[T]):
         ]
 
     def reader(self) -> Callable[[Iterable[Any]], T]:
-        """Compile the function that makes the object of a row: as fast as one written by hand."""
+        """Compile the function that builds the object from a row: as fast as one written by hand."""
         scope: dict[str, Any] = {}
         names: list[str] = []
         built = self._expression(scope, names)
@@ -224,4 +224,4 @@ def _conversion(annotation: Any, *, optional: bool) -> Callable[[Any], Any] | No
 
 
 NO_ROWS: Projection[None] = Value(type(None), "NULL")
-"""For a statement whose rows, if it has any, nobody reads."""
+"""For a statement whose rows, if it has any, are not read."""

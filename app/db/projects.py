@@ -67,5 +67,5 @@ async def select_project(connection: Connection, project_id: UUID) -> Project | 
 
 
 async def select_projects(connection: Connection, *, before: datetime | None, limit: int) -> list[Project]:
-    """List projects, newest first; more than `limit` where the last ones were made at the same moment."""
+    """List projects, newest first; more than `limit` if the last ones were created at the same time."""
     return await connection.fetch(SELECT_PAGE, _Page(before, limit))

@@ -57,7 +57,7 @@ async def select_next(connection: Connection) -> Repair | None:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a step has looked at: the jobs whose deadline stands for none, and the last job; None at the end."""
+    """The jobs of a step whose deadline means none, and the last job of the step; None at the end."""
 
     endless: list[JobRef]
     last: JobRef | None
@@ -99,7 +99,7 @@ async def select_jobs(connection: Connection, repair: Repair, limit: int) -> See
 
 _REFS: Final = Batch(JobRef)
 _ROWS: Final = _REFS.rows_of()
-# A new version, so that no cache goes on showing the old one; nothing happened to the job, so that it was not updated.
+# A new version, so that no cache keeps the old body; `updated_at` stays, because nothing happened to the job.
 MEND = CoreStatement(
     update(_JOBS)
     .values(expires_at=None, version=_JOBS.c.version + literal_column("1"))

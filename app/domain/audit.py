@@ -39,7 +39,7 @@ class Entry:
 
     action: Action
     actor: Actor | None
-    """None: the service itself, which makes the first key."""
+    """None for the service itself, which creates the first key."""
     project_id: UUID
     """Where the change was made; an operator's key may be of another project."""
     target: str | Mapping[str, Any]

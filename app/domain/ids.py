@@ -30,10 +30,10 @@ def _parse(text: str) -> UUID | None:
 
 
 def id_at(moment: datetime) -> UUID:
-    """Return the lowest id that can be made at a moment: the first 48 bits of a UUIDv7 are milliseconds."""
+    """Return the lowest id of a time: the first 48 bits of a UUIDv7 are milliseconds."""
     return UUID(int=min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1) << 80)
 
 
 def id_ago(age: timedelta) -> UUID:
-    """Return the lowest id that was made this long ago, by the clock that makes them."""
+    """Return the lowest id of this long ago, by the clock of the service."""
     return UUID(int=max((new_id().int >> 80) - int(age.total_seconds() * 1000), 0) << 80)

@@ -18,7 +18,7 @@ class ItemStatus(StrEnum):
 
 
 UNFINISHED_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
-"""Statuses that read as `cancelled` once the job has ended: nobody will work on such an item any more."""
+"""Statuses that read as `cancelled` once the job has ended: no worker will process them any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemUpdate:
-    """A worker's update of one item. None leaves a field as it is; an unknown key makes a new item."""
+    """A worker's update of one item. None leaves a field as it is; an unknown key creates a new item."""
 
     key: str
     status: ItemStatus | None = None

@@ -10,7 +10,7 @@ from app.domain.states import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Conditions that must all hold; None, or no label, asks for nothing."""
+    """Conditions that must all hold; None, or no label, matches every job."""
 
     states: frozenset[JobState] | None = None
     types: frozenset[str] | None = None

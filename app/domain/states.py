@@ -41,7 +41,7 @@ class JobState(StrEnum):
 
 
 class JobEvent(StrEnum):
-    """What can happen to a job that exists. Rerun is not among them: it makes a new job and leaves the old one."""
+    """What can happen to a job that exists. Rerun is not among them: it creates a new job and leaves the old one."""
 
     CLAIM = "claim"
     REPORT = "report"
@@ -54,7 +54,7 @@ class JobEvent(StrEnum):
 
 
 class Guard(StrEnum):
-    """A condition that a row may ask for beside event and source. `app.db.transitions` knows each one's SQL."""
+    """A condition that a row may have beside event and source. `app.db.lifecycle_sql` has the SQL of each."""
 
     DUE = "due"
     """`scheduled_at` has passed."""

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
+from app.db.connection import Connection
 from app.db.engine import Database, asyncpg_dsn, connect_options
 from app.db.parameters import Values
 from app.db.statement import Statement
@@ -126,14 +127,14 @@ class Announcer(Loop):
         await self._send(news)
 
     async def flush(self) -> None:
-        """Send what is left, at the end of the process."""
+        """Send the remaining changes, at the end of the process."""
         if self._news:
             news, self._news = self._news, _News()
             await self._send(news)
 
     async def _send(self, news: _News) -> None:
         payloads = list(_payloads(self._origin, news))
-        await self._database.read(lambda connection: connection.execute(NOTIFY, _Payloads(CHANNEL, payloads)))
+        await self._database.read(Connection.execute, NOTIFY, _Payloads(CHANNEL, payloads))
 
 
 def _payloads(origin: str, news: _News) -> Iterator[str]:

@@ -98,7 +98,7 @@ class EventStream(Loop):
                 del self._reached[project_id]
 
     async def run_once(self) -> None:
-        """Wait for news or the next second, then read on."""
+        """Wait for a change or the next second, then read on."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)
         self._woken.clear()

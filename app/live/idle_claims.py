@@ -55,7 +55,7 @@ class IdleClaims:
         self._idle.pop(claim, None)
 
     def filters(self) -> list[ClaimFilter]:
-        """Return the filters that are waited with, each once: what the sweep asks the database about."""
+        """Return the filters of the idle claims, each once, for the sweep to check in the database."""
         return list(dict.fromkeys(claim.filter for claim in self._idle))
 
     def wake_for(self, jobs: Iterable[ClaimableJob]) -> None:

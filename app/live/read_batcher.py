@@ -59,8 +59,8 @@ class ReadBatcher(Generic[Key, Value]):
             self._gathering = None
             keys = list(batch.keys)
             try:
-                found = await self._database.read(lambda connection, keys=keys: self._load(connection, keys))  # type: ignore[misc]
-            except Exception as error:  # noqa: BLE001 - whoever asked gets it
+                found = await self._database.read(self._load, keys)
+            except Exception as error:  # noqa: BLE001 - raised to the callers
                 for caller in batch.callers:
                     if not caller.done():
                         caller.set_exception(error)

@@ -17,7 +17,7 @@ WOKEN_AT_ONCE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a watch was woken: the feed's news or the sweep's find, and when this process had it."""
+    """Why a watch was woken: by the feed or by the sweep, and when this process received the change."""
 
     source: Literal["notify", "sweep"]
     at: float
@@ -150,7 +150,7 @@ class Waiters:
                 del self._by_job[key]
 
     def watched(self) -> list[JobRef]:
-        """List the jobs that anybody waits for."""
+        """Return the jobs that are watched."""
         return list(self._by_job)
 
     def wake(self, changes: Mapping[JobRef, Job | None]) -> None:

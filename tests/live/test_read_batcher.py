@@ -18,8 +18,8 @@ class Gated:
         self.sent: asyncio.Queue[asyncio.Event] = asyncio.Queue()
         self.failure: Exception | None = None
 
-    async def read(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        return await work(self)
+    async def read(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        return await function(self, *arguments)
 
     async def load(self, _: Any, keys: Sequence[str]) -> dict[str, str]:
         gate = asyncio.Event()
