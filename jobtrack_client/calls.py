@@ -79,14 +79,18 @@ def wait_jobs(
 
 
 def list_items(
-    job_id: str, *, status: str | None = None, limit: int = 1000, cursor: str | None = None
+    job_id: str, *, status: str | Sequence[str] | None = None, limit: int = 1000, cursor: str | None = None
 ) -> Call[ItemPage]:
     """Return one page of the job's items, in the order in which they were first reported.
 
-    `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the previous page. Raises `NotFound`.
+    `status` is one status or several; `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the previous
+    page. Raises `NotFound`.
     """
-    params: dict[str, str | int] = {"limit": limit}
-    params |= {name: value for name, value in (("status", status), ("cursor", cursor)) if value}
+    params: dict[str, str | int | list[str]] = {"limit": limit}
+    if status:
+        params["status"] = [status] if isinstance(status, str) else list(status)
+    if cursor:
+        params["cursor"] = cursor
     return Call(method="GET", path=job_path(job_id, "/items"), read=read_object, params=params, repeatable=True)
 
 

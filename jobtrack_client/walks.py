@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -23,7 +23,7 @@ LOG_WAIT_SECONDS = 20
 STREAM_SILENCE_SECONDS = 45.0
 
 
-def iter_items(self: Sender, job_id: str, status: str | None = None) -> Iterator[Item]:
+def iter_items(self: Sender, job_id: str, status: str | Sequence[str] | None = None) -> Iterator[Item]:
     """Iterate over all items of a job, page by page; while it runs, too, no item is missed or repeated."""
     cursor: str | None = ""
     while cursor is not None:
@@ -32,7 +32,9 @@ def iter_items(self: Sender, job_id: str, status: str | None = None) -> Iterator
         cursor = page["next_cursor"]
 
 
-async def iter_items_async(self: AsyncSender, job_id: str, status: str | None = None) -> AsyncIterator[Item]:
+async def iter_items_async(
+    self: AsyncSender, job_id: str, status: str | Sequence[str] | None = None
+) -> AsyncIterator[Item]:
     """Iterate over all items of a job, page by page; while it runs, too, no item is missed or repeated."""
     cursor: str | None = ""
     while cursor is not None:

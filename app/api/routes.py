@@ -47,4 +47,5 @@ def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
 
 def router(tag: str, body: BodyRules = JSON_BODY) -> APIRouter:
     """Return a router of the native API."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=guarded_route(render=render_error, body=body))
+    route_class = guarded_route(render=render_error, body=body, closed_query=True)
+    return APIRouter(prefix="/v1", tags=[tag], route_class=route_class)

@@ -72,7 +72,8 @@ def list_jobs(
 def files(
     job_id: JobId,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only files with this status, for example failed.")
+        list[str] | None,
+        typer.Option("--status", help="Only files with this status, for example failed; may be repeated."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
     every: All = False,

@@ -1,6 +1,6 @@
 """Reading the items of a job, page by page, consistently while it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from app.core.jobs import Jobs
@@ -23,13 +23,19 @@ class Items:
         self._jobs = jobs
 
     async def page(
-        self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50, status: ItemStatus | None = None
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        status: Collection[ItemStatus] | None = None,
     ) -> ItemPage:
         """Return the items behind a position. A page may be short; only a `next_position` of None is the end."""
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
         seen = await self._database.read(item_pages.select_window, project_id, job_id, after=after, window=window)
-        matching = [item for item in seen if status is None or item.status is status]
+        matching = [item for item in seen if status is None or item.status in status]
         shown = matching[:limit]
         if len(matching) > limit:
             return ItemPage(tuple(shown), shown[-1].position)

@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 
 from app.web.auth import KeyScheme, nobody
+from app.web.closed_query import query_check
 from app.web.deps import actor, principal, services
 
 Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -31,12 +32,15 @@ _Read: TypeAlias = Callable[[Request], _Found]
 _NO_BODY: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
 
 
-def bind(route: APIRoute) -> Handler:
-    """Return what calls a route's function with its parameters; raise LookupError if it asks for anything unknown."""
+def bind(route: APIRoute, *, closed_query: bool = False) -> Handler:
+    """Return what calls a route's function with its parameters; raise LookupError if it asks for anything unknown.
+
+    With `closed_query` a request with a query parameter that the route does not declare is an error.
+    """
     endpoint = route.endpoint
     dependant = route.dependant
     given = tuple(_given(route))
-    readers = tuple(_readers(dependant))
+    readers = (*_query_checks(dependant, closed_query=closed_query), *_readers(dependant))
     body = _body_of(dependant)
     known = {
         *(name for name, _ in given),
@@ -101,6 +105,13 @@ def _is_plain_text(field: Any) -> bool:
 
 def _path_text(alias: str) -> _Find:
     return lambda request: request.scope["path_params"][alias]
+
+
+def _query_checks(dependant: Dependant, *, closed_query: bool) -> Iterator[_Read]:
+    """Yield what refuses unknown query parameters, before the reading of the others: their errors explain the rest."""
+    if closed_query:
+        check = query_check(dependant)
+        yield lambda request: ({}, check(request))
 
 
 def _readers(dependant: Dependant) -> Iterator[_Read]:

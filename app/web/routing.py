@@ -33,16 +33,18 @@ def guarded_route(
     credentials: Credentials = bearer_key,
     body: BodyRules = JSON_BODY,
     deadline_seconds: float | None = None,
+    closed_query: bool = False,
 ) -> type["GuardedRoute"]:
     """Return the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
 
     Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `credentials`
     finds the key, `body` says what bodies may be, and `render` shapes every error. What takes longer than
     `deadline_seconds` is answered as if the database were away; None waits as long as the database is allowed to take.
+    With `closed_query` query parameters that a route does not declare are refused.
     """
 
     class EdgeRoute(GuardedRoute):
-        edge = _Edge(render, credentials, body, deadline_seconds)
+        edge = _Edge(render, credentials, body, deadline_seconds, closed_query)
 
     return EdgeRoute
 
@@ -55,6 +57,7 @@ class _Edge:
     credentials: Credentials
     body: BodyRules
     deadline_seconds: float | None
+    closed_query: bool
 
 
 class GuardedRoute(APIRoute):
@@ -100,7 +103,7 @@ def _error_response(edge: _Edge, route: APIRoute, request: Request, error: Excep
 
 def _guarded(route: APIRoute, edge: _Edge) -> Handler:
     scopes = scopes_of(route.dependant)
-    call = bind(route)
+    call = bind(route, closed_query=edge.closed_query)
     takes_json = route.body_field is not None
 
     async def guarded(request: Request) -> Response:

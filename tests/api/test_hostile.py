@@ -168,7 +168,7 @@ async def test_text_of_every_kind_comes_back_as_it_went(api: httpx.AsyncClient) 
         ("status=nonsense", 422),
         ("limit=1000000000000000000", 404),
         ("limit=0", 404),
-        ("unknown=1", 404),
+        ("unknown=1", 422),
     ],
 )
 async def test_query(api: httpx.AsyncClient, query: str, status: int) -> None:

@@ -38,17 +38,20 @@ async def list_items(
     cursor: Annotated[
         CursorText | None, Query(description="`next_cursor` of the previous page, with the same filter.")
     ] = None,
-    status: Annotated[ItemStatus | None, Query(description="Only items with this status.")] = None,
+    status: Annotated[
+        list[ItemStatus] | None, Query(max_length=len(ItemStatus), description="Only items with one of these statuses.")
+    ] = None,
 ) -> Response:
     """Return items in order of their first report. A page may be short; only a null cursor is the end."""
     parsed = job_id_of(job_id)
-    bound = ("items", str(parsed), status.value if status else "")
+    chosen = frozenset(status) if status else None
+    bound = ("items", str(parsed), ",".join(sorted(chosen or ())))
     page = await services.items.page(
         caller.project_id,
         parsed,
         after=0 if cursor is None else read_cursor(cursor, *bound, most=MAX_ROW),
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
-        status=status,
+        status=chosen,
     )
     return json_response(
         {
