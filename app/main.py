@@ -50,9 +50,10 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    install(app, render_error, {prefix: dialect.render for dialect in served for prefix in dialect.prefixes})
+    fallbacks = {prefix: dialect.render for dialect in served for prefix in dialect.prefixes}
+    render = install(app, render_error, fallbacks)
     metrics = telemetry or HttpMetrics(CollectorRegistry())
-    return Front(app, RouteTable(routers), services, metrics, space_seconds=space_seconds)
+    return Front(app, RouteTable(routers), services, metrics, render=render, space_seconds=space_seconds)
 
 
 def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, TypeAlias
 
 from fastapi import Request, Response
@@ -42,14 +42,23 @@ STATUS: Final[Mapping[str, int]] = {
 }
 
 
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
 class MethodNotAllowedError(JobtrackError):
     """The path exists, and not with this method."""
 
     code = "method_not_allowed"
 
-    def __init__(self, message: str, allow: str) -> None:
-        super().__init__(message)
+    def __init__(self, allow: str) -> None:
+        super().__init__("The path does not take this method.")
         self.allow = allow
+
+
+def allow_header(methods: Container[str]) -> str:
+    """Write the methods of a path, in an order that never changes, as the value of `Allow`. What has GET has HEAD."""
+    found = [method for method in METHODS if method in methods]
+    return ", ".join([*found, "HEAD"] if "GET" in found else found)
 
 
 class FrameworkError(JobtrackError):

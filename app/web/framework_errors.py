@@ -51,7 +51,7 @@ def as_jobtrack_error(error: Exception) -> JobtrackError:
         if error.status_code == 404:
             return NotFoundError("There is nothing at this path.")
         if error.status_code == 405:
-            return MethodNotAllowedError("The path does not take this method.", (error.headers or {}).get("Allow", ""))
+            return MethodNotAllowedError((error.headers or {}).get("Allow", ""))
         if error.status_code == 413:
             return TooLargeError("The body is too large.")
         return (

@@ -1,19 +1,32 @@
 """The one way in: the application's outermost layer, as plain ASGI, which every request passes.
 
-It makes the exchange (id, headers, HEAD, clock), finds the route and calls it. What is no route of ours goes to the
-FastAPI application, in which the routes are declared: files, 404 and 405.
+It makes the exchange (id, headers, HEAD, clock), finds the route and calls it. What is no path of ours goes to the
+FastAPI application, in which the routes are declared: files, and 404.
 
 No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client, and hides that the client left.
 """
 
+from typing import Final
+
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.domain.errors import MalformedError
 from app.web.deps import Services
+from app.web.errors import Render
 from app.web.exchange import Exchange
 from app.web.held_response import SPACE_SECONDS
 from app.web.http_metrics import HttpMetrics
+from app.web.problems import problem_response
 from app.web.route_table import RouteTable
+
+_NO_HOST: Final = "The request needs exactly one Host header."
+
+
+def has_host(scope: Scope) -> bool:
+    """Whether a request names its host as RFC 9112 requires: once, and not at all only before HTTP/1.1."""
+    hosts = [name for name, _ in scope["headers"] if name == b"host"]
+    return len(hosts) == 1 or (not hosts and scope.get("http_version") != "1.1")
 
 
 class Front:
@@ -26,12 +39,14 @@ class Front:
         services: Services,
         metrics: HttpMetrics,
         *,
+        render: Render = problem_response,
         space_seconds: float = SPACE_SECONDS,
     ) -> None:
         self.app = app
         self._table = table
         self._services = services
         self._metrics = metrics
+        self._render = render
         self._space_seconds = space_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +64,11 @@ class Front:
         state["services"] = self._services
         state["space_seconds"] = self._space_seconds
         try:
-            found = self._table.find(scope["method"], scope["path"])
+            if not has_host(scope):
+                request = Request(scope, receive, exchange.send)
+                await exchange.answer(self._render(request, MalformedError(_NO_HOST)), receive)
+                return
+            found = self._table.find(scope["method"], scope["path"], scope.get("raw_path") or b"")
             if found is None:
                 await self.app(scope, receive, exchange.send)
                 return

@@ -18,7 +18,7 @@ from app.domain.errors import FieldError, InvalidError, MalformedError, NotFound
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.binding import Handler, bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
-from app.web.errors import Render
+from app.web.errors import MethodNotAllowedError, Render
 from app.web.framework_errors import as_jobtrack_error
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,14 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return what answers a request."""
         return _answering(self, self.edge)
+
+    def get_refusal(self, allow: str) -> Handler:
+        """Return what answers the methods that the route's path does not take; `allow` lists those that it does."""
+
+        async def refuse(request: Request) -> Response:
+            return self.edge.render(request, MethodNotAllowedError(allow))
+
+        return refuse
 
 
 def _answering(route: APIRoute, edge: _Edge) -> Handler:
