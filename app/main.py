@@ -8,12 +8,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.datastructures import Headers
 from starlette.staticfiles import StaticFiles
 
 from app import dialects
 from app.api import document
 from app.api.responses import render_error
 from app.dashboard.pages import NATIVE, make_pages
+from app.web.conditions import names_tag
 from app.web.deps import Services
 from app.web.error_handlers import install
 from app.web.front import Front
@@ -24,6 +26,16 @@ from app.web.route_table import RouteTable
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _STATIC = Path(__file__).parent / "static"
+
+
+class _Files(StaticFiles):
+    """Static files, asked about by the same conditions as everything else."""
+
+    def is_not_modified(self, response_headers: Headers, request_headers: Headers) -> bool:
+        """Whether the client has this file already."""
+        if "if-none-match" in request_headers:
+            return names_tag(request_headers, response_headers["etag"].strip('"'))
+        return super().is_not_modified(response_headers, request_headers)
 
 
 def create_app(
@@ -49,7 +61,7 @@ def create_app(
     routers = (*document.ROUTERS, *(dialect.router for dialect in served), pages)
     for router in routers:
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", _Files(directory=_STATIC), name="static")
     fallbacks = {prefix: dialect.render for dialect in served for prefix in dialect.prefixes}
     render = install(app, render_error, fallbacks)
     metrics = telemetry or HttpMetrics(CollectorRegistry())

@@ -5,10 +5,11 @@ from typing import Final
 
 from fastapi import Request
 
+from app.web.conditions import names_tag
+
 MAX_WAIT_SECONDS: Final = 50
 """Below 60 s, the idle timeout of common proxies."""
 
-_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 
 
@@ -18,9 +19,8 @@ def etag_of(version: int) -> bytes:
 
 
 def known_version(request: Request, version: int) -> bool:
-    """Whether If-None-Match names this version. Anything that is not an entity tag matches nothing."""
-    value = ",".join(request.headers.getlist("if-none-match"))
-    return value.strip() == "*" or str(version) in _TAG.findall(value)
+    """Whether If-None-Match names this version."""
+    return names_tag(request.headers, str(version))
 
 
 def preferred_wait(request: Request) -> int | None:
