@@ -6,6 +6,7 @@ what PostgreSQL cannot hold.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
@@ -15,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from app.domain import times
 from app.domain.ids import parse_id
+from app.domain.names import NO_ADDRESS, NO_CONTROL, name_fault, queue_name_fault
+from app.web.params import WHOLE
 
 MAX_INT = 2_147_483_647
 MAX_BIGINT = 2**53 - 1
@@ -55,7 +58,27 @@ def read_uuid(value: object) -> UUID:
     return parsed
 
 
+def _checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
+    """Return a validator that refuses a name which has a fault."""
+
+    def check(name: str) -> str:
+        if found := fault(name):
+            raise PydanticCustomError("name", found)
+        return name
+
+    return check
+
+
 Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+NewType: TypeAlias = Annotated[
+    Name, AfterValidator(_checked(name_fault)), Field(json_schema_extra={"pattern": NO_CONTROL})
+]
+NewQueue: TypeAlias = Annotated[
+    Name,
+    AfterValidator(_checked(queue_name_fault)),
+    Field(json_schema_extra={"pattern": NO_CONTROL, "not": {"pattern": NO_ADDRESS}}),
+]
+"""A name where it is new; elsewhere it is a `Name`, for jobs and queues of before have others."""
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=4096)]
 LogText: TypeAlias = Annotated[str, StringConstraints(max_length=16384)]
 Uri: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -69,8 +92,9 @@ Time: TypeAlias = Annotated[
     Field(json_schema_extra={"formatMinimum": _FIRST, "formatExclusiveMaximum": _END}),
 ]
 Id: TypeAlias = Annotated[UUID, BeforeValidator(read_uuid)]
-LeaseSeconds: TypeAlias = Annotated[int, Field(ge=1, le=86_400)]
-Size: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
+Seconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT), WHOLE]
+LeaseSeconds: TypeAlias = Annotated[int, Field(ge=1, le=86_400), WHOLE]
+Size: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
 Labels: TypeAlias = Annotated[dict[Name, Label], Field(max_length=50)]
 AnyJson: TypeAlias = Annotated[Any, Field(description="Any JSON value.")]
 

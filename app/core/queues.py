@@ -11,8 +11,9 @@ from app.db import depths, queues
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
-from app.domain.errors import NotFoundError
+from app.domain.errors import FieldError, InvalidError, NotFoundError
 from app.domain.ids import id_ago
+from app.domain.names import queue_name_fault
 from app.domain.queue import Depth, Queue, QueueRules, Rates
 from app.domain.states import LIVE
 
@@ -103,6 +104,8 @@ class Queues:
 async def _put(connection: Connection, actor: Actor, name: str, rules: QueueRules) -> Queue:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
+    if before is None and (fault := queue_name_fault(name)):
+        raise InvalidError(fault, (FieldError("path:queue", "name", fault),))
     after = await queues.put(connection, project_id, name, rules)
     audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
     return after

@@ -1,10 +1,23 @@
-"""What the routes of every edge read from a request: the id of a job, and a queue that the caller may use."""
+"""What the routes of every edge read from a request: the id of a job, a queue that the caller may use, an integer."""
 
+from typing import Final
 from uuid import UUID
+
+from pydantic import BeforeValidator
 
 from app.domain.errors import ForbiddenError, NotFoundError
 from app.domain.ids import parse_id
 from app.domain.principal import Principal
+
+
+def _whole(value: object) -> object:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""Takes `30.0` for an integer, as JSON Schema does: some languages write a computed one so. It stands behind the
+bounds, which are those of the integer.
+"""
 
 
 def job_id_of(text: str) -> UUID:

@@ -7,12 +7,27 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import MAX_BIGINT, MAX_INT, AnyJson, Body, IdText, Labels, LeaseSeconds, Name, Size, Time, Uri
+from app.api.fields import (
+    MAX_BIGINT,
+    MAX_INT,
+    AnyJson,
+    Body,
+    IdText,
+    Labels,
+    LeaseSeconds,
+    Name,
+    NewQueue,
+    NewType,
+    Size,
+    Time,
+    Uri,
+)
 from app.api.rows import MAX_ROWS, judge_alone
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem, RetryIn
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
+from app.web.params import WHOLE
 
 
 class ItemIn(Body):
@@ -36,19 +51,24 @@ class ClaimIn(Body):
 class JobIn(Body):
     """A job to create."""
 
-    type: Name
-    queue: Name = DEFAULT_QUEUE
+    type: NewType
+    queue: NewQueue = Field(
+        default=DEFAULT_QUEUE,
+        description="No part between slashes is `.` or `..`, and it does not end in `/pause` or `/resume`.",
+    )
     engine: Name | None = Field(
         default=None, description="External system that runs the job; such a job can only be claimed by id."
     )
     collection: Name | None = None
     payload: AnyJson = None
-    priority: int = Field(default=0, ge=-32_768, le=32_767, description="Higher values are claimed first.")
+    priority: Annotated[int, Field(ge=-32_768, le=32_767), WHOLE] = Field(
+        default=0, description="Higher values are claimed first."
+    )
     scheduled_at: Time | None = Field(default=None, description="Earliest time of a claim; default: now.")
     expires_at: Time | None = Field(
         default=None, description="The job expires if it has not ended by then; null: never."
     )
-    max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=1000)
+    max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] = DEFAULT_MAX_ATTEMPTS
     retry: RetryIn | None = None
     labels: Labels = Field(default={})
     items: list[ItemIn] = Field(default=[], max_length=1000)
@@ -98,7 +118,7 @@ class RerunIn(Body):
     only_failed_items: bool = False
 
 
-Version: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT)]
+Version: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
 
 
 class Included(StrEnum):
@@ -116,10 +136,10 @@ class WaitIn(Body):
     until: Literal["all", "any", "change"] = Field(
         default="all", description="Wait until all jobs end, any job ends, or a version differs from `versions`."
     )
-    versions: Annotated[dict[IdText, Annotated[int, Field(ge=0, le=MAX_BIGINT)]], Field(max_length=100)] = Field(
-        default={}
+    versions: Annotated[dict[IdText, Version], Field(max_length=100)] = Field(default={})
+    wait: Annotated[int, Field(ge=-1, le=MAX_INT), WHOLE] = Field(
+        default=0, description="Seconds; -1 waits without a limit."
     )
-    wait: int = Field(default=0, ge=-1, le=MAX_INT, description="Seconds; -1 waits without a limit.")
     include: list[Annotated[Included, Field(strict=False)]] = Field(default=[], max_length=3)
 
 

@@ -85,7 +85,8 @@ async def put_queue(
     rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
 ) -> Response:
     """Replace all rules of a queue, creating it if needed. A new limit applies to claims within one second; jobs
-    already claimed continue.
+    already claimed continue. A new name has no control characters and no part `.` or `..` between slashes, and does not
+    end in `/pause` or `/resume`.
     """
     check_queue(actor.principal, queue)
     return json_response(queue_document(await services.queues.put(actor, queue, rules.to_domain())))
