@@ -1,7 +1,7 @@
 """Bodies: read within a limit and a deadline, parsed strictly, walked once.
 
-The framework's own reading comes before its dependencies, has no deadline, and parses with a parser that takes NaN, a
-byte order mark and UTF-16. What PostgreSQL cannot store (NUL, half a surrogate pair) is refused here, so that no route
+The framework's own reading comes before its dependencies, has no deadline, and parses with a parser that takes NaN and
+UTF-16. What PostgreSQL cannot store (NUL, half a surrogate pair) is refused here, so that no route
 and no statement has to think of it.
 """
 
@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from pydantic_core import from_json
@@ -41,12 +41,15 @@ class BodyRules:
     check_text: bool = True
 
 
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""Some editors and shells write one before UTF-8; RFC 8259 allows a parser to skip it."""
+
 JSON_BODY = BodyRules()
 BATCH_BODY = BodyRules(max_bytes=16 * MIB, max_nodes=500_000, check_text=False)
 
 
 async def read_bytes(request: Request, rules: BodyRules) -> bytes:
-    """Read the body, refusing one that is compressed, too long or too slow."""
+    """Read the body without its byte order mark, refusing one that is compressed, too long or too slow."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaTypeError("Send the body without a Content-Encoding.")
     declared = request.headers.get("content-length", "")
@@ -63,7 +66,7 @@ async def read_bytes(request: Request, rules: BodyRules) -> bytes:
                 chunks.append(chunk)
     except TimeoutError:
         raise SlowBodyError(f"The body did not arrive within {rules.seconds:g} seconds.") from None
-    return b"".join(chunks)
+    return b"".join(chunks).removeprefix(_BYTE_ORDER_MARK)
 
 
 def parse(body: bytes, rules: BodyRules) -> Any:

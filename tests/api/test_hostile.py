@@ -31,7 +31,7 @@ BODIES: list[tuple[str, bytes, int]] = [
     ("65 levels", b'{"type": ' + b"[" * 65 + b"]" * 65 + b"}", 400),
     ("900 levels", b"[" * 900 + b"]" * 900, 400),
     ("100,000 levels", b"[" * 100_000, 400),
-    ("byte order mark", b"\xef\xbb\xbf{}", 400),
+    ("two byte order marks", b"\xef\xbb\xbf" * 2 + b"{}", 400),
     ("UTF-16", "{}".encode("utf-16"), 400),
     ("invalid UTF-8", b'{"type": "\xff"}', 400),
     ("raw NUL", b'{"type": "a\x00b"}', 400),

@@ -16,6 +16,7 @@ from app.domain.ids import parse_id
 from app.domain.job_filter import JobFilter
 from app.domain.states import JobState
 from app.web.cursors import CursorText, read_id_cursor
+from app.web.params import WHOLE
 
 State: TypeAlias = Annotated[JobState, Field(strict=False)]
 States: TypeAlias = Annotated[list[State], Field(max_length=len(JobState))]
@@ -159,11 +160,11 @@ class BulkIn(JobFilterIn):
 class BulkCancelIn(BulkIn):
     """Cancel the matching jobs."""
 
-    limit: int = Field(default=MOST_CANCELS, ge=1, le=MOST_CANCELS)
+    limit: Annotated[int, Field(ge=1, le=MOST_CANCELS), WHOLE] = MOST_CANCELS
 
 
 class BulkRerunIn(BulkIn):
     """Rerun the matching jobs."""
 
-    limit: int = Field(default=MOST_RERUNS, ge=1, le=MOST_RERUNS)
+    limit: Annotated[int, Field(ge=1, le=MOST_RERUNS), WHOLE] = MOST_RERUNS
     only_failed_items: bool = False

@@ -1,6 +1,7 @@
 """The bodies of queues."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
@@ -8,20 +9,21 @@ from app.api.fields import MAX_BIGINT, Body
 from app.api.wire import Answer, RetryIn
 from app.domain.job import Retry
 from app.domain.queue import QueueRules
+from app.web.params import WHOLE
 
 
 class RetentionIn(Body):
     """How long terminal jobs are kept."""
 
-    seconds: int = Field(ge=60, le=MAX_BIGINT // 1_000_000)
+    seconds: Annotated[int, Field(ge=60, le=MAX_BIGINT // 1_000_000), WHOLE]
 
 
 class QueueIn(Body):
     """Rules of a queue. An omitted or null rule takes the service's default."""
 
     paused: bool = False
-    concurrency_limit: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Maximum number of jobs claimed at once; null: unlimited."
+    concurrency_limit: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        default=None, description="Maximum number of jobs claimed at once; null: unlimited."
     )
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
     retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")

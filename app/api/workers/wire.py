@@ -7,7 +7,6 @@ from pydantic import Field, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from app.api.fields import (
-    MAX_INT,
     ROUNDED,
     AnyJson,
     Body,
@@ -16,6 +15,7 @@ from app.api.fields import (
     LeaseSeconds,
     LogText,
     Name,
+    Seconds,
     Size,
     Text,
     Time,
@@ -27,6 +27,7 @@ from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import DEFAULT_LEASE_SECONDS
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
+from app.web.params import WHOLE
 
 MAX_ITEM_RESULT_BYTES = 4096
 MAX_CLAIM_WAIT_SECONDS = 50
@@ -39,13 +40,11 @@ class ClaimsIn(Body):
     queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
     types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
     job_ids: list[IdText] | None = Field(default=None, min_length=1, max_length=100)
-    max: int = Field(default=1, ge=1, le=100)
+    max: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
     lease_seconds: LeaseSeconds | None = Field(
         default=DEFAULT_LEASE_SECONDS, description="Null: no expiry; only for jobs claimed by id."
     )
-    wait: int = Field(
-        default=0, ge=0, le=MAX_INT, description="Seconds to wait for work; larger values are capped at 50."
-    )
+    wait: Seconds = Field(default=0, description="Seconds to wait for work; larger values are capped at 50.")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

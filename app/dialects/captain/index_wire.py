@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
 
 from app.dialects.captain.wire import ProcessingType
+from app.web.params import WHOLE
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
@@ -24,7 +25,7 @@ class IndexRequest(BaseModel):
 
 
 class _Many(IndexRequest):
-    max_files: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] | None = None
+    max_files: Annotated[StrictInt, Field(ge=1, le=2_147_483_647), WHOLE] | None = None
     skip_existing: StrictBool | None = Field(default=None, description="The vendor's default is true.")
 
 

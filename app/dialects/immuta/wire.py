@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from app.web.params import WHOLE
+
 State = Literal["created", "retry", "active", "completed", "expired", "cancelled", "failed"]
 """The seven documented values. The page's type column says `array[string]`; its example shows a string, as here."""
 
@@ -47,17 +49,13 @@ class StatusesRequest(_Wire):
     job_ids: list[str] = Field(
         alias="jobIds", max_length=MOST_IDS, description="Job ids. Unknown ids are omitted from the response."
     )
-    wait: StrictInt = Field(
+    wait: Annotated[StrictInt, Field(ge=-1, le=LONGEST), WHOLE] = Field(
         default=0,
-        ge=-1,
-        le=LONGEST,
         description="Seconds to wait if not all jobs have ended; 0 returns immediately, -1 waits without a limit.",
     )
-    poll_interval: StrictInt = Field(
+    poll_interval: Annotated[StrictInt, Field(ge=1, le=LONGEST), WHOLE] = Field(
         default=1,
         alias="pollInterval",
-        ge=1,
-        le=LONGEST,
         description="Maximum seconds between two checks during the wait; the end of a job is noticed at once.",
     )
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StringConstraints, Tag
 
+from app.web.params import WHOLE
+
 MOST_ITEMS = 1_000
 """Our limit on the items of a new job; the vendor documents none."""
 
@@ -88,9 +90,9 @@ class BatchJobCreate(_Wire):
     item_ids: Annotated[list[ItemId], Field(max_length=MOST_ITEMS)] | None = Field(
         default=None, description="Ids of the files; each becomes an item of the job."
     )
-    page_size: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(
+    page_size: Annotated[StrictInt, Field(ge=1, le=1000), WHOLE] = Field(
         default=100, description="Passed to the worker; directories only."
     )
-    continue_as_new_threshold: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] | None = Field(
+    continue_as_new_threshold: Annotated[StrictInt, Field(ge=1, le=2_147_483_647), WHOLE] | None = Field(
         default=None, description="Passed to the worker; directories only."
     )
