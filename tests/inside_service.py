@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 import uvicorn
 
+from app.cli.server import server_config
 from app.main import create_app
 from app.runtime import Runtime, prepare
 from app.web.held_response import SPACE_SECONDS
@@ -33,7 +34,7 @@ async def serve_inside(database_url: str, *, space_seconds: float = SPACE_SECOND
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         app = create_app(runtime.services, space_seconds=space_seconds)
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, backlog=2_048))
+        server = uvicorn.Server(server_config(app))
         serving = asyncio.create_task(server.serve([listener]))
         headers = {"Authorization": f"Bearer {API_KEY}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
+from app.cli.http_protocol import HttpProtocol
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
@@ -31,6 +32,9 @@ DRAIN_CAP_SECONDS = 4
 _STOP_SECONDS = 3.0
 # Clients that all reconnect after a restart must not be refused because the queue is full.
 BACKLOG = 4096
+# An idle connection lives longer than the pools of common clients and proxies (60 s) keep theirs: whoever closes first
+# breaks the other's next request, and a POST is not sent twice.
+KEEP_ALIVE_SECONDS = 75
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,6 +95,22 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+def server_config(app: Front) -> uvicorn.Config:
+    """Return how uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        http=HttpProtocol,
+        # Logging is configured already, and the access log would cost more than the request.
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
+    )
+
+
 def serve_until_signal(
     serving: Serving,
     listener: socket.socket,
@@ -116,17 +136,7 @@ def serve_until_signal(
         await runtime.start()
         try:
             app = create_app(runtime.services, telemetry=runtime.telemetry, dialect_names=dialects)
-            config = uvicorn.Config(
-                app,
-                lifespan="off",
-                # Logging is configured already, and the access log would cost more than the request.
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
-            )
-            server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
+            server = DrainingServer(server_config(app), runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
                 _stop_with_parent(parent, server)
             # Not among the loops of the runtime: it is the process's own, and needs to know what the server does.
