@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler
 
-from app.domain.errors import FieldError, InvalidError
+from app.domain.errors import InvalidError
 from app.web.body import check_text
-from app.web.framework_errors import field_errors
+from app.web.framework_errors import invalid
 
 MAX_ROWS: Final = 1000
 
@@ -14,10 +14,10 @@ MAX_ROWS: Final = 1000
 class BadRow:
     """An invalid row, with its error."""
 
-    def __init__(self, raw: object, errors: tuple[FieldError, ...]) -> None:
+    def __init__(self, raw: object, error: InvalidError) -> None:
         job_id = raw.get("job_id") if isinstance(raw, dict) else None
         self.job_id = job_id if isinstance(job_id, str) and len(job_id) <= 255 else None
-        self.error = InvalidError("The row is not valid.", errors)
+        self.error = error
 
 
 def judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -27,7 +27,7 @@ def judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError as error:
         # Where rows have an action, each location begins with it, though it is not part of the row's path.
         tagged = isinstance(value, dict) and error.errors()[0]["loc"][:1] == (value.get("action"),)
-        return BadRow(value, field_errors({**e, "loc": e["loc"][tagged:]} for e in error.errors()))
+        return BadRow(value, invalid([{**e, "loc": e["loc"][tagged:]} for e in error.errors()]))
 
 
 def text_errors(body: bytes, rows: list[Any]) -> list[InvalidError | None]:

@@ -226,4 +226,4 @@ async def _keep_an_operator(connection: Connection, key: StoredKey) -> None:
 
 
 def _invalid(pointer: str, code: str, sentence: str) -> InvalidError:
-    return InvalidError("The request is not valid.", (FieldError(pointer, code, sentence),))
+    return InvalidError([FieldError(pointer, code, sentence)])

@@ -154,4 +154,4 @@ def _too_large(rules: BodyRules) -> TooLargeError:
 
 def _bad_text(pointer: str) -> InvalidError:
     sentence = "Text may hold no NUL and no half of a surrogate pair."
-    return InvalidError(sentence, (FieldError(pointer, "invalid_text", sentence),))
+    return InvalidError([FieldError(pointer, "invalid_text", sentence)])

@@ -41,7 +41,7 @@ class InvalidCursorError(InvalidError):
 
     def __init__(self, pointer: str = QUERY) -> None:
         sentence = "The cursor does not belong to this list with this filter."
-        super().__init__(sentence, (FieldError(pointer, self.code, sentence),))
+        super().__init__([FieldError(pointer, self.code, sentence)])
 
 
 def write_cursor(position: int, *bound: str) -> str:

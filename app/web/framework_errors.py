@@ -1,5 +1,6 @@
 """Conversion of the framework's and pydantic's errors to domain errors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -17,15 +18,10 @@ _MESSAGES = {
 """Kinds of failures whose usual message repeats what the client sent."""
 
 
-def invalid_from(error: RequestValidationError) -> InvalidError:
-    """Convert a validation error of the framework, without echoing any input."""
-    return InvalidError("The request is not valid.", field_errors(error.errors(), skip=1))
-
-
-def field_errors(errors: Any, *, skip: int = 0) -> tuple[FieldError, ...]:
-    """Turn pydantic's errors into ours; `skip=1` where each place begins with `body` or `query`."""
+def invalid(errors: Sequence[Any], *, skip: int = 0) -> InvalidError:
+    """Turn pydantic's errors into one of ours, without any value; `skip=1` where places begin with `body`."""
     found: list[FieldError] = []
-    for error in list(errors)[:MAX_FIELD_ERRORS]:
+    for error in errors[:MAX_FIELD_ERRORS]:
         place, where = error["loc"][skip:], error["loc"][0] if skip and error["loc"] else "body"
         if where == "query":
             pointer = "?" + "/".join(map(str, place))
@@ -35,7 +31,7 @@ def field_errors(errors: Any, *, skip: int = 0) -> tuple[FieldError, ...]:
             pointer = "".join(f"/{pointer_token(str(step))}" for step in place)
         message = _MESSAGES.get(error["type"], error["msg"])
         found.append(FieldError(pointer, str(error["type"]), message[:500]))
-    return tuple(found)
+    return InvalidError(found or "The request is not valid.", len(errors))
 
 
 def as_jobtrack_error(error: Exception) -> JobtrackError:
@@ -43,7 +39,7 @@ def as_jobtrack_error(error: Exception) -> JobtrackError:
     if isinstance(error, JobtrackError):
         return error
     if isinstance(error, RequestValidationError):
-        return invalid_from(error)
+        return invalid(error.errors(), skip=1)
     if isinstance(error, HTTPException):
         # The framework wraps what a body's stream raised.
         if isinstance(error.__cause__, JobtrackError):

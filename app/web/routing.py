@@ -161,8 +161,7 @@ def check_query(request: Request) -> None:
     except UnicodeDecodeError:
         raise MalformedError("The query is not UTF-8.") from None
     if "\x00" in text:
-        sentence = "A query may hold no NUL."
-        raise InvalidError(sentence, (FieldError("?", "invalid_text", sentence),))
+        raise InvalidError([FieldError("?", "invalid_text", "A query may hold no NUL.")])
 
 
 async def _read_json(request: Request, rules: BodyRules) -> None:

@@ -96,6 +96,17 @@ def bodies(one: Operation) -> Iterator[tuple[str, bytes]]:
             yield f"{name}={value!r:.40}", json.dumps({**examples[0], name: value}).encode()
 
 
+def hides_its_fault(answer: httpx.Response) -> bool:
+    """Whether a refusal lists faults, and its one sentence names another than the first, or no place."""
+    said = answer.json()
+    if answer.status_code != 422 or not (faults := said.get("errors") or said.get("validation")):
+        return False
+    sentence, place = said.get("detail") or said["message"], faults[0].get("pointer") or faults[0].get("path", "")
+    # A name that is long or that a terminal cannot print is not repeated as it is.
+    named = place == "?" or len(place) > 200 or not place.isprintable() or place.rpartition(":")[2] in sentence
+    return not named or faults[0]["message"].rstrip(".") not in sentence
+
+
 async def stored(url: str) -> dict[str, int]:
     """Count the rows of every table."""
     connection = await asyncpg.connect(asyncpg_dsn(url))
@@ -146,6 +157,9 @@ async def test_corpus_is_refused_everywhere_and_leaves_nothing(start_service: St
             kind = answer.headers.get("content-type", "")
             if answer.status_code not in wanted or (one.document == NATIVE and kind != "application/problem+json"):
                 said = f"{answer.status_code} {kind} {answer.text[:200]}"
+                wrong.append(f"{one.document} {one.method} {one.path} {what}: {said}")
+            elif hides_its_fault(answer):
+                said = f"the fault is not in the sentence: {answer.text[:200]}"
                 wrong.append(f"{one.document} {one.method} {one.path} {what}: {said}")
     assert not wrong, "\n".join(wrong[:40])
     assert len(attacks) > 1_000

@@ -124,8 +124,26 @@ async def test_wrong_fields_are_named_and_not_repeated(api: httpx.AsyncClient) -
         "/secret-field",
         "/items/0/key",
     }
+    assert found.detail == f"{found.errors[0].pointer}: {found.errors[0].message} (and 4 more)."
     assert "do-not-repeat" not in answer.text
     assert "99999" not in answer.text
+
+
+async def test_more_faults_than_are_listed_are_counted(api: httpx.AsyncClient) -> None:
+    body = {"type": "x", "items": [{"name": "s3cret" * 80_000}] * 2 + [{}] * 48}
+    answer = await api.post("/v1/jobs", json=body)
+    found = problem(answer, 422, "invalid")
+    assert (len(found.errors), found.detail) == (20, "/items/0/key: Field required (and 51 more).")
+    assert "s3cret" not in answer.text
+
+
+async def test_row_of_a_batch_says_what_is_wrong_with_it(api: httpx.AsyncClient) -> None:
+    rows = [{"type": "x", "priority": 99999}, {"type": "x", "payload": "a\0b"}]
+    results = (await api.post("/v1/jobs/batch", json={"jobs": rows})).json()["results"]
+    assert [row["problem"]["detail"] for row in results] == [
+        "/priority: Input should be less than or equal to 32767.",
+        "/payload: Text may hold no NUL and no half of a surrogate pair.",
+    ]
 
 
 async def test_request_id_is_echoed_if_it_is_harmless(api: httpx.AsyncClient) -> None:

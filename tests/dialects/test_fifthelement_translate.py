@@ -125,7 +125,7 @@ def test_every_error_has_its_status_and_name(error: JobtrackError, status: int, 
 
 def test_errors_read_as_recorded() -> None:
     live = InvalidTransitionError("The job is still live.", sample(JobState.RETRYING))
-    wrong = InvalidError("The request is not valid.", (FieldError("?limit", "int_parsing", "no integer"),))
+    wrong = InvalidError([FieldError("?limit", "int_parsing", "no integer")])
     said = {
         "not_found": body(translate.error_answer(NotFoundError("There is no such job."))),
         "invalid_transition": body(translate.error_answer(live)),

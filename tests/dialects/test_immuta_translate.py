@@ -121,7 +121,7 @@ def test_every_error_has_its_status(error: JobtrackError, status: int, phrase: s
 
 
 def test_errors_read_as_recorded() -> None:
-    wrong = InvalidError("The request is not valid.", (FieldError("/jobIds", "missing", "Field required"),))
+    wrong = InvalidError([FieldError("/jobIds", "missing", "Field required")])
     said = {
         "unauthorized": translate.error_body(UnauthorizedError("No key.")).model_dump(by_alias=True),
         "invalid": translate.error_body(wrong).model_dump(by_alias=True),

@@ -99,7 +99,7 @@ def _label(text: str) -> tuple[str, Label]:
 
 
 def _wrong(name: str, code: str, sentence: str) -> InvalidError:
-    return InvalidError("The request is not valid.", (FieldError(f"?{name}", code, sentence),))
+    return InvalidError([FieldError(f"?{name}", code, sentence)])
 
 
 def bound_of(job_filter: JobFilter) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ async def put_input(
     content_type = request.headers.get("content-type", DEFAULT_CONTENT_TYPE)
     if not _CONTENT_TYPE.fullmatch(content_type):
         sentence = "The Content-Type is no media type of up to 400 characters."
-        raise InvalidError(sentence, (FieldError("header:Content-Type", "content_type", sentence),))
+        raise InvalidError([FieldError("header:Content-Type", "content_type", sentence)])
     # Look the job up first, so that nobody uploads 100 MiB for a job that does not exist or that the key may not use.
     check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
     stored = await services.inputs.receive(

@@ -17,7 +17,7 @@ from app.domain.job import Idempotency
 def reused_key_error() -> InvalidError:
     """Build the error for an Idempotency-Key that came back with another request."""
     message = "This Idempotency-Key was used for another request; use a new key for a new request."
-    return InvalidError(message, (FieldError("Idempotency-Key", "idempotency_key_reused", message),))
+    return InvalidError([FieldError("header:Idempotency-Key", "idempotency_key_reused", message)])
 
 
 def key_of(project_id: UUID, key: Idempotency) -> RecordKey:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.dialects.immuta import translate, wire
-from app.domain.errors import InvalidError, JobtrackError, MalformedError
+from app.domain.errors import JobtrackError, MalformedError
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Scope
@@ -21,7 +21,7 @@ from app.web.auth import KeyScheme, bearer_key, public, requires
 from app.web.body import BodyRules, parse, read_bytes
 from app.web.deps import Caller, CoreServices, client_address
 from app.web.errors import headers_of, status_of
-from app.web.framework_errors import field_errors
+from app.web.framework_errors import invalid
 from app.web.held_response import held_json_response
 from app.web.routing import guarded_route
 
@@ -158,7 +158,7 @@ async def _api_key(request: Request) -> str:
     try:
         return wire.AuthenticateRequest.model_validate(values).apikey
     except ValidationError as error:
-        raise InvalidError("The request is not valid.", field_errors(error.errors())) from None
+        raise invalid(error.errors()) from None
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -36,7 +36,7 @@ UNAUTHORIZED_EXAMPLE: dict[str, Any] = {"statusCode": 401, "error": "Unauthorize
 INVALID_EXAMPLE: dict[str, Any] = {
     "statusCode": 422,
     "error": "Unprocessable Entity",
-    "message": "The request is not valid.",
+    "message": "/jobIds: Field required.",
     "validation": [{"code": "missing", "path": "/jobIds", "message": "Field required"}],
 }
 

@@ -101,7 +101,7 @@ async def create(
     """
     if not body.directory_id and not body.item_ids:
         message = "Either directory_id or item_ids must be provided."
-        raise InvalidError(message, (FieldError("/item_ids", "missing", message),))
+        raise InvalidError([FieldError("/item_ids", "missing", message)])
     job = translate.new_job(body, namespace)
     check_queue(caller, job.queue)
     request = body.model_dump(mode="json", exclude_unset=True)
