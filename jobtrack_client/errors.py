@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
     from jobtrack_client.models import Job
 
+# A worker stores the sentence as its job's error, which may be this long; what answers need not be Jobtrack.
+_MAX_DETAIL = 2000
+_UNAUTHORIZED = 401
+
 
 class JobtrackError(Exception):
     """The service refused a call, or could not be reached.
 
     `status` is the HTTP status (0 if there was no response), `code` the stable identifier of the error, `detail` a
-    sentence, `job` the current state of the job if a 409 contains it, `errors` the individual faults of a 422 as
-    `{pointer, code, message}`, and `retryable` whether the service says that the call may be repeated.
+    sentence, which for a 422 names the first fault, `job` the current state of the job if a 409 contains it, `errors`
+    the individual faults of a 422 as `{pointer, code, message}`, and `retryable` whether the service says that the call
+    may be repeated.
     """
 
     def __init__(
@@ -116,6 +121,8 @@ def from_problem(status: int, problem: Mapping[str, Any], address: str) -> Jobtr
     """Return the exception for a problem document; also for the problems in the results of a batch."""
     code = str(problem.get("code") or f"http_{status}")
     detail = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
+    if len(detail) > _MAX_DETAIL:
+        detail = f"{detail[: _MAX_DETAIL - 3]}..."
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status, JobtrackError)
     if kind is Unavailable:
         detail = f"Jobtrack at {address} cannot answer now: {detail}"
@@ -133,4 +140,6 @@ def from_response(response: httpx.Response, address: str) -> JobtrackError:
         problem = None
     if not isinstance(problem, dict):
         problem = {"detail": f"HTTP {response.status_code} {response.reason_phrase}".strip()}
+    if response.status_code == _UNAUTHORIZED and "Authorization" not in response.request.headers:
+        problem = {**problem, "detail": "No API key was sent: pass api_key to the client, or set JOBTRACK_API_KEY."}
     return from_problem(response.status_code, problem, address)
