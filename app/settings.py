@@ -149,7 +149,11 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _is_absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:
+            # As for ~nobody, whose home is nowhere.
+            raise ValueError(str(error)) from None
 
     @classmethod
     def settings_customise_sources(

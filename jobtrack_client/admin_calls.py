@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from jobtrack_client.admin_models import KeyPage, Queue, QueuePage
-from jobtrack_client.call import Call, read_nothing, read_object
+from jobtrack_client.call import Call, path_step, read_nothing, read_object
 
 
 def _queue_path(name: str, suffix: str = "") -> str:
-    return f"/v1/queues/{quote(name, safe='')}{suffix}"
+    return f"/v1/queues/{path_step(name)}{suffix}"
 
 
 def list_queues(*, limit: int = 500, cursor: str | None = None) -> Call[QueuePage]:
@@ -60,4 +59,4 @@ def list_keys(*, limit: int = 500, cursor: str | None = None) -> Call[KeyPage]:
 
 def revoke_key(key_id: str) -> Call[None]:
     """Revoke an API key permanently; every server process rejects it within two seconds."""
-    return Call(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}", read=read_nothing, repeatable=True)
+    return Call(method="DELETE", path=f"/v1/keys/{path_step(key_id)}", read=read_nothing, repeatable=True)

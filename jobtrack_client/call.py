@@ -94,9 +94,12 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
     api_key = (api_key or os.environ.get("JOBTRACK_API_KEY") or "").strip()
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        parts = httpx.URL()
-    if parts.scheme not in {"http", "https"} or not parts.host:
+        # What resolves the name encodes it so, and raises no error of a connection where it cannot.
+        parts.raw_host.decode("ascii").encode("idna")
+        host = parts.host
+    except (httpx.InvalidURL, UnicodeError):
+        parts, host = httpx.URL(), ""
+    if parts.scheme not in {"http", "https"} or not host:
         # What stands before the last @ is a password where the database's address was given by mistake.
         shown = f"***@{url.rpartition('@')[2]}" if "@" in url else url
         detail = f"{shown!r} is not an address of Jobtrack: it should look like {DEFAULT_URL}"
@@ -117,13 +120,18 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
         # Without a limit, a heartbeat never has to queue for a connection behind long waits.
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
         # A proxy that the environment names cannot reach the loopback interface of this machine.
-        "trust_env": parts.host not in LOOPBACK,
+        "trust_env": host not in LOOPBACK,
     }
 
 
 def job_path(job_id: str, suffix: str = "") -> str:
     """Return the path of a job, with the id escaped whatever characters it contains."""
-    return f"/v1/jobs/{quote(job_id, safe='')}{suffix}"
+    return f"/v1/jobs/{path_step(job_id)}{suffix}"
+
+
+def path_step(text: str) -> str:
+    """Return a text as one step of a path. Dots are escaped where httpx would walk: `..` is the name of no parent."""
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
 # The models are dictionaries, so reading a body only checks its outer shape. Another shape raises, which `Call.result`

@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 
 from jobtrack_client.call import Call
-from jobtrack_client.errors import Unavailable
+from jobtrack_client.errors import Unavailable, Unprocessable
 
 _NOT_NOW = frozenset({502, 503, 504})
 _TOO_MANY = 429
+# What httpx raises in place of a response: an id or a filter may also be too long for an address.
+NOT_ANSWERED = (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL)
 # With these errors no byte of the request was sent, so even a claim may be repeated.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -27,8 +29,10 @@ class Retry:
     # If the service requests a longer pause than this, the error is raised instead.
     longest_retry_after_seconds: float = 30.0
 
-    def after_error(self, call: Call[Any], attempt: int, error: httpx.TransportError, address: str) -> float:
-        """Return the seconds to wait after a failed connection, or raise `Unavailable`."""
+    def after_error(self, call: Call[Any], attempt: int, error: Exception, address: str) -> float:
+        """Return the seconds to wait after a failed connection, or raise `Unavailable`, or `Unprocessable`."""
+        if isinstance(error, httpx.InvalidURL):
+            raise unsendable(error) from error
         may_repeat = call.repeatable or isinstance(error, _NEVER_SENT)
         if self._is_last(call, attempt) or not may_repeat or isinstance(error, httpx.UnsupportedProtocol):
             raise Unavailable(_sentence(error, address), code="unreachable") from error
@@ -58,7 +62,12 @@ class Retry:
         return random.uniform(0, ceiling)  # noqa: S311  spreads load, keeps no secret
 
 
-def _sentence(error: httpx.TransportError, address: str) -> str:
+def unsendable(error: httpx.InvalidURL) -> Unprocessable:
+    """Return the error for arguments that do not fit into an address."""
+    return Unprocessable(f"The call cannot be sent: {error}", code="invalid")
+
+
+def _sentence(error: Exception, address: str) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return f"Cannot reach Jobtrack at {address}: {str(error) or 'the connection timed out'}"
     if isinstance(error, httpx.TimeoutException):

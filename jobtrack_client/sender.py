@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from jobtrack_client.call import Call, connection
-from jobtrack_client.retry import Retry
+from jobtrack_client.retry import NOT_ANSWERED, Retry
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Sender:
             arguments = call.arguments(time.monotonic() - began, self._timeout)
             try:
                 response = self._http.request(**arguments)
-            except httpx.TransportError as error:
+            except NOT_ANSWERED as error:
                 pause: float | None = self._retry.after_error(call, attempt, error, self.url)
             else:
                 pause = self._retry.after_answer(call, attempt, response)
@@ -92,7 +92,7 @@ class AsyncSender:
             arguments = call.arguments(time.monotonic() - began, self._timeout)
             try:
                 response = await self._http.request(**arguments)
-            except httpx.TransportError as error:
+            except NOT_ANSWERED as error:
                 pause: float | None = self._retry.after_error(call, attempt, error, self.url)
             else:
                 pause = self._retry.after_answer(call, attempt, response)

@@ -15,6 +15,7 @@ from jobtrack_client.errors import from_response
 from jobtrack_client.event_stream import EventParser, ServerEvent
 from jobtrack_client.job_models import StoredLogLine
 from jobtrack_client.models import Item, Job
+from jobtrack_client.retry import unsendable
 from jobtrack_client.sender import AsyncSender, Sender
 
 # How long one request waits for a line: short enough for proxies.
@@ -113,6 +114,8 @@ def stream(self: Sender, path: str, **params: Any) -> Iterator[ServerEvent]:
                     yield from state.parser.feed(chunk)
                 if state.ends:
                     return
+        except httpx.InvalidURL as error:
+            raise unsendable(error) from error
         except httpx.TransportError:
             pass
         time.sleep(state.parser.retry_seconds)
@@ -132,6 +135,8 @@ async def stream_async(self: AsyncSender, path: str, **params: Any) -> AsyncIter
                         yield event
                 if state.ends:
                     return
+        except httpx.InvalidURL as error:
+            raise unsendable(error) from error
         except httpx.TransportError:
             pass
         await asyncio.sleep(state.parser.retry_seconds)

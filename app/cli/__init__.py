@@ -6,18 +6,21 @@ without the server installed, and `--help` does not wait for its imports.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final, cast
 
 import typer
 
 from app.cli import config, database, demo, health, jobs, key_commands, openapi, queues, serve
+from app.cli.choices import shown
+from app.cli.exits import Exit, explain
 
 app = typer.Typer(
     name="jobtrack",
     help="Track background jobs: run the service, or talk to a running one.",
-    epilog="Exit codes: 0 success; 1 a job did not succeed; 2 usage error; 3 could not start; 4 not found; "
+    epilog="Exit codes: 0 success; 1 a job did not succeed; 2 wrong usage or input; 3 could not start; 4 not found; "
     "5 the API key is missing, unknown or lacks the scope; 6 no response from the service; 7 the service refused the "
     "call; 8 a job was still running at the timeout.",
     no_args_is_help=True,
@@ -58,11 +61,41 @@ def _options(
     pass
 
 
+# Click's class in the versions of typer that are built on click, and typer's own in those that are not.
+_UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process, and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What is printed may hold anything, and the terminal may have any encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="jobtrack")
+        code = app(prog_name="jobtrack", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # As in `jobtrack jobs list | head`: the reader is gone, and flushing the buffer at exit would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    except typer.Abort:
+        explain("Nothing was done.")
+        code = 1
+    except _UsageError as error:
+        code = _explain_usage(error)
+    except UnicodeEncodeError as error:
+        # An argument with other bytes than UTF-8, or half a surrogate pair in JSON: neither can be sent.
+        where = slice(max(0, error.start - 20), error.end + 20)
+        explain(f"{shown(error.object[where])} is not text in UTF-8.")
+        code = Exit.USAGE
+    sys.exit(code)
+
+
+def _explain_usage(error: typer.BadParameter) -> int:
+    """Print what is wrong with the arguments on one line, like every other error; without any arguments, the help."""
+    if error.ctx is None or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        explain(f"{message}{end} Try '{error.ctx.command_path} --help'.")
+    return error.exit_code

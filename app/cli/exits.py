@@ -30,10 +30,21 @@ class Exit(enum.IntEnum):
     INTERRUPTED = 130
 
 
+_MAX_SENTENCE = 2000
+
+
 def fail(code: Exit, sentence: str) -> NoReturn:
     """Print the sentence to standard error and exit with the code."""
-    print(f"jobtrack: {sentence}", file=sys.stderr)
+    explain(sentence)
     raise typer.Exit(code)
+
+
+def explain(sentence: str) -> None:
+    """Print a sentence to standard error, on one line of bounded length, without what a terminal would act on."""
+    if len(sentence) > _MAX_SENTENCE:
+        sentence = f"{sentence[: _MAX_SENTENCE // 2]} ... {sentence[-_MAX_SENTENCE // 2 :]}"
+    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
+    print(f"jobtrack: {printable}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -50,7 +61,7 @@ def needing(extra: str, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def clear_sentences(url: str) -> Iterator[None]:
     """Turn exceptions of the client inside the block into a sentence and an exit code."""
-    from jobtrack_client import Forbidden, JobtrackError, NotFound, Unauthorized, Unavailable
+    from jobtrack_client import Forbidden, JobtrackError, NotFound, Unauthorized, Unavailable, Unprocessable
 
     try:
         yield
@@ -62,6 +73,9 @@ def clear_sentences(url: str) -> Iterator[None]:
         fail(Exit.NOT_FOUND, _sentence(error))
     except Unavailable as error:
         fail(Exit.UNREACHABLE, f"{_sentence(error)} Is JOBTRACK_URL right, and does the service run?")
+    except Unprocessable as error:
+        # Without a place at fault, a request that can be read was refused for what the service has, not for its words.
+        fail(Exit.USAGE if error.errors or error.status != 422 else Exit.REFUSED, _sentence(error))
     except JobtrackError as error:
         fail(Exit.REFUSED, _sentence(error))
     except KeyboardInterrupt:

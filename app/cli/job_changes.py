@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,14 @@ from app.cli.tables import print_json
 from app.cli.target import AsJson, Url, address, client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 INPUT_UPLOAD_TIME = timedelta(seconds=30)
 """How much later a job is due when its input is uploaded after it; if the upload takes longer, the job is cancelled."""
+
+MAX_PAYLOAD_BYTES = 16_777_216
+"""More than any service takes: what reads a payload stops here, and the service names its own limit."""
 
 JobIds = Annotated[
     list[str] | None,
@@ -58,30 +63,61 @@ def submit(
     if content is not None:
         # No worker may claim the job before its input is uploaded.
         fields["scheduled_at"] = (datetime.now(UTC) + INPUT_UPLOAD_TIME).isoformat()
-    if content is not None and not content.is_file():
-        fail(Exit.USAGE, f"{content} is not a file.")
     url = address(url)
-    with clear_sentences(url), client(url) as api:
+    with clear_sentences(url), contextlib.ExitStack() as stack:
+        file = None if content is None else stack.enter_context(_opened(content))
+        api = stack.enter_context(client(url))
         job = api.create_job(kind, **fields)
-        if content is not None:
+        if file is not None:
             try:
-                with content.open("rb") as file:
-                    api.put_input(job["id"], iter(lambda: file.read(65_536), b""))
+                api.put_input(job["id"], iter(lambda: file.read(65_536), b""))
             except BaseException:
                 api.cancel(job["id"])
                 raise
     print_json(job) if as_json else print(job["id"])
 
 
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open the file of --input; an error of reading it is one of usage, whenever it comes."""
+    try:
+        # Neither a folder nor a device, which may have no end.
+        if not path.is_file():
+            fail(Exit.USAGE, f"--input {path} is not a file.")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        fail(Exit.USAGE, f"--input {path} cannot be read: {error.strerror or error}.")
+
+
 def _json(text: str | None) -> Any:
+    """Parse a payload by the rules of RFC 8259, which Python's parser extends by NaN and Infinity."""
     if text is None:
         return None
     try:
-        if text == "-":
-            return json.load(sys.stdin)
-        return json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except (OSError, ValueError) as error:
-        fail(Exit.USAGE, f"--payload is not JSON, or cannot be read: {error}.")
+        value = json.loads(_content(text))
+        json.dumps(value, allow_nan=False)
+    except OSError as error:
+        fail(Exit.USAGE, f"--payload cannot be read: {error.strerror or error}.")
+    except UnicodeDecodeError as error:
+        fail(Exit.USAGE, f"--payload is not text in UTF-8: {error.reason} at byte {error.start}.")
+    except ValueError as error:
+        fail(Exit.USAGE, f"--payload is not JSON: {error}.")
+    except RecursionError:
+        fail(Exit.USAGE, "--payload is nested too deeply.")
+    return value
+
+
+def _content(text: str) -> str | bytes:
+    if text != "-" and not text.startswith("@"):
+        return text
+    with contextlib.ExitStack() as stack:
+        file = sys.stdin.buffer if text == "-" else stack.enter_context(Path(text[1:]).open("rb"))
+        # A device may have no end.
+        content = file.read(MAX_PAYLOAD_BYTES + 1)
+    if len(content) > MAX_PAYLOAD_BYTES:
+        fail(Exit.USAGE, f"--payload is longer than {MAX_PAYLOAD_BYTES:,} bytes; --input uploads a file of any kind.")
+    return content
 
 
 def cancel(

@@ -7,18 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.choices import choice, shown
 from app.cli.exits import Exit, clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
+from app.domain.item import ItemStatus
+from app.domain.states import JobState
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of the job.")]
-Statuses = Annotated[list[str] | None, typer.Option("--status", help="Only jobs with this status; may be repeated.")]
+Statuses = Annotated[list[str] | None, choice("--status", JobState, "Only jobs with this status; may be repeated.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Only jobs of this type; may be repeated.")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs in this queue; may be repeated.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", help="Only jobs with this label, NAME=VALUE; may be repeated, and all must match."),
 ]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000_000, help="Show at most this many.")]
 All = Annotated[bool, typer.Option("--all", help="Show all, whatever --limit says.")]
 
 
@@ -36,7 +40,7 @@ def labels_of(texts: list[str] | None) -> dict[str, str]:
     for text in texts or ():
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--label")
+            raise typer.BadParameter(f"{shown(text)} is not NAME=VALUE", param_hint="--label")
         labels[name] = value
     return labels
 
@@ -46,7 +50,7 @@ def list_jobs(
     kind: Types = None,
     queue: Queues = None,
     label: Labels = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
+    limit: Limit = 50,
     every: All = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -73,9 +77,9 @@ def files(
     job_id: JobId,
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", help="Only files with this status, for example failed; may be repeated."),
+        choice("--status", ItemStatus, "Only files with this status, for example failed; may be repeated."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
+    limit: Limit = 50,
     every: All = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -129,6 +133,7 @@ def logs(
     url = address(url)
     with clear_sentences(url), client(url, patient=follow) as api:
         if follow:
+            _check(url, job_id)
             for line in api.follow_logs(job_id, offset):
                 _print_line(line, as_json)
             return
@@ -138,6 +143,15 @@ def logs(
             for line in page["logs"]:
                 _print_line(line, as_json)
             more, offset = bool(page["logs"]), page["next_offset"]
+
+
+def _check(url: str, job_id: str | None, queue: list[str] | None = None) -> None:
+    """Ask once before following: a wrong address should be reported sooner than a restart may take."""
+    with client(url) as api:
+        if job_id is not None:
+            api.get_job(job_id)
+        else:
+            api.list_jobs(limit=1, **filter_conditions(None, None, queue, None))
 
 
 def _print_line(line: Any, as_json: bool) -> None:
@@ -158,6 +172,7 @@ def watch(
     """Print events as they happen, until Ctrl-C. With --json, print one JSON object for each event."""
     url = address(url)
     with clear_sentences(url), client(url, patient=True) as api:
+        _check(url, job_id, queue)
         for event in api.stream_events(queues=queue) if job_id is None else api.stream_job(job_id):
             if as_json:
                 print_json({"event": event.name, "data": event.data})

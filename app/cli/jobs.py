@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import job_changes, job_reading
+from app.cli.choices import seconds
 from app.cli.exits import Exit, clear_sentences, fail
 from app.cli.target import AsJson, Url, address, client
 
@@ -43,7 +44,10 @@ def get(
 def wait(
     job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of the jobs, 100 at most.")],
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Give up after this many seconds, with exit code 8.")
+        float | None,
+        typer.Option(
+            "--timeout", parser=seconds, metavar="SECONDS", help="Give up after this many seconds, with exit code 8."
+        ),
     ] = None,
     url: Url = None,
     as_json: AsJson = False,

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.choices import choice
 from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
+from app.domain.principal import Scope
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,7 +48,7 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
     scope: Annotated[
         list[str],
-        typer.Option("--scope", help="What the key may do: read, submit, work, admin or operator; may be repeated."),
+        choice("--scope", Scope, "What the key may do; may be repeated."),
     ],
     queue: Annotated[
         list[str] | None, typer.Option("--queue", help="A queue that the key may use; may be repeated; default: all.")

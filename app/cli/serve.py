@@ -120,8 +120,9 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        fail(Exit.START_UP, f"{host} is not an address that can be served on: {error.strerror or error}.")
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not a name"
+        fail(Exit.START_UP, f"{host} is not an address that can be served on: {why}.")
     with listener:
         # A restart must not wait for the last connections' TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

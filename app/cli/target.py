@@ -45,7 +45,11 @@ def address(url: str | None) -> str:
 def data_dir() -> Path:
     """Return the data directory that the service on this machine uses."""
     chosen = os.environ.get("JOBTRACK_DATA_DIR")
-    return Path(chosen).expanduser() if chosen else default_data_dir()
+    try:
+        return Path(chosen).expanduser() if chosen else default_data_dir()
+    except RuntimeError as error:
+        # As for ~nobody, whose home is nowhere.
+        fail(Exit.START_UP, f"JOBTRACK_DATA_DIR is wrong: {error}")
 
 
 def api_key(url: str) -> str:
@@ -72,9 +76,10 @@ def _parsed(url: str) -> httpx.URL | None:
 
     try:
         parts = httpx.URL(url.strip())
-    except httpx.InvalidURL:
+        host = parts.host
+    except (httpx.InvalidURL, UnicodeError):
         return None
-    return parts if parts.scheme in {"http", "https"} and parts.host else None
+    return parts if parts.scheme in {"http", "https"} and host else None
 
 
 class _Origin(NamedTuple):

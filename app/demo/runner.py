@@ -127,7 +127,11 @@ async def _watch(client: AsyncJobtrackClient, job: Job, on_event: Callable[[Demo
 
 
 def _folder(path: Path) -> Path:
-    folder = path.expanduser().resolve()
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{path} is not a folder")
-    return folder
+    try:
+        folder = path.expanduser().resolve()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError):
+        # A name that is too long, links in a circle, the home of nobody.
+        pass
+    raise NotADirectoryError(f"{path} is not a folder")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,14 @@ async def test_a_wrong_word_is_2() -> None:
     assert (await run("jobs", "fetch")).returncode == 2
     assert (await run("serve", "--port", "70000")).returncode == 2
     assert (await run("jobs", "wait", *["x"] * 101, JOBTRACK_API_KEY="x")).returncode == 2
+
+
+async def test_bytes_of_an_argument_that_are_no_text_are_2() -> None:
+    # Python passes them on as they are.
+    word = os.fsdecode(b"caf\xe9\x1b[31m")
+    done = await run("jobs", "get", word, JOBTRACK_URL="http://127.0.0.1:1", JOBTRACK_API_KEY="x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "jobtrack: 'caf\\udce9\\x1b[31m' is not text in UTF-8.\n"
 
 
 async def test_the_key_is_found_in_the_data_directory(service: ServiceProcess, api: Any, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What an error says where people see it: in the exception, and in the job that a worker had to fail."""
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,10 +16,11 @@ from jobtrack_client import (
     JobtrackError,
     Unauthorized,
     Unprocessable,
+    Worker,
 )
 from tests.cli.commands import UNKNOWN
-from tests.client.test_worker import Working
 
+Working = Callable[..., contextlib.AbstractAsyncContextManager[Worker]]
 Refused = Callable[[JobtrackClient], object]
 REFUSED: dict[str, tuple[Refused, str]] = {
     "an unknown field": (lambda jobs: jobs.create_job("x", prioriy=3), "/prioriy: Extra inputs are not permitted."),
