@@ -43,16 +43,29 @@ class ServiceProcess:
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
-        with self.log.open("wb") as log:
+        self._environment = environment
+        self.log.unlink(missing_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again at the same address after it has ended."""
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
-                cwd=data_dir,
-                env=environment,
+                cwd=self.log.parent,
+                env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    async def open_waits(self) -> int:
+        """How many requests wait for jobs, in the process that answers."""
+        async with self.client() as client:
+            answer = await client.get("/metrics")
+        (line,) = [text for text in answer.text.splitlines() if text.startswith("jobtrack_open_waits{")]
+        return int(float(line.split()[-1]))
 
     def client(self, *, timeout: float = 30.0) -> httpx.AsyncClient:
         """A client with the key."""

@@ -90,6 +90,19 @@ def test_every_operation_has_an_id_of_its_own_a_summary_and_declared_answers(nam
             assert "401" in operation["responses"], where
 
 
+def test_every_get_with_a_wait_declares_that_it_says_why_the_wait_ended() -> None:
+    waits = {
+        operation["operationId"]: {
+            status
+            for status, response in operation["responses"].items()
+            if status in ("200", "304") and "Jobtrack-Wait-Ended" in response.get("headers", {})
+        }
+        for where, operation in operations(DOCUMENTS["native"])
+        if where.startswith("get ") and "wait" in {parameter["name"] for parameter in operation.get("parameters", ())}
+    }
+    assert waits == {"jobs_get": {"200", "304"}, "jobs_logs": {"200"}}
+
+
 def test_the_native_operation_ids_are_frozen() -> None:
     assert {operation["operationId"] for _, operation in operations(DOCUMENTS["native"])} >= FROZEN_OPERATIONS
 

@@ -1,14 +1,24 @@
-"""Request headers of the native API: entity tags, and the preference to wait."""
+"""Headers of the native API: entity tags, the preference to wait, and why a wait ended."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 
+from app.core.waits import EndedBy
 from app.web.conditions import names_tag
 
 MAX_WAIT_SECONDS: Final = 50
 """Below 60 s, the idle timeout of common proxies."""
+
+WAIT_ENDED: Final[dict[str, Any]] = {
+    "Jobtrack-Wait-Ended": {
+        "description": "Why the wait of the request ended: its condition holds, its time is over, or the service is "
+        "shutting down, usually to be restarted: send the request again.",
+        "schema": {"type": "string", "enum": [*EndedBy]},
+    }
+}
+"""A body depends on the version alone, so that a GET can say it only here."""
 
 _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 
@@ -16,6 +26,11 @@ _WAIT_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.AS
 def etag_of(version: int) -> bytes:
     """Write a job's version as an entity tag. Strong: a body depends on its version alone."""
     return b'"%d"' % version
+
+
+def wait_ended(ended_by: EndedBy) -> tuple[bytes, bytes]:
+    """Write why a wait ended."""
+    return b"jobtrack-wait-ended", ended_by.encode()
 
 
 def known_version(request: Request, version: int) -> bool:

@@ -11,6 +11,7 @@ from app.db.engine import Database
 from app.domain.errors import NotFoundError
 from app.domain.event import JobEventRecord, Position
 from app.domain.job import Job, JobRef
+from app.domain.states import TERMINAL
 from app.live.event_stream import PAGE, EventStream
 from app.live.waiters import Waiters
 
@@ -67,11 +68,25 @@ class Events:
             if subscription.overflowed:
                 yield Reset()
 
+    async def is_over(self, project_id: UUID, job_id: UUID, after: Position | None) -> bool:
+        """Whether a job has ended and has no event behind a position; raises NotFoundError.
+
+        Nothing is left to tell then to a reader who has come so far.
+        """
+        job = await self._jobs.get(project_id, job_id)
+        if after is None or not job.terminal:
+            return False
+        events, _ = await self.page(project_id, job_id, after=after.id, limit=1)
+        return not events
+
     async def follow_job(
-        self, project_id: UUID, job_id: UUID, after: int | None = None
-    ) -> AsyncGenerator[Job | JobEventRecord, None]:
-        """Yield the job, then each event behind `after` (default: from now on) and the job whenever it changed; ends
-        with the job. Its events are written under its lock, so that their ids are their order.
+        self, project_id: UUID, job_id: UUID, after: Position | None = None
+    ) -> AsyncGenerator[StreamStarted | Job | JobEventRecord, None]:
+        """Yield where the stream begins and the job, then each event behind `after` (default: from now on) and the job
+        whenever it changed; ends with the job. Its events are written under its lock, so that their ids are their
+        order.
+
+        The event of its end comes last, behind the job in its final state: who has that event has all there is.
         """
         ref = JobRef(project_id, job_id)
         with self._waiters.watch([ref]) as watch:
@@ -79,17 +94,22 @@ class Events:
                 # Before the job is read: an event in between is yielded after a job that includes it, and is not lost.
                 after = await self._database.read(events.select_last_of_job, project_id, job_id)
             job = await self._jobs.get(project_id, job_id)
+            yield StreamStarted(after)
             yield job
             while True:
                 watch.seen[ref] = job.version
                 more = True
                 while more:
                     try:
-                        page, more = await self.page(project_id, job_id, after=after, limit=PAGE)
+                        page, more = await self.page(project_id, job_id, after=after.id, limit=PAGE)
                     except NotFoundError:
                         return
                     for event in page:
-                        after = event.position.id
+                        if event.target in TERMINAL and not job.terminal:
+                            # It ended after the job was read, which comes first.
+                            more = False
+                            break
+                        after = event.position
                         yield event
                 if job.terminal or self._waiters.draining:
                     return

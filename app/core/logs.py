@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.wait_clock import timed_wait
+from app.core.waits import EndedBy
 from app.db import logs
 from app.db.engine import Database
 from app.domain.event import LogRecord
@@ -15,11 +16,12 @@ from app.live.waiters import Waiters
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Some lines, the number of the line to ask for next, and whether there can be no more."""
+    """Some lines, the number of the line to ask for next, whether there can be no more, and why the wait ended."""
 
     lines: tuple[LogRecord, ...]
     next_offset: int
     ended: bool
+    ended_by: EndedBy
 
 
 class Logs:
@@ -43,9 +45,16 @@ class Logs:
                 job = await self._jobs.get(project_id, job_id)
                 lines = await self._database.read(logs.select_page, project_id, job_id, offset=offset, limit=limit)
                 left = ends_at - asyncio.get_running_loop().time()
-                if lines or job.terminal or left <= 0 or self._waiters.draining:
-                    next_offset = lines[-1].line + 1 if lines else offset
-                    return LogPage(tuple(lines), next_offset, ended=job.terminal and len(lines) < limit)
-                watch.seen[ref] = job.version
-                with timed_wait():
-                    await watch.changed(left)
+                if lines or job.terminal:
+                    ended_by = EndedBy.CONDITION
+                elif left <= 0:
+                    ended_by = EndedBy.TIMEOUT
+                elif self._waiters.draining:
+                    ended_by = EndedBy.SHUTDOWN
+                else:
+                    watch.seen[ref] = job.version
+                    with timed_wait():
+                        await watch.changed(left)
+                    continue
+                next_offset = lines[-1].line + 1 if lines else offset
+                return LogPage(tuple(lines), next_offset, job.terminal and len(lines) < limit, ended_by)

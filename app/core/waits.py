@@ -1,9 +1,13 @@
-"""Waiting for jobs: on the server, without a connection, a transaction or a timer in the database."""
+"""Waiting for jobs: on the server, without a connection, a transaction or a timer in the database.
+
+A wait says why it ended. Its jobs alone do not: those of a drain look like those of a wait whose time is over.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from time import monotonic
+from typing import NamedTuple
 from uuid import UUID
 
 from app.core.jobs import Jobs
@@ -20,6 +24,21 @@ class Until(StrEnum):
     ALL = "all"
     ANY = "any"
     CHANGE = "change"
+
+
+class EndedBy(StrEnum):
+    """Why a wait ended."""
+
+    CONDITION = "condition"
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+
+
+class WaitResult(NamedTuple):
+    """The jobs as they are at the end of a wait, and why it ended."""
+
+    jobs: dict[UUID, Job]
+    ended_by: EndedBy
 
 
 NO_END = -1
@@ -45,16 +64,17 @@ class Waits:
         versions: Mapping[UUID, int] | None = None,
         poll_seconds: float = SWEEP_SECONDS,  # noqa: ARG002 - see the docstring
         documents: bool = False,
-    ) -> dict[UUID, Job]:
+    ) -> WaitResult:
         """Wait until all or any of the jobs have ended, or one differs from `versions`; returns the states as they are.
 
         `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
         `poll_seconds`, from 1, bounds the time between two reads. The process's sweep looks every second at all that is
         watched and so meets any such bound; it is never a query of this call.
-        On a drain it returns what it would when its time is over.
+        A drain ends it like the end of its time, and says so.
         """
         if seconds == 0:
-            return await self._jobs.get_many(project_id, job_ids, documents=documents)
+            found = await self._jobs.get_many(project_id, job_ids, documents=documents)
+            return WaitResult(found, ended_at_once(found, until, versions or {}))
         loop = asyncio.get_running_loop()
         ends_at = None if seconds < 0 else loop.time() + seconds
         keys = [JobRef(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
@@ -62,7 +82,7 @@ class Waits:
         cause = None
         with self._waiters.watch(keys) as watch:
             found = await self._jobs.get_many(project_id, job_ids)
-            while not _satisfied(found, until, versions or {}):
+            while not condition_holds(found, until, versions or {}):
                 _note(watch, project_id, job_ids, found)
                 left = None if ends_at is None else ends_at - loop.time()
                 with timed_wait():
@@ -76,15 +96,20 @@ class Waits:
                     found |= {job.id: job for job in news if _is_newer(job, found)}
                 if not woken:
                     break
+        ended_by = self._ended_by(condition_holds(found, until, versions or {}))
         if documents:
+            # What holds now may hold no longer if an ended job is deleted before this: the wait has ended all the same.
             found = await self._jobs.get_many(project_id, job_ids, documents=True)
+            if condition_holds(found, until, versions or {}):
+                ended_by = EndedBy.CONDITION
         self._observe(cause)
-        return found
+        return WaitResult(found, ended_by)
 
     async def changed(
         self, project_id: UUID, job_id: UUID, *, is_seen: Callable[[int], bool], seconds: float
-    ) -> CachedBody:
-        """Wait until a job has a version that the caller has not seen, or has ended; returns its body as it is then.
+    ) -> tuple[CachedBody, EndedBy]:
+        """Wait until a job has a version that the caller has not seen, or has ended; returns its body as it is then,
+        and why the wait ended.
 
         A job that has ended is not waited for. Raises NotFoundError, also where the job is deleted meanwhile.
         """
@@ -103,7 +128,12 @@ class Waits:
                 if not woken:
                     break
         self._observe(cause)
-        return body
+        return body, self._ended_by(not is_seen(body.version) or body.terminal)
+
+    def _ended_by(self, met: bool) -> EndedBy:
+        if met:
+            return EndedBy.CONDITION
+        return EndedBy.SHUTDOWN if self._waiters.draining else EndedBy.TIMEOUT
 
     def _observe(self, cause: Cause | None) -> None:
         if cause is not None:
@@ -115,14 +145,20 @@ def _is_newer(job: Job, found: Mapping[UUID, Job]) -> bool:
     return known is None or known.version < job.version
 
 
-def _satisfied(found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, int]) -> bool:
+def ended_at_once(found: Mapping[UUID, Job | CachedBody], until: Until, versions: Mapping[UUID, int]) -> EndedBy:
+    """Return why a wait of no length ended that read these jobs."""
+    return EndedBy.CONDITION if condition_holds(found, until, versions) else EndedBy.TIMEOUT
+
+
+def condition_holds(found: Mapping[UUID, Job | CachedBody], until: Until, versions: Mapping[UUID, int]) -> bool:
+    """Whether the jobs that were found are what a caller waits for."""
     if not found:
         return True
     if until is Until.CHANGE:
         # Without a version the caller has seen nothing yet, so any state is new to it.
         # Where all have ended nothing can ever change, and a wait for it would have no end.
         return all(job.terminal for job in found.values()) or any(
-            versions.get(job.id) != job.version for job in found.values()
+            versions.get(job_id) != job.version for job_id, job in found.items()
         )
     ended = [job.terminal for job in found.values()]
     return all(ended) if until is Until.ALL else any(ended)

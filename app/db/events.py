@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, literal_column, select
+from sqlalchemy import and_, bindparam, literal_column, select
 
 from app.db import tables
 from app.db.connection import Connection
@@ -174,11 +174,13 @@ async def select_head(connection: Connection) -> Position:
 
 
 _OF_JOB: Final = and_(_EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id"))
-_LATEST: Final = select(_EVENTS.c.id).where(_OF_JOB).order_by(_EVENTS.c.id.desc()).limit(literal_column("1"))
-_LAST: Final = Value(int, func.coalesce(_LATEST.scalar_subquery(), 0))
-LAST_OF_JOB = CoreStatement(select(*_LAST.elements()), Values(JobRef), _LAST)
+LAST_OF_JOB = CoreStatement(
+    select(*_POSITION.elements()).where(_OF_JOB).order_by(_EVENTS.c.id.desc()).limit(literal_column("1")),
+    Values(JobRef),
+    _POSITION,
+)
 
 
-async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> int:
-    """Return the id of a job's latest event, 0 if it has none."""
-    return await connection.fetchone(LAST_OF_JOB, JobRef(project_id, job_id))
+async def select_last_of_job(connection: Connection, project_id: UUID, job_id: UUID) -> Position:
+    """Return the position of a job's latest event, the one before all events if it has none."""
+    return await connection.fetchrow(LAST_OF_JOB, JobRef(project_id, job_id)) or Position(0, 0)

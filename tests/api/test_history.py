@@ -178,3 +178,39 @@ async def test_position_of_another_project_is_refused(api: httpx.AsyncClient, cr
         assert (
             await api.get(f"/v1/jobs/{job['id']}/{path}", headers={"Authorization": f"Bearer {key}"})
         ).status_code == 404
+
+
+async def test_reader_who_has_the_last_event_of_an_ended_job_gets_204(
+    api: httpx.AsyncClient, create: Create, claim: Claim
+) -> None:
+    """As `EventSource` reads: it comes back with the last id it has until it is told 204."""
+    job = await create()
+    path = f"/v1/jobs/{job['id']}/stream"
+    async with streamed(api, path) as stream:
+        name, _, last = await stream.next()
+        assert (name, bool(last)) == ("snapshot", True)
+        held = await claim()
+        # Who was cut off after the snapshot comes back to where that was, and misses nothing.
+        async with streamed(api, path, headers={"Last-Event-ID": last or ""}) as back:
+            assert (await back.next())[0] == "snapshot"
+            assert (await back.next())[0] == "job.claimed"
+        await finish(api, held)
+        told = []
+        while (event := await stream.next())[0]:
+            told.append(event)
+            last = event[2] or last
+    assert (told[-1][0], told[-1][2]) == ("job.completed", last)
+    for headers, query in (({"Last-Event-ID": last or ""}, {}), ({}, {"cursor": last or ""})):
+        answer = await api.get(path, headers=headers, params=query)
+        assert (answer.status_code, answer.content) == (204, b"")
+    late = await create()
+    await api.post(f"/v1/jobs/{late['id']}/cancel")
+    path = f"/v1/jobs/{late['id']}/stream"
+    async with streamed(api, path) as stream:
+        name, data, last = await stream.next()
+        assert (name, data["status"], (await stream.next())[0]) == ("snapshot", "cancelled", "")
+    assert (await api.get(path, headers={"Last-Event-ID": last or ""})).status_code == 204
+    live = await create()
+    [created] = (await api.get(f"/v1/jobs/{live['id']}/events")).json()["events"]
+    async with streamed(api, f"/v1/jobs/{live['id']}/stream", headers={"Last-Event-ID": created["id"]}) as stream:
+        assert (await stream.next())[0] == "snapshot"

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.core.keys import ApiKeys, digest_of, make_key
-from app.core.waits import Until
+from app.core.waits import EndedBy, Until
 from app.domain.errors import (
     AlreadyTerminalError,
     ForbiddenError,
@@ -54,7 +54,7 @@ async def test_another_project_sees_nothing_of_a_job(core: Services) -> None:
         await core.jobs.get(stranger, job.id)
     with pytest.raises(NotFoundError):
         await core.jobs.cancel(stranger, job.id, by=None)
-    assert await core.waits.wait(stranger, [job.id], seconds=5) == {}
+    assert (await core.waits.wait(stranger, [job.id], seconds=5)).jobs == {}
     assert (await core.jobs.get(PROJECT, job.id)).state is JobState.PENDING
 
 
@@ -167,12 +167,12 @@ async def test_waits_end_on_all_any_and_change(core: Services) -> None:
         for until in Until
     }
     first = await claim(core)
-    assert (await waits[Until.CHANGE])[first.job.id].state is JobState.DISPATCHED
+    assert (await waits[Until.CHANGE]).jobs[first.job.id].state is JobState.DISPATCHED
     await core.leases.submit(Complete(**held(first)))
     await waits[Until.ANY]
     assert not waits[Until.ALL].done()
     await core.leases.submit(Complete(**held(await claim(core))))
-    assert {job.state for job in (await waits[Until.ALL]).values()} == {JobState.COMPLETED}
+    assert {job.state for job in (await waits[Until.ALL]).jobs.values()} == {JobState.COMPLETED}
 
 
 async def test_a_drain_answers_waits_with_the_current_states(core: Services, runtime: Runtime) -> None:
@@ -181,7 +181,8 @@ async def test_a_drain_answers_waits_with_the_current_states(core: Services, run
     while not len(runtime.waiters):
         await asyncio.sleep(0)
     runtime.drain()
-    assert (await waiting)[job.id].state is JobState.PENDING
+    found, ended_by = await waiting
+    assert (found[job.id].state, ended_by) == (JobState.PENDING, EndedBy.SHUTDOWN)
 
 
 async def test_a_claimer_that_leaves_during_its_claim_gives_the_job_back(core: Services, runtime: Runtime) -> None:
@@ -248,5 +249,7 @@ async def test_a_rerun_stays_within_the_queues_of_the_key(core: Services) -> Non
 async def test_a_wait_for_change_ends_at_once_where_nothing_can_change(core: Services) -> None:
     job = await completed(core)
     async with asyncio.timeout(10):
-        found = await core.waits.wait(PROJECT, [job.id], seconds=-1, until=Until.CHANGE, versions={job.id: job.version})
-    assert found[job.id].version == job.version
+        found, ended_by = await core.waits.wait(
+            PROJECT, [job.id], seconds=-1, until=Until.CHANGE, versions={job.id: job.version}
+        )
+    assert (found[job.id].version, ended_by) == (job.version, EndedBy.CONDITION)

@@ -64,7 +64,7 @@ async def test_event_and_log_line_read_back(connection: Connection) -> None:
         target=JobState.RUNNING,
         queue=job["queue"],
     )
-    assert await events.select_last_of_job(connection, job["project_id"], job["id"]) == stored["id"]
+    assert await events.select_last_of_job(connection, job["project_id"], job["id"]) == event.position
     line = await distinct.insert(connection, tables.job_logs, **of_job(job))
     found = await logs.select_page(connection, job["project_id"], job["id"], offset=0, limit=9)
     assert found == [made_of(LogRecord, line)]

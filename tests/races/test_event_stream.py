@@ -13,7 +13,7 @@ from app.db import events
 from app.db.events import NewEvent
 from app.domain.event import JobEventRecord, Position
 from app.domain.ids import new_id
-from app.domain.job import JobRef, NewJob
+from app.domain.job import Job, JobRef, NewJob
 from app.domain.states import JobState
 from app.live.event_stream import EventStream
 from app.runtime import Runtime
@@ -115,11 +115,27 @@ async def test_nobody_asks_the_database_when_nobody_follows(runtime: Runtime) ->
     assert reads == 0
 
 
+async def test_the_event_of_its_end_comes_after_the_ended_job(runtime: Runtime) -> None:
+    """Also when the job ends between two reads: who has that event is told nothing more (204)."""
+    core = runtime.services
+    job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
+    following = core.events.follow_job(PROJECT, job.id)
+    assert isinstance(await anext(following), StreamStarted)
+    snapshot = await anext(following)
+    assert isinstance(snapshot, Job)
+    assert not snapshot.terminal
+    await core.jobs.cancel(PROJECT, job.id, by="test", queues=None)
+    async with asyncio.timeout(10):
+        rest = [told async for told in following]
+    assert [(type(told), getattr(told, "type", "")) for told in rest] == [(Job, "t"), (JobEventRecord, "job.cancelled")]
+
+
 async def test_drain_ends_every_stream(runtime: Runtime) -> None:
     core = runtime.services
     job = (await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))).job
     project, single = core.events.follow(PROJECT), core.events.follow_job(PROJECT, job.id)
     await anext(project)
+    assert isinstance(await anext(single), StreamStarted)
     await anext(single)
 
     async def rest(stream: AsyncIterator[object]) -> list[object]:

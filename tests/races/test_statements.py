@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
+from app.core.waits import EndedBy
 from app.db.statement import Statement
 from app.domain.ids import new_id
 from app.domain.job import ClaimFilter, Job, NewJob
@@ -92,7 +93,7 @@ async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime
     statements = Statements(started)
     completed = await core.leases.submit(Complete(project_id=PROJECT, job_id=job.id, token=token, result={"n": 1}))
     found = await asyncio.gather(*waiting)
-    assert all(one == {job.id: completed} for one in found)
+    assert all(one == ({job.id: completed}, EndedBy.CONDITION) for one in found)
     assert not [text for text in statements if text.startswith("SELECT j.project_id, j.id, j.type")], statements
 
 

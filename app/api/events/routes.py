@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from app.api.events.translate import event_document, read_position, write_position
 from app.api.events.wire import EventList, LogLines
 from app.api.fields import MAX_BIGINT, MAX_INT
-from app.api.headers import MAX_WAIT_SECONDS
+from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.api.translate import time_text
@@ -60,7 +60,7 @@ async def list_events(
     operation_id="jobs_logs",
     summary="Read a job's log, or follow it",
     response_model=LogLines,
-    responses={200: {"description": "Lines from `offset` on."}, **problems(404)},
+    responses={200: {"headers": WAIT_ENDED, "description": "Lines from `offset` on."}, **problems(404)},
 )
 async def read_logs(
     request: Request,
@@ -73,13 +73,13 @@ async def read_logs(
         Query(ge=0, description="Page size, 1-1,000 (default 1,000); larger values are capped, 0 means the default."),
     ] = MAX_LINES,
     wait: Annotated[
-        int,
+        int | None,
         Query(
             ge=0,
             le=MAX_INT,
             description="Seconds to wait for a line if there is none yet; larger values are capped at 50.",
         ),
-    ] = 0,
+    ] = None,
 ) -> Response:
     """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true."""
     parsed = job_id_of(job_id)
@@ -90,7 +90,7 @@ async def read_logs(
             parsed,
             offset=offset,
             limit=min(limit, MAX_LINES) or MAX_LINES,
-            wait_seconds=min(wait, MAX_WAIT_SECONDS),
+            wait_seconds=min(wait or 0, MAX_WAIT_SECONDS),
         ),
     )
     lines = [
@@ -103,4 +103,7 @@ async def read_logs(
         }
         for line in page.lines
     ]
-    return json_response({"logs": lines, "next_offset": page.next_offset, "ended": page.ended})
+    response = json_response({"logs": lines, "next_offset": page.next_offset, "ended": page.ended})
+    if wait is not None:
+        response.raw_headers.append(wait_ended(page.ended_by))
+    return response

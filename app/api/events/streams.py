@@ -100,6 +100,7 @@ async def _events(
     response_class=Response,
     responses={
         **_stream("A `snapshot` event, then `job.*` events, and `job` whenever the job changes."),
+        204: {"description": "The job has ended and the given id is that of its last event; `EventSource` stops."},
         **problems(404),
     },
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
@@ -109,25 +110,30 @@ async def stream_job(
 ) -> Response:
     """Stream the current job (`snapshot`), then each event, and the job whenever it changes (`job`).
 
-    The stream ends when the job does: its last two events are the job's end and the job in its final state.
+    Its last two events are the job in its final state and the event of its end. A stream that ends before them was cut
+    off (by a restart of the service, or after ten minutes): reconnect with the id of the last event, as standard
+    clients do. A request with the id of the job's last event gets 204, after which `EventSource` does not reconnect.
     """
     parsed = job_id_of(job_id)
     after = _resumed(request, caller.project_id, cursor)
     # Checked before the response starts, while it can still be a 404.
-    await services.jobs.get(caller.project_id, parsed)
+    if await services.events.is_over(caller.project_id, parsed, after):
+        return Response(status_code=204, headers={"Cache-Control": "no-cache"})
     return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
 
 
 async def _job(
     services: Services, project_id: UUID, job_id: UUID, after: Position | None
 ) -> AsyncGenerator[bytes, None]:
-    name = "snapshot"
-    last = None if after is None else after.id
-    async with aclosing(services.events.follow_job(project_id, job_id, last)) as following:
+    name, begins_at = "snapshot", None
+    async with aclosing(services.events.follow_job(project_id, job_id, after)) as following:
         async for event in following:
-            if isinstance(event, Job):
-                yield sse_frame(name, job_document(event))
-                name = "job"
+            if isinstance(event, StreamStarted):
+                # The id of the snapshot, so that who has heard nothing else yet comes back there and not later.
+                begins_at = write_position(project_id, event.position)
+            elif isinstance(event, Job):
+                yield sse_frame(name, job_document(event), begins_at)
+                name, begins_at = "job", None
             else:
                 document = event_document(event)
                 yield sse_frame(event.type, document, document["id"])

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
-from app.api.headers import etag_of, known_version, preferred_wait, wait_seconds
+from app.api.headers import WAIT_ENDED, etag_of, known_version, preferred_wait, wait_ended, wait_seconds
 from app.api.jobs.translate import created_document
 from app.api.jobs.wire import JobCreated, JobIn, RerunIn
 from app.api.responses import json_bytes, json_response, not_modified
 from app.api.routes import JobIdText, problems, router
 from app.api.translate import job_document
 from app.api.wire import JobDetail, JobSummary
+from app.core.waits import EndedBy
 from app.domain.job import Created, JobRef
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState
@@ -33,7 +34,7 @@ _REPLAYED = {
         "schema": {"type": "string"},
     },
 }
-_ETAG = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
+_ETAG: dict[str, Any] = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
 _APPLIED = {"Preference-Applied": {"description": "The wait that was applied.", "schema": {"type": "string"}}}
 _KEPT_BY_CLIENTS = ((b"cache-control", b"private, no-cache"), (b"vary", b"Prefer, Authorization"))
 _CONDITIONS: list[dict[str, Any]] = [
@@ -82,8 +83,8 @@ async def create(
     summary="Read a job, or wait for it",
     response_model=JobDetail,
     responses={
-        200: {"headers": _ETAG | _APPLIED, "description": "The job."},
-        304: {"headers": _ETAG | _APPLIED, "description": "The job still has the version that you have."},
+        200: {"headers": _ETAG | _APPLIED | WAIT_ENDED, "description": "The job."},
+        304: {"headers": _ETAG | _APPLIED | WAIT_ENDED, "description": "The job still has the version that you have."},
         **problems(404),
     },
     openapi_extra={"parameters": _CONDITIONS},
@@ -112,16 +113,24 @@ async def get_job(
     def is_seen(version: int) -> bool:
         return known_version(request, version)
 
+    ended_by = EndedBy.TIMEOUT
     if seconds > 0 and conditional:
-        body = await while_connected(request, services.waits.changed(*ref, is_seen=is_seen, seconds=seconds))
+        waiting = services.waits.changed(*ref, is_seen=is_seen, seconds=seconds)
+        body, ended_by = await while_connected(request, waiting)
     else:
         if seconds > 0:
-            await while_connected(request, services.waits.wait(ref.project_id, [ref.job_id], seconds=seconds))
-        elif conditional and is_seen(version := await services.jobs.version(*ref)):
+            held = services.waits.wait(ref.project_id, [ref.job_id], seconds=seconds)
+            ended_by = (await while_connected(request, held)).ended_by
+        elif requested_wait is None and conditional and is_seen(version := await services.jobs.version(*ref)):
             return not_modified([*headers, (b"etag", etag_of(version))])
         body = await services.jobs.detail(*ref)
     headers.append((b"etag", etag_of(body.version)))
-    if conditional and is_seen(body.version):
+    seen = conditional and is_seen(body.version)
+    if requested_wait is not None:
+        # The body that is sent decides: it was read last.
+        met = body.terminal or (conditional and not seen)
+        headers.append(wait_ended(EndedBy.CONDITION if met else ended_by))
+    if seen:
         return not_modified(headers)
     return json_bytes(body.body, headers)
 

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from app.api.jobs.wire import Waited, WaitIn
 from app.api.routes import problems, router
 from app.api.translate import job_document
-from app.core.waits import Until
+from app.core.waits import EndedBy, Until, WaitResult, ended_at_once
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
@@ -38,26 +38,29 @@ async def wait_for_jobs(
 ) -> Response:
     """Wait until the condition holds or the time is up, and return the jobs as they are.
 
-    A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are listed, and not waited for.
+    `ended_by` states why the wait ended; `shutdown` means that the service is stopping, usually to be restarted: send
+    the request again. A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are listed,
+    and not waited for.
     """
     texts = list(dict.fromkeys(wait_in.ids))
     ids = {text: job_id for text in texts if (job_id := parse_id(text)) is not None}
     versions = {job_id: v for text, v in wait_in.versions.items() if (job_id := parse_id(text)) is not None}
-    include = {name.value for name in wait_in.include}
+    until, include = Until(wait_in.until), {name.value for name in wait_in.include}
 
-    def render(jobs: Mapping[UUID, Job]) -> bytes:
-        shown = {id_: _document(services, job, include) for id_, job in jobs.items()}
-        return _body(texts, ids, shown)
+    def render(result: WaitResult) -> bytes:
+        shown = {id_: _document(services, job, include) for id_, job in result.jobs.items()}
+        return _body(texts, ids, shown, result.ended_by)
 
     if wait_in.wait == 0 and not include:
         read = await services.jobs.summaries(caller.project_id, list(ids.values()))
         shown = {id_: rendering.body for id_, rendering in read.items()}
-        return Response(_body(texts, ids, shown), media_type="application/json")
+        ended_by = ended_at_once(read, until, versions)
+        return Response(_body(texts, ids, shown, ended_by), media_type="application/json")
     wait = services.waits.wait(
         caller.project_id,
         list(ids.values()),
         seconds=wait_in.wait,
-        until=Until(wait_in.until),
+        until=until,
         versions=versions,
         documents=bool(include),
     )
@@ -69,8 +72,9 @@ def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
     return to_json(job_document(job, include)) if include else services.jobs.summary_of(job)
 
 
-def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes]) -> bytes:
+def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes], ended_by: EndedBy) -> bytes:
     """Assemble the response, in the order of the request."""
     jobs = [shown[ids[text]] for text in texts if ids.get(text) in shown]
     not_found = [text for text in texts if ids.get(text) not in shown]
-    return b'{"jobs":[' + b",".join(jobs) + b'],"not_found":' + to_json(not_found) + b"}"
+    ends = (b'],"not_found":', to_json(not_found), b',"ended_by":', to_json(ended_by), b"}")
+    return b'{"jobs":[' + b",".join(jobs) + b"".join(ends)

@@ -24,6 +24,7 @@ from app.api.fields import (
 )
 from app.api.rows import MAX_ROWS, judge_alone
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem, RetryIn
+from app.core.waits import EndedBy
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
@@ -186,6 +187,10 @@ class Waited(Answer):
 
     jobs: list[JobInWait]
     not_found: list[str]
+    ended_by: EndedBy = Field(
+        description="Why the wait ended: the condition holds, its time is over, or the service is shutting down. A "
+        "`wait` of 0 ends by `timeout` unless the condition holds."
+    )
 
 
 class ItemOut(Answer):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qs
-from uuid import UUID
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import APIKey, APIKeyIn
@@ -12,10 +11,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.waits import WaitResult
 from app.dialects.immuta import translate, wire
 from app.domain.errors import JobtrackError, MalformedError
 from app.domain.ids import parse_id
-from app.domain.job import Job
 from app.domain.principal import Scope
 from app.web.auth import KeyScheme, bearer_key, public, requires
 from app.web.body import BodyRules, parse, read_bytes
@@ -117,8 +116,9 @@ async def post_statuses(
     return await held_json_response(request, wait, _statuses_body)
 
 
-def _statuses_body(jobs: Mapping[UUID, Job]) -> bytes:
-    entries = {key: entry.model_dump(by_alias=True) for key, entry in translate.statuses(jobs.values()).items()}
+def _statuses_body(result: WaitResult) -> bytes:
+    statuses = translate.statuses(result.jobs.values())
+    entries = {key: entry.model_dump(by_alias=True) for key, entry in statuses.items()}
     return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
 
 
