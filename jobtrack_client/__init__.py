@@ -11,14 +11,16 @@ from jobtrack_client.errors import (
     Conflict,
     Forbidden,
     InvalidTransition,
+    JobFailed,
     JobtrackError,
     LeaseLost,
+    NotEnded,
     NotFound,
     Unauthorized,
     Unavailable,
     Unprocessable,
 )
-from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, is_terminal
+from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, has_succeeded, is_terminal
 from jobtrack_client.outcome import Done, Fail
 from jobtrack_client.retry import Retry
 from jobtrack_client.worker import Worker
@@ -37,14 +39,17 @@ __all__ = [
     "Job",
     "JobCancelled",
     "JobContext",
+    "JobFailed",
     "JobtrackClient",
     "JobtrackError",
     "LeaseLost",
+    "NotEnded",
     "NotFound",
     "Retry",
     "Unauthorized",
     "Unavailable",
     "Unprocessable",
     "Worker",
+    "has_succeeded",
     "is_terminal",
 ]

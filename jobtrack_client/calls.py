@@ -41,9 +41,9 @@ def create_job(
 def get_job(job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Call[Job | None]:
     """Return the job, with payload, result and billing.
 
-    `wait` holds the response for up to this many seconds (the service caps it at 50) until the job has
-    ended or, with `if_none_match` (the `version` you have), until it changes. The result is None if the
-    job still has that version. Raises `NotFound`.
+    `wait` waits for up to this many seconds (-1: no limit) until the job has ended or, with `if_none_match`
+    (the `version` you have), until it changes; restarts and absences of the service do not end the wait. The
+    result is None if the job still has that version. Raises `NotFound`.
     """
     headers = {} if if_none_match is None else {"If-None-Match": f'"{if_none_match}"'}
     return Call(
@@ -64,12 +64,7 @@ def wait_jobs(
     versions: Mapping[str, int] | None = None,
     include: Sequence[str] = (),
 ) -> Call[JobStates]:
-    """Return the states of up to 100 jobs, as `{jobs, not_found}`.
-
-    The response comes when `all` or `any` of them have ended or, with `change`, when one of them differs
-    from the `versions` you have; after `wait` seconds at the latest (-1: no limit; 0: at once). `include`
-    adds fields that are otherwise omitted: payload, result, billing.
-    """
+    """Wait for up to 100 jobs once; `ended_by` in the response says why it ended. The clients go on: see `waits`."""
     body: dict[str, Any] = {"ids": list(ids), "until": until}
     if versions is not None:
         body["versions"] = dict(versions)

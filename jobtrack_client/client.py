@@ -1,7 +1,7 @@
 """The two clients with the same methods, one for synchronous code and one for asyncio.
 
 What a method sends and how its response is read is in `calls`, `job_calls`, `admin_calls` and `worker_calls`; methods
-of several calls are in `walks`, and the sending itself is in `sender`. Here they become methods of a class.
+of several calls are in `waits` and `walks`, and the sending itself is in `sender`. Here they become methods of a class.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from jobtrack_client import admin_calls, calls, job_calls, walks, worker_calls
+from jobtrack_client import admin_calls, calls, job_calls, waits, walks, worker_calls
 from jobtrack_client.call import Call
 from jobtrack_client.models import Job
 from jobtrack_client.sender import AsyncSender, Sender
@@ -57,7 +57,6 @@ class JobtrackClient(Sender):
     """
 
     create_job = _method(calls.create_job)
-    wait_jobs = _method(calls.wait_jobs)
     list_items = _method(calls.list_items)
     rerun = _method(calls.rerun)
     cancel = _method(calls.cancel)
@@ -85,6 +84,9 @@ class JobtrackClient(Sender):
     create_key = _method(admin_calls.create_key)
     list_keys = _method(admin_calls.list_keys)
     revoke_key = _method(admin_calls.revoke_key)
+    wait = waits.wait
+    run = waits.run
+    wait_jobs = waits.wait_jobs
     iter_items = walks.iter_items
     iter_jobs = walks.iter_jobs
     follow_logs = walks.follow_logs
@@ -97,14 +99,13 @@ class JobtrackClient(Sender):
     def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None: ...
     def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
         """Return the job, or None if it still has the version `if_none_match`; see `calls.get_job`."""
-        return self.send(calls.get_job(job_id, wait, if_none_match))
+        return waits.get_job(self, job_id, wait, if_none_match)
 
 
 class AsyncJobtrackClient(AsyncSender):
     """`JobtrackClient` for asyncio: the same methods, as coroutines. It belongs to one event loop."""
 
     create_job = _async_method(calls.create_job)
-    wait_jobs = _async_method(calls.wait_jobs)
     list_items = _async_method(calls.list_items)
     rerun = _async_method(calls.rerun)
     cancel = _async_method(calls.cancel)
@@ -132,6 +133,9 @@ class AsyncJobtrackClient(AsyncSender):
     create_key = _async_method(admin_calls.create_key)
     list_keys = _async_method(admin_calls.list_keys)
     revoke_key = _async_method(admin_calls.revoke_key)
+    wait = waits.wait_async
+    run = waits.run_async
+    wait_jobs = waits.wait_jobs_async
     iter_items = walks.iter_items_async
     iter_jobs = walks.iter_jobs_async
     follow_logs = walks.follow_logs_async
@@ -146,4 +150,4 @@ class AsyncJobtrackClient(AsyncSender):
     ) -> Job | None: ...
     async def get_job(self, job_id: str, wait: int | None = None, if_none_match: int | str | None = None) -> Job | None:
         """Return the job, or None if it still has the version `if_none_match`; see `calls.get_job`."""
-        return await self.send(calls.get_job(job_id, wait, if_none_match))
+        return await waits.get_job_async(self, job_id, wait, if_none_match)

@@ -25,7 +25,7 @@ class JobtrackError(Exception):
     """The service refused a call, or could not be reached.
 
     `status` is the HTTP status (0 if there was no response), `code` the stable identifier of the error, `detail` a
-    sentence, which for a 422 names the first fault, `job` the current state of the job if a 409 contains it, `errors`
+    sentence, which for a 422 names the first fault, `job` the state of the job where the error is about one, `errors`
     the individual faults of a 422 as `{pointer, code, message}`, and `retryable` whether the service says that the call
     may be repeated.
     """
@@ -47,7 +47,7 @@ class JobtrackError(Exception):
 
     @property
     def job(self) -> Job | None:
-        """The current state of the job, if the response contains it."""
+        """The state of the job, if the error is about one."""
         return self.problem.get("job")
 
     @property
@@ -95,6 +95,26 @@ class AlreadyTerminal(Conflict):
 
 class InvalidTransition(Conflict):
     """The job's state does not allow this event."""
+
+
+class JobFailed(JobtrackError):
+    """The job that was waited for ended without success; `code` is that of its error, or else its status."""
+
+    def __init__(self, job: Job) -> None:
+        """Store the job as it ended."""
+        error = job["error"]
+        reason = f": {error['code']}: {error['message']}" if error else ""
+        code = error["code"] if error else job["status"]
+        super().__init__(f"Job {job['id']} ended as {job['status']}{reason}", code=code, problem={"job": job})
+
+
+class NotEnded(JobtrackError, TimeoutError):
+    """The time of the wait is over, and the job has not ended; `job` is its last known state."""
+
+    def __init__(self, job: Job) -> None:
+        """Store the job as it was last seen."""
+        detail = f"Job {job['id']} has not ended yet, it is {job['status']}"
+        super().__init__(detail, code="not_ended", problem={"job": job})
 
 
 _BY_STATUS: dict[int, type[JobtrackError]] = {

@@ -27,9 +27,14 @@ class EventParser:
         """Begin with an empty buffer."""
         self.last_id: str | None = None
         self.retry_seconds = DEFAULT_RETRY_SECONDS
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new connection: of an event that was cut off nothing is kept, and the stream resumes before it."""
         self._rest = b""
         self._name = ""
         self._data: list[str] = []
+        self._id = self.last_id
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
         """Yield the events that this chunk completes."""
@@ -49,7 +54,7 @@ class EventParser:
     def _read_line(self, line: str) -> ServerEvent | None:
         if not line:
             name, data = self._name or "message", "\n".join(self._data)
-            self._name, self._data = "", []
+            self._name, self._data, self.last_id = "", [], self._id
             return ServerEvent(name, json.loads(data), self.last_id) if data else None
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -58,7 +63,7 @@ class EventParser:
         elif field == "data":
             self._data.append(value)
         elif field == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         elif field == "retry" and value.isascii() and value.isdigit():
             self.retry_seconds = int(value) / 1000
         return None

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, NotRequired, Required, TypedDict
 
 Until = Literal["all", "any", "change"]
+# A job with failed items did everything that it could; its owner decides whether that is enough.
+SUCCEEDED = frozenset({"completed", "completed_with_failures"})
 
 
 class Counts(TypedDict):
@@ -146,10 +148,11 @@ class LogLine(TypedDict, total=False):
 
 
 class JobStates(TypedDict):
-    """The response to a wait for several jobs: those that exist, and the ids of those that do not."""
+    """The response to a wait for several jobs: those that exist, the ids of those that do not, and why it ended."""
 
     jobs: list[Job]
     not_found: list[str]
+    ended_by: NotRequired[Literal["condition", "timeout", "shutdown"]]
 
 
 class Report(TypedDict, total=False):
@@ -188,3 +191,8 @@ def is_terminal(job: Job) -> bool:
     states that a newer service adds.
     """
     return job["completed_at"] is not None
+
+
+def has_succeeded(job: Job) -> bool:
+    """Return whether the job has ended as completed, with or without failed items."""
+    return job["status"] in SUCCEEDED

@@ -35,7 +35,7 @@ class Retry:
             raise unsendable(error) from error
         may_repeat = call.repeatable or isinstance(error, _NEVER_SENT)
         if self._is_last(call, attempt) or not may_repeat or isinstance(error, httpx.UnsupportedProtocol):
-            raise Unavailable(_sentence(error, address), code="unreachable") from error
+            raise unreachable(error, address) from error
         return self._pause(attempt)
 
     def after_answer(self, call: Call[Any], attempt: int, response: httpx.Response) -> float | None:
@@ -65,6 +65,11 @@ class Retry:
 def unsendable(error: httpx.InvalidURL) -> Unprocessable:
     """Return the error for arguments that do not fit into an address."""
     return Unprocessable(f"The call cannot be sent: {error}", code="invalid")
+
+
+def unreachable(error: Exception, address: str) -> Unavailable:
+    """Return the error that a failed connection means."""
+    return Unavailable(_sentence(error, address), code="unreachable")
 
 
 def _sentence(error: Exception, address: str) -> str:

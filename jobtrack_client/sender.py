@@ -36,9 +36,15 @@ class Sender:
         self._timeout = timeout_seconds
         self._retry = retry or Retry()
         self._http = httpx.Client(**arguments, transport=transport)
+        # Whether the service has ever answered this client, so that its address is right.
+        self.answered = False
 
     def send(self, call: Call[T]) -> T:
         """Send a call, repeat it where that is safe and may help, and return its result."""
+        return self.exchange(call)[0]
+
+    def exchange(self, call: Call[T]) -> tuple[T, httpx.Response]:
+        """Send a call like `send`, and return its result together with the response."""
         began = time.monotonic()
         for attempt in itertools.count(1):
             arguments = call.arguments(time.monotonic() - began, self._timeout)
@@ -49,7 +55,9 @@ class Sender:
             else:
                 pause = self._retry.after_answer(call, attempt, response)
                 if pause is None:
-                    return call.result(response, self.url)
+                    result = call.result(response, self.url)
+                    self.answered = True
+                    return result, response
             time.sleep(pause or 0)
         raise AssertionError  # the loop never ends by itself
 
@@ -84,9 +92,15 @@ class AsyncSender:
         self._timeout = timeout_seconds
         self._retry = retry or Retry()
         self._http = httpx.AsyncClient(**arguments, transport=transport)
+        # Whether the service has ever answered this client, so that its address is right.
+        self.answered = False
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, repeat it where that is safe and may help, and return its result."""
+        return (await self.exchange(call))[0]
+
+    async def exchange(self, call: Call[T]) -> tuple[T, httpx.Response]:
+        """Send a call like `send`, and return its result together with the response."""
         began = time.monotonic()
         for attempt in itertools.count(1):
             arguments = call.arguments(time.monotonic() - began, self._timeout)
@@ -97,7 +111,9 @@ class AsyncSender:
             else:
                 pause = self._retry.after_answer(call, attempt, response)
                 if pause is None:
-                    return call.result(response, self.url)
+                    result = call.result(response, self.url)
+                    self.answered = True
+                    return result, response
             await asyncio.sleep(pause or 0)
         raise AssertionError  # the loop never ends by itself
 

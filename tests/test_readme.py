@@ -5,7 +5,11 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from typing import Any
+
+import httpx
+import pytest
 
 from app.cli.exits import Exit
 from app.settings import Settings
@@ -58,6 +62,34 @@ async def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
         )
         said = done.stdout
     assert answers == 9
+
+
+async def test_the_python_example_is_what_happens(
+    service: ServiceProcess,
+    api: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JOBTRACK_URL", service.url)
+    monkeypatch.setenv("JOBTRACK_API_KEY", service.api_key)
+    queue = f"readme-{uuid.uuid4()}"
+    (example,) = re.findall(r"```python\n(from jobtrack_client.*?)```", README, re.DOTALL)
+    running = asyncio.create_task(asyncio.to_thread(exec, example.replace('"docs"', repr(queue)), {}))
+    ids = []
+    for call in (
+        {"action": "complete", "result": {"indexed": 1}},
+        {"action": "fail", "code": "no_such_folder", "message": "/more is not a folder", "retryable": False},
+    ):
+        answer = await api.post("/v1/claims", json={"worker": "w", "queues": [queue], "wait": 20})
+        (job,) = answer.json()["jobs"]
+        ids.append(job["id"])
+        report = {"job_id": job["id"], "token": job["lease"]["token"], **call}
+        assert "outcome" in (await api.post("/v1/reports", json={"reports": [report]})).json()["results"][0]
+    await asyncio.wait_for(running, 20)
+    assert capsys.readouterr().out.splitlines() == [
+        "completed {'indexed': 1}",
+        f"Job {ids[1]} ended as failed: no_such_folder: /more is not a folder",
+    ]
 
 
 def test_every_setting_and_every_exit_code_is_in_its_table() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from app.cli.exits import Exit, clear_sentences, fail, needing
+from app.cli.exits import Exit, clear_sentences, exit_code, fail, needing
 from app.cli.target import KEY_FILE, AsJson, Url, address, api_key, data_dir
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def demo(
     import asyncio
     import signal
 
-    from app.cli.jobs import exit_code, outcome
+    from app.cli.jobs import outcome
     from app.cli.progress import Board
 
     url = address(url)

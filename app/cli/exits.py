@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import enum
 import sys
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from jobtrack_client import Job
 
 
 class Exit(enum.IntEnum):
@@ -45,6 +48,15 @@ def explain(sentence: str) -> None:
         sentence = f"{sentence[: _MAX_SENTENCE // 2]} ... {sentence[-_MAX_SENTENCE // 2 :]}"
     printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     print(f"jobtrack: {printable}", file=sys.stderr)
+
+
+def exit_code(jobs: Collection[Job]) -> Exit:
+    """Return the exit code that reports the outcome of these jobs to a script."""
+    from jobtrack_client import has_succeeded, is_terminal
+
+    if any(is_terminal(job) and not has_succeeded(job) for job in jobs):
+        return Exit.JOB_FAILED
+    return Exit.OK if all(map(is_terminal, jobs)) else Exit.TIMED_OUT
 
 
 @contextlib.contextmanager

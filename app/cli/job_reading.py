@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.choices import choice, shown
-from app.cli.exits import Exit, clear_sentences
+from app.cli.exits import clear_sentences, exit_code
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 from app.domain.item import ItemStatus
@@ -131,9 +131,10 @@ def logs(
     Example: jobtrack jobs logs ID --follow
     """
     url = address(url)
-    with clear_sentences(url), client(url, patient=follow) as api:
+    with clear_sentences(url), client(url) as api:
         if follow:
-            _check(url, job_id)
+            # At once, so that a wrong address or id is reported sooner than a restart may take.
+            api.read_logs(job_id, offset=offset, limit=1)
             for line in api.follow_logs(job_id, offset):
                 _print_line(line, as_json)
             return
@@ -143,15 +144,6 @@ def logs(
             for line in page["logs"]:
                 _print_line(line, as_json)
             more, offset = bool(page["logs"]), page["next_offset"]
-
-
-def _check(url: str, job_id: str | None, queue: list[str] | None = None) -> None:
-    """Ask once before following: a wrong address should be reported sooner than a restart may take."""
-    with client(url) as api:
-        if job_id is not None:
-            api.get_job(job_id)
-        else:
-            api.list_jobs(limit=1, **filter_conditions(None, None, queue, None))
 
 
 def _print_line(line: Any, as_json: bool) -> None:
@@ -169,11 +161,22 @@ def watch(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print events as they happen, until Ctrl-C. With --json, print one JSON object for each event."""
+    """Print events as they happen: of a job until it has ended, of all jobs until Ctrl-C.
+
+    The exit code is 1 if the job did not succeed. A restart of the service, or an absence, does not end the watch.
+    With --json, print one JSON object for each event.
+    """
     url = address(url)
-    with clear_sentences(url), client(url, patient=True) as api:
-        _check(url, job_id, queue)
+    latest: list[Any] = []
+    with clear_sentences(url), client(url) as api:
+        # At once, so that a wrong address or id is reported sooner than a restart may take.
+        if job_id is not None:
+            latest = [api.get_job(job_id)]
+        else:
+            api.list_jobs(limit=1, **filter_conditions(None, None, queue, None))
         for event in api.stream_events(queues=queue) if job_id is None else api.stream_job(job_id):
+            if event.name in ("snapshot", "job") and job_id is not None:
+                latest = [event.data]
             if as_json:
                 print_json({"event": event.name, "data": event.data})
             elif event.name.startswith("job."):
@@ -182,5 +185,4 @@ def watch(
             elif event.name in ("snapshot", "job") and job_id is not None:
                 job = event.data
                 print(job["updated_at"], job["id"], job["status"], f"{job['progress']:.0f} %", flush=True)
-            elif event.name == "reset":
-                raise typer.Exit(Exit.TIMED_OUT)
+    raise typer.Exit(exit_code(latest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,16 +11,12 @@ import typer
 
 from app.cli import job_changes, job_reading
 from app.cli.choices import seconds
-from app.cli.exits import Exit, clear_sentences, fail
+from app.cli.exits import Exit, clear_sentences, exit_code, fail
 from app.cli.target import AsJson, Url, address, client
 
 if TYPE_CHECKING:
     from jobtrack_client import Job
 
-# A job with failed items did everything that it could; its owner decides whether that is enough.
-SUCCEEDED = frozenset({"completed", "completed_with_failures"})
-# How long one request waits for a change: short enough for proxies, also when Ctrl-C cuts it off.
-_WAIT_SECONDS = 20
 _MAX_IDS = 100
 
 app = typer.Typer(help="Submit, show, watch and change jobs.", no_args_is_help=True, rich_markup_mode=None)
@@ -52,7 +49,10 @@ def wait(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until the jobs have ended. The exit code is 1 if one of them did not succeed."""
+    """Wait until the jobs have ended. The exit code is 1 if one of them did not succeed.
+
+    A restart of the service, or an absence, does not end the wait.
+    """
     from app.cli.progress import Board
     from jobtrack_client import is_terminal
 
@@ -60,36 +60,30 @@ def wait(
         fail(Exit.USAGE, f"{len(job_ids)} ids are too many: at most {_MAX_IDS} jobs can be waited for at a time.")
     url = address(url)
     end = None if timeout is None else time.monotonic() + timeout
-    with clear_sentences(url), Board(quiet=as_json) as board:
-        # The first request is not patient: a wrong address should be reported sooner than a restart may take.
-        with client(url) as api:
-            answer = api.wait_jobs(job_ids, wait=0)
+    deleted: list[str] = []
+    with clear_sentences(url), Board(quiet=as_json) as board, client(url) as api:
+        # At once, so that a wrong address is reported sooner than a restart may take.
+        answer = api.wait_jobs(job_ids, wait=0)
         if answer["not_found"]:
             fail(Exit.NOT_FOUND, f"There is no job {', '.join(answer['not_found'])} that this API key may read.")
         latest = {job["id"]: job for job in answer["jobs"]}
-        with client(url, patient=True) as api:
-            while True:
-                board.show(latest.values())
-                live = {job_id: job["version"] for job_id, job in latest.items() if not is_terminal(job)}
-                left = _WAIT_SECONDS if end is None else min(_WAIT_SECONDS, int(max(0.0, end - time.monotonic()) + 1))
-                if not live or (end is not None and time.monotonic() >= end):
-                    break
-                changed = api.wait_jobs(list(live), until="change", versions=live, wait=left)
-                # A job that was deleted meanwhile will never end.
-                latest = {job_id: job for job_id, job in latest.items() if job_id not in changed["not_found"]}
-                latest |= {job["id"]: job for job in changed["jobs"]}
+        while True:
+            board.show(latest.values())
+            live = {job_id: job["version"] for job_id, job in latest.items() if not is_terminal(job)}
+            if not live or (end is not None and time.monotonic() >= end):
+                break
+            left = -1 if end is None else math.ceil(max(0.0, end - time.monotonic()))
+            changed = api.wait_jobs(list(live), until="change", versions=live, wait=left)
+            # A job that was deleted meanwhile will never end, and how it ended nobody can say.
+            deleted += changed["not_found"]
+            latest = {job_id: job for job_id, job in latest.items() if job_id not in changed["not_found"]}
+            latest |= {job["id"]: job for job in changed["jobs"]}
     jobs = list(latest.values())
     print(json.dumps({"jobs": jobs}) if as_json else "\n".join(map(outcome, jobs)))
-    raise typer.Exit(exit_code(jobs))
-
-
-def exit_code(jobs: list[Job]) -> Exit:
-    """Return the exit code that reports the outcome of these jobs to a script."""
-    from jobtrack_client import is_terminal
-
-    if any(is_terminal(job) and job["status"] not in SUCCEEDED for job in jobs):
-        return Exit.JOB_FAILED
-    return Exit.OK if all(map(is_terminal, jobs)) else Exit.TIMED_OUT
+    code = exit_code(jobs)
+    if deleted and code is not Exit.JOB_FAILED:
+        fail(Exit.NOT_FOUND, f"Deleted before its end was seen: {', '.join(deleted)}.")
+    raise typer.Exit(code)
 
 
 def outcome(job: Job) -> str:

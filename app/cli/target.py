@@ -124,9 +124,9 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def client(url: str, *, patient: bool = False, key: str | None = None) -> JobtrackClient:
-    """Build the client; a patient one keeps retrying during a restart of the service."""
+def client(url: str, *, key: str | None = None) -> JobtrackClient:
+    """Build the client. What it follows goes on over a restart of the service, once there was an answer."""
     from jobtrack_client import JobtrackClient, Retry
 
     key = api_key(url) if key is None else key
-    return JobtrackClient(url, key, retry=Retry(attempts=30 if patient else _ATTEMPTS))
+    return JobtrackClient(url, key, retry=Retry(attempts=_ATTEMPTS))

@@ -105,7 +105,7 @@ async def _put(connection: Connection, actor: Actor, name: str, rules: QueueRule
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if before is None and (fault := queue_name_fault(name)):
-        raise InvalidError(fault, (FieldError("path:queue", "name", fault),))
+        raise InvalidError([FieldError("path:queue", "name", fault)])
     after = await queues.put(connection, project_id, name, rules)
     audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
     return after

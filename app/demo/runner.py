@@ -21,8 +21,6 @@ JOB_TYPE = "index_folder"
 QUEUE = "demo"
 # Larger files are usually data instead of text, and one of them would hold up a batch for seconds.
 SIZE_LIMIT_BYTES = 1024 * 1024
-# How long one request waits for a change of the job.
-_WATCH_SECONDS = 20
 # Batches are short: a worker that is asked to stop finishes the current one within this time.
 _GRACE_SECONDS = 5.0
 
@@ -118,7 +116,7 @@ def index_folder(ctx: JobContext, *, index_dir: Path) -> Done:
 async def _watch(client: AsyncJobtrackClient, job: Job, on_event: Callable[[DemoEvent], None]) -> Job:
     """Follow the job as any other client would, and return it when it has ended."""
     while not is_terminal(job):
-        changed = await client.get_job(job["id"], wait=_WATCH_SECONDS, if_none_match=job["version"])
+        changed = await client.get_job(job["id"], wait=-1, if_none_match=job["version"])
         if changed is not None:
             job = changed
             if not is_terminal(job):
