@@ -6,7 +6,7 @@ The clock only moves while something waits, so that an absence of a minute takes
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +15,10 @@ import pytest
 
 from jobtrack_client import AsyncJobtrackClient, JobFailed, JobtrackClient, NotEnded, NotFound, Unavailable
 from jobtrack_client.follow import FIRST_ANSWER_SECONDS
+from tests.client.played_service import ENDED, RUNNING, Answer, Service, answer_of, frame, streamed
 
-RUNNING: dict[str, Any] = {"id": "1", "status": "running", "completed_at": None, "version": 2, "error": None}
-ENDED: dict[str, Any] = {**RUNNING, "status": "completed", "completed_at": "now", "version": 3, "result": {"n": 1}}
-ABSENCE_SECONDS = 60.0
-Answer = httpx.Response | Exception
+# Longer than a client goes on whose address may be wrong.
+ABSENCE_SECONDS = 2 * FIRST_ANSWER_SECONDS
 
 
 class Clock:
@@ -46,64 +45,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in ("sender", "waits", "walks"):
         monkeypatch.setattr(f"jobtrack_client.{module}.asyncio", SimpleNamespace(sleep=clock.sleep_async))
     return clock
-
-
-class Service(httpx.MockTransport):
-    """A service that answers by its own rule and keeps the requests."""
-
-    def __init__(self, answer: Callable[[httpx.Request, int], Answer]) -> None:
-        self.requests: list[httpx.Request] = []
-        self._answer = answer
-        super().__init__(self._next)
-
-    def _next(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self._answer(request, len(self.requests))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a stream, which may be cut off."""
-
-    def __init__(self, *chunks: bytes, cut: bool = False) -> None:
-        self._chunks = chunks
-        self._cut = cut
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._chunks
-        if self._cut:
-            raise httpx.ReadError("cut")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self:
-            yield chunk
-
-
-def frame(name: str, data: Any, event_id: str = "") -> bytes:
-    id_line = f"id: {event_id}\n" if event_id else ""
-    return f"event: {name}\ndata: {json.dumps(data)}\n{id_line}\n".encode()
-
-
-def streamed(*frames: bytes, cut: bool = False) -> httpx.Response:
-    return httpx.Response(200, stream=Chunks(b"retry: 2000\n\n", *frames, cut=cut))
-
-
-def answer_of(request: httpx.Request, job: dict[str, Any], why: str) -> httpx.Response:
-    """What the service answers to each way of following a job in this state."""
-    path, header = request.url.path, {"Jobtrack-Wait-Ended": why}
-    if path.endswith("/wait"):
-        return httpx.Response(200, json={"jobs": [job], "not_found": [], "ended_by": why})
-    if path.endswith("/logs"):
-        lines = [{"message": "last"}] if job is ENDED else []
-        return httpx.Response(200, json={"logs": lines, "next_offset": 0, "ended": job is ENDED}, headers=header)
-    if path.endswith("/stream"):
-        last = [frame("job", ENDED), frame("job.completed", {}, "b")] if job is ENDED else []
-        return streamed(frame("snapshot", RUNNING, "a"), *last)
-    if request.method == "POST":
-        return httpx.Response(201, json=job)
-    return httpx.Response(200, json=job, headers=header)
 
 
 Jobs = Any
@@ -151,7 +92,7 @@ every = pytest.mark.parametrize("name", FOLLOWS)
 @both
 @every
 @pytest.mark.parametrize("away", ["refused", "503", "429", "cut"])
-def test_absence_of_a_minute_ends_nothing(kind: str, name: str, away: str, clock: Clock) -> None:
+def test_absence_ends_nothing(kind: str, name: str, away: str, clock: Clock) -> None:
     back_at = clock.now + ABSENCE_SECONDS
     answers = {"503": httpx.Response(503), "429": httpx.Response(429), "cut": httpx.Response(200, content=b"   {")}
 
@@ -213,6 +154,19 @@ def test_own_time_ends_an_absence(kind: str, name: str, clock: Clock) -> None:
     with pytest.raises(Unavailable):
         outcome(kind, Service(lambda *_: httpx.ConnectError("refused")), follows[name])
     assert 10 <= clock.now - began < 20
+
+
+@both
+@every
+def test_follower_that_begins_in_an_absence_of_a_minute_goes_on(kind: str, name: str, clock: Clock) -> None:
+    back_at = clock.now + 60
+
+    def answer(request: httpx.Request, _: int) -> Answer:
+        if clock.now >= back_at or (request.url.path, request.method) == ("/v1/jobs", "POST"):
+            return answer_of(request, ENDED, "condition")
+        return httpx.ConnectError("refused")
+
+    assert is_of_the_end(outcome(kind, Service(answer), FOLLOWS[name]))
 
 
 @both
