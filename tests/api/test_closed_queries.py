@@ -28,8 +28,10 @@ def pointers(answer: httpx.Response) -> list[str]:
 @pytest.mark.parametrize("one", CLOSED, ids=name_of)
 async def test_unknown_parameter_is_refused_by_name(api: httpx.AsyncClient, one: Operation) -> None:
     for name in STRAY:
-        answer = await api.request(one.method, one.url, params={name: "1"}, **request_of(one))
-        assert answer.status_code == 422, (name, answer.text)
+        # Streamed: what is not refused may be a stream without an end.
+        async with api.stream(one.method, one.url, params={name: "1"}, **request_of(one)) as answer:
+            assert answer.status_code == 422, name
+            await answer.aread()
         assert f"?{name}" in pointers(answer)
 
 
