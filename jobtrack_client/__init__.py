@@ -20,6 +20,7 @@ from jobtrack_client.errors import (
     Unavailable,
     Unprocessable,
 )
+from jobtrack_client.lost_handlers import WorkerStuckError
 from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, has_succeeded, is_terminal
 from jobtrack_client.outcome import Done, Fail
 from jobtrack_client.retry import Retry
@@ -50,6 +51,7 @@ __all__ = [
     "Unavailable",
     "Unprocessable",
     "Worker",
+    "WorkerStuckError",
     "has_succeeded",
     "is_terminal",
 ]

@@ -3,176 +3,170 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
-import threading
-import traceback
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from jobtrack_client import worker_calls
+from jobtrack_client.call import Call
 from jobtrack_client.client import AsyncJobtrackClient
 from jobtrack_client.context import JobContext, Stop
 from jobtrack_client.errors import Conflict, JobtrackError, Unprocessable
+from jobtrack_client.handler import Ended, Handler, is_async, start
+from jobtrack_client.heartbeats import Heartbeats
+from jobtrack_client.lease import Lease
+from jobtrack_client.limits import MAX_DOCUMENT_BYTES
+from jobtrack_client.loops import call_in
 from jobtrack_client.models import ClaimedJob
-from jobtrack_client.outcome import Done, Fail, failure_of
-from jobtrack_client.patience import logger, until_answered
+from jobtrack_client.outcome import Done, Fail, fields_of
+from jobtrack_client.patience import logger, once, until_answered
 from jobtrack_client.reporter import Reporter
+from jobtrack_client.text import lines_of, plain
+from jobtrack_client.updates import size_of
 
-Handler = Callable[[JobContext], Any]
+_TRACEBACK_CHARACTERS = 4000
+_SHORTEST_TIMEOUT_SECONDS = 5.0
 
 
 class Run:
-    """An attempt in progress. `work` ends when the job is finished, released or lost, and does not raise."""
+    """An attempt in progress. `work` ends when the job is finished, released or lost, and does not raise.
+
+    `abandoned` is the handler that could not be ended and still runs, in its thread or in the event loop.
+    """
 
     def __init__(
         self,
         client: AsyncJobtrackClient,
         job: ClaimedJob,
         handler: Handler | None,
+        heartbeats: Heartbeats,
         *,
         lease_seconds: int | None,
+        max_run_seconds: float | None,
         flush_seconds: float,
         grace_seconds: float,
+        strict_items: bool,
     ) -> None:
         self._client = client
         self._job = job
-        self._token = job["lease"]["token"]
         self._handler = handler
+        self._heartbeats = heartbeats
         self._grace_seconds = grace_seconds
         self.stop = Stop()
-        self._reporter = Reporter(client, job, self.stop, lease_seconds=lease_seconds, flush_seconds=flush_seconds)
+        self._lease = Lease(job, self.stop, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds)
+        self._reporter = Reporter(client, self._lease, flush_seconds=flush_seconds, strict_items=strict_items)
+        self.abandoned: asyncio.Future[Ended] | None = None
 
     async def work(self) -> None:
         """Run the handler while reports and heartbeats are sent, then finish the job."""
+        self._heartbeats.add(self._lease)
         reports = asyncio.create_task(self._reporter.run())
         try:
-            outcome = await self._handle()
-        finally:
-            reports.cancel()
-            await asyncio.wait({reports})
-        await self._reporter.drain()
-        try:
+            try:
+                outcome = await self._handle()
+            finally:
+                await self._reporter.end(reports)
+            await self._reporter.drain()
             await self._finish(outcome)
         except Conflict as error:
             # Claimed by another worker or ended meanwhile, or the first try of a repeated call had been carried out.
             logger.info("job %s: %s", self._job["id"], error)
         except JobtrackError as error:
             logger.error("job %s could not be finished: %s", self._job["id"], error)
+        except Exception:  # noqa: BLE001  a closed client, or a fault of this module: the worker's other jobs go on
+            logger.exception("job %s could not be finished; its lease will expire", self._job["id"])
+        finally:
+            self._heartbeats.remove(self._lease)
 
-    async def _handle(self) -> Done | Fail | None:
+    async def _handle(self) -> Done | BaseException | None:
         """Run the handler and return its outcome; None means that the job is to be released."""
         handler = self._handler
         if handler is None:
             return Fail("no_handler", f"This worker does not know the type {self._job['type']!r}", retryable=False)
-        context = JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush)
-        task = asyncio.ensure_future(_start(handler, context))
+        loop = asyncio.get_running_loop()
+        task = start(handler, JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush))
         stopped = asyncio.Event()
 
         def on_stop() -> None:
             stopped.set()
-            if _is_async(handler):
+            if is_async(handler):
                 task.cancel()
 
-        self.stop.listen(on_stop)
+        self.stop.listen(lambda: call_in(loop, on_stop))
         stop_wait = asyncio.create_task(stopped.wait())
         try:
-            await asyncio.wait({task, stop_wait}, return_when=asyncio.FIRST_COMPLETED)
-            # A thread cannot be killed: the handler gets this long to notice the stop, and is abandoned afterwards.
-            await asyncio.wait({task}, timeout=self._grace_seconds)
+            ends: set[asyncio.Future[Any]] = {task, stop_wait}
+            seconds = self._lease.max_run_seconds
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                if not stopped.is_set():
+                    self._lease.too_long()
+                # A thread cannot be killed: the handler gets this long to notice the stop, and is abandoned afterwards.
+                await asyncio.wait({task}, timeout=self._grace_seconds)
         finally:
             stop_wait.cancel()
         if not task.done():
-            logger.warning(
-                "job %s: the handler did not stop within the grace period and was abandoned", self._job["id"]
-            )
+            self.abandoned = task
             return None
-        return self._outcome(task)
+        # A task that is cancelled before its first step never gets to catch it.
+        return self._outcome(Ended(error=asyncio.CancelledError()) if task.cancelled() else task.result())
 
-    def _outcome(self, task: asyncio.Future[Any]) -> Done | Fail | None:
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    def _outcome(self, ended: Ended) -> Done | BaseException | None:
+        error = ended.error
         if error is None:
-            value = task.result()
-            return value if isinstance(value, Done) else Done(value)
-        if self.stop.reason is not None and not isinstance(error, Fail):
+            return ended.value if isinstance(ended.value, Done) else Done(ended.value)
+        if isinstance(error, Fail):
+            return error
+        if self.stop.reason is not None:
             return None
-        if not isinstance(error, Fail):
-            lines = traceback.format_exception(error)
-            logger.warning("job %s: the handler raised\n%s", self._job["id"], "".join(lines))
-            self._reporter.buffer.add_log({"level": "error", "message": "".join(lines)[-4000:]})
-        return failure_of(error)
+        lines = lines_of(error, _TRACEBACK_CHARACTERS)
+        logger.warning("job %s: the handler raised\n%s", self._job["id"], lines)
+        self._reporter.buffer.add_worker_log("error", lines)
+        return error
 
-    async def _finish(self, outcome: Done | Fail | None) -> None:
+    async def _finish(self, outcome: Done | BaseException | None) -> None:
         if self.stop.reason == "lost":
             return
         if self.stop.reason == "refused":
             outcome = Fail("report_refused", self.stop.detail, retryable=False)
+        if self.stop.reason == "too_long":
+            outcome = Fail("run_too_long", self.stop.detail)
         if isinstance(outcome, Done):
             outcome = await self._complete(outcome)
-        elif outcome is None:
-            await until_answered(lambda: self._client.release(self._job["id"], self._token))
-        if isinstance(outcome, Fail):
+            if outcome is None:
+                return
+        if outcome is None:
+            await self._send(worker_calls.release(self._job["id"], self._lease.token))
+        else:
             await self._fail(outcome)
 
-    async def _complete(self, done: Done) -> Done | Fail:
+    async def _complete(self, done: Done) -> Fail | None:
         """Complete the job; return a failure instead if the result cannot be stored."""
+        # Measured before it is sent: the service may close the connection on a body that is far too long, which would
+        # look like a service that is away.
         try:
-            await until_answered(
-                lambda: self._client.complete(self._job["id"], self._token, result=done.result, billing=done.billing)
+            size = size_of({"result": done.result, "billing": done.billing})
+        except BaseException as error:  # noqa: BLE001  also of the methods of what the handler returned
+            return Fail("result_not_json", plain(error) or type(error).__name__, retryable=False)
+        if size.byte_count > MAX_DOCUMENT_BYTES:
+            detail = f"The result has {size.byte_count:,} bytes of JSON; the service takes {MAX_DOCUMENT_BYTES:,}"
+            return Fail("result_refused", detail, retryable=False)
+        try:
+            await self._send(
+                worker_calls.complete(self._job["id"], self._lease.token, result=done.result, billing=done.billing)
             )
         except Unprocessable as error:
             return Fail("result_refused", error.detail, retryable=False)
-        except (TypeError, ValueError) as error:
-            return Fail("result_not_json", str(error), retryable=False)
-        return done
+        return None
 
-    async def _fail(self, failure: Fail) -> None:
-        await until_answered(
-            lambda: self._client.fail(
-                self._job["id"],
-                self._token,
-                code=failure.code,
-                message=failure.message,
-                retryable=failure.retryable,
-                retry_after_seconds=failure.retry_after_seconds,
-            )
-        )
-
-
-def _is_async(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004  asks whether it is a coroutine function, not whether it exists
-
-
-def _start(handler: Handler, context: JobContext) -> Awaitable[Any]:
-    return handler(context) if _is_async(handler) else _in_thread(handler, context)
-
-
-def _in_thread(handler: Handler, context: JobContext) -> asyncio.Future[Any]:
-    """Run a synchronous handler in a daemon thread, which cannot keep the process from exiting.
-
-    asyncio joins the threads of its executors at exit, so one handler that does not stop would block the exit.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def resolve(value: object, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        value, error = None, None
+    async def _fail(self, error: BaseException) -> None:
+        fields = fields_of(error)
         try:
-            value = handler(context)
-        except BaseException as raised:  # noqa: BLE001  any exception is an outcome of the handler
-            error = raised if isinstance(raised, Exception) else RuntimeError(repr(raised))
-        # An abandoned handler may outlive its event loop.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(resolve, value, error)
+            await self._send(worker_calls.fail(self._job["id"], self._lease.token, **fields))
+        except Unprocessable as refusal:
+            logger.error("job %s: its failure was refused: %s", self._job["id"], refusal)
+            fields |= {"code": "failure_refused", "message": refusal.detail[:200], "retry_after_seconds": None}
+            await self._send(worker_calls.fail(self._job["id"], self._lease.token, **fields))
 
-    threading.Thread(
-        target=contextvars.copy_context().run, args=(run,), name=f"job {context.job['id']}", daemon=True
-    ).start()
-    return future
+    async def _send(self, call: Call[Any]) -> None:
+        interval = self._lease.interval
+        single = once(call, max(interval, _SHORTEST_TIMEOUT_SECONDS))
+        await until_answered(lambda: self._client.send(single), interval)

@@ -89,11 +89,22 @@ class AsyncSender:
         """Create the connection pool; nothing is sent. `transport`, an httpx transport, replaces the network."""
         arguments = connection(url, api_key)
         self.url: str = arguments["base_url"]
+        self._api_key = api_key
         self._timeout = timeout_seconds
         self._retry = retry or Retry()
         self._http = httpx.AsyncClient(**arguments, transport=transport)
         # Whether the service has ever answered this client, so that its address is right.
         self.answered = False
+        self._transport = transport
+
+    def synchronous(self) -> Sender:
+        """Return a sender to the same service with the same key, for a thread that may not wait for the event loop.
+
+        It shares the transport only if that is a synchronous one as well; else it uses the network.
+        """
+        transport: object = self._transport
+        shared = transport if isinstance(transport, httpx.BaseTransport) else None
+        return Sender(self.url, self._api_key, timeout_seconds=self._timeout, transport=shared)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, repeat it where that is safe and may help, and return its result."""

@@ -30,7 +30,7 @@ def claim(
     body: dict[str, Any] = {"worker": worker, "max": max, "lease_seconds": lease_seconds}
     filters = (("queues", queues), ("types", types), ("job_ids", job_ids))
     body |= {name: list(values) for name, values in filters if values}
-    return Call(method="POST", path="/v1/claims", read=read_list("jobs"), body=body, wait=wait)
+    return Call(method="POST", path="/v1/claims", read=_read_claimed, body=body, wait=wait)
 
 
 def report(
@@ -61,7 +61,7 @@ def report(
         "logs": list(logs) or None,
         "checkpoint": checkpoint,
     }
-    return _worker_call(job_id, "/report", token, fields, read_object)
+    return _worker_call(job_id, "/report", token, fields, _read_report_answer)
 
 
 def complete(job_id: str, token: str, *, result: object = None, billing: object = None) -> Call[Job]:
@@ -126,3 +126,19 @@ def _worker_call(
         body={"token": token, **present},
         repeatable=True,
     )
+
+
+# A proxy may respond in the service's place. What a worker goes on with is checked here, where `Call.result` reports it
+# as a response that is not Jobtrack's: the worker then tries again, instead of ending with a KeyError.
+
+
+def _read_report_answer(body: Any) -> Any:
+    answer = read_object(body)
+    _ = answer["lease"]["expires_in_seconds"], answer["cancel_requested"]
+    return answer
+
+
+def _read_claimed(body: Any) -> Any:
+    jobs = read_list("jobs")(body)
+    _ = [(job["id"], job["type"], job["lease"]["token"], job["lease"]["expires_in_seconds"]) for job in jobs]
+    return jobs

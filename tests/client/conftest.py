@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import queue as queue_module
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,13 +15,23 @@ import pytest_asyncio
 from jobtrack_client import AsyncJobtrackClient, Job, JobContext, Worker
 
 
-class Recording(httpx.AsyncHTTPTransport):
-    """The real network, with every request kept and every answer told."""
+class Recording(httpx.AsyncHTTPTransport, httpx.BaseTransport):
+    """The real network, with every request kept and every answer told; also for the threads of a worker."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[httpx.Request] = []
         self.answered: asyncio.Queue[str] = asyncio.Queue()
+        self.answered_in_thread: queue_module.Queue[Any] = queue_module.Queue()
+        self._of_threads = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._of_threads.handle_request(request)
+        self.answered_in_thread.put(json.loads(request.content))
+        return response
+
+    def close(self) -> None:
+        self._of_threads.close()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobtrack_client.buffer import MAX_ITEM_BYTES, MAX_ITEMS, ReportBuffer
+from jobtrack_client.buffer import REPORT_LIMIT, ReportBuffer
+from jobtrack_client.limits import MAX_ITEMS
 
 
 @pytest.fixture
@@ -12,7 +13,7 @@ def woken() -> list[bool]:
 
 @pytest.fixture
 def buffer(woken: list[bool]) -> ReportBuffer:
-    return ReportBuffer(woken.append)
+    return ReportBuffer(woken.append, strict_items=True)
 
 
 def test_the_newest_word_wins_and_the_rest_stays(buffer: ReportBuffer) -> None:
@@ -44,7 +45,7 @@ def test_a_report_stays_under_the_size_of_a_body(buffer: ReportBuffer) -> None:
     while not buffer.empty:
         sizes.append(sum(len(item["result"]) for item in buffer.take()["items"]))
     assert sum(sizes) == 500 * 4000
-    assert max(sizes) <= MAX_ITEM_BYTES
+    assert max(sizes) <= REPORT_LIMIT.byte_count
 
 
 def test_a_new_stage_and_a_full_report_are_urgent(buffer: ReportBuffer, woken: list[bool]) -> None:

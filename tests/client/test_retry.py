@@ -85,7 +85,11 @@ def test_a_claim_that_did_nothing_is_sent_again(answer: Answer) -> None:
 
 @pytest.mark.parametrize("action", ["complete", "fail", "release", "report"])
 def test_calls_under_a_token_are_sent_again(action: str) -> None:
-    script = Script(problem(503, "unavailable"), httpx.ReadTimeout("slow"), ok({"id": "1"}))
+    script = Script(
+        problem(503, "unavailable"),
+        httpx.ReadTimeout("slow"),
+        ok({"id": "1", "lease": {"expires_in_seconds": 30}, "cancel_requested": False}),
+    )
     with client(script) as jobs:
         more = {"code": "c", "message": "m"} if action == "fail" else {}
         getattr(jobs, action)("1", "t", **more)
