@@ -99,6 +99,8 @@ class Run:
             if not task.done():
                 if not stopped.is_set():
                     self._lease.too_long()
+                    logger.warning("job %s: %s", self._job["id"], self.stop.detail)
+                    self._reporter.buffer.add_worker_log("error", self.stop.detail)
                 # A thread cannot be killed: the handler gets this long to notice the stop, and is abandoned afterwards.
                 await asyncio.wait({task}, timeout=self._grace_seconds)
         finally:

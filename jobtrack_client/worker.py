@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jobtrack_client.client import AsyncJobtrackClient
@@ -225,11 +225,11 @@ class Worker:
             pass
 
 
-def _by_type(
-    seconds: float | Mapping[str, float | None] | None, types: Mapping[str, Handler]
-) -> Mapping[str, float | None]:
+def _by_type(seconds: float | Mapping[str, float | None] | None, types: Collection[str]) -> dict[str, float | None]:
     """Return the limit of each type. Raises `ValueError` for one that is not a positive number of seconds."""
-    limits = dict(seconds) if isinstance(seconds, Mapping) else dict.fromkeys(types, seconds)
+    if isinstance(seconds, Mapping) and (unknown := seconds.keys() - set(types)):
+        raise ValueError(f"max_run_seconds names types without a handler: {', '.join(sorted(unknown))}")
+    limits = {name: seconds.get(name, MAX_RUN_SECONDS) if isinstance(seconds, Mapping) else seconds for name in types}
     for limit in limits.values():
         if limit is not None and not 0 < limit < math.inf:
             raise ValueError(f"max_run_seconds is a positive number of seconds, or None for no limit, not {limit!r}")

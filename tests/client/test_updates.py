@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.web.body import JSON_BODY
 from jobtrack_client import limits
 from jobtrack_client.buffer import REPORT_LIMIT, ReportBuffer
 from jobtrack_client.updates import Size, level_of, log_lines, size_of
@@ -27,6 +28,7 @@ def test_the_limits_are_those_of_the_service() -> None:
     assert report["stage"]["anyOf"][0]["maxLength"] == failure["code"]["maxLength"] == limits.NAME_CHARACTERS
     assert report["message"]["anyOf"][0]["maxLength"] == failure["message"]["maxLength"] == limits.TEXT_CHARACTERS
     assert (line["message"]["maxLength"], line["level"]["enum"]) == (limits.LOG_CHARACTERS, list(limits.LOG_LEVELS))
+    assert (JSON_BODY.max_bytes, JSON_BODY.max_nodes) == (limits.MAX_BODY_BYTES, limits.MAX_BODY_VALUES)
     assert failure["retry_after_seconds"]["anyOf"][0]["maximum"] == limits.MAX_RETRY_AFTER_SECONDS
 
 
