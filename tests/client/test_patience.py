@@ -85,19 +85,20 @@ async def test_a_word_is_repeated_until_it_arrives_and_the_pauses_fit_into_the_l
 
 
 @pytest.mark.parametrize("status", [500, 429, 503, 200])
-async def test_a_claim_that_fails_for_now_does_not_end_the_worker(status: int) -> None:
+async def test_a_claim_that_fails_for_now_does_not_end_the_worker(pauses: list[float], status: int) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         calls.append(1)
         if len(calls) == 2:
             worker.stop()
-        return httpx.Response(status, json={"jobs": [{"id": "no lease"}]})
+        return httpx.Response(status, json={"jobs": [{"id": "no lease"}]}, headers={"Retry-After": "30"})
 
     calls: list[int] = []
     transport = httpx.MockTransport(answer)
-    async with AsyncJobtrackClient("http://jobs.test", "k", transport=transport, retry=Retry(attempts=1)) as client:
+    async with AsyncJobtrackClient("http://jobs.test", "k", transport=transport, retry=Retry()) as client:
         worker = Worker(client, types={"work": print}, lease_seconds=1, claim_wait_seconds=0)
         await worker.run()
     assert len(calls) == 2
+    assert max(pauses, default=0) <= 1 / 3
 
 
 def test_a_pause_grows_to_its_bound_and_never_over_it() -> None:
