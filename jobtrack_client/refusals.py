@@ -54,7 +54,9 @@ def _named(report: Mapping[str, Any], error: Unprocessable) -> dict[tuple[str, i
             value = value[index]
         elif field in _LISTS:
             continue
-        reason = ": ".join(filter(None, ("/".join(path), plain(fault.get("message") or error.detail))))
+        # Of a part of a list the rest of the pointer: the handler knows its item by the key, not by its place.
+        where = "/".join(["", *path]) if index is not None else str(fault["pointer"])
+        reason = ": ".join(filter(None, (where, plain(fault.get("message") or error.detail))))
         refused.setdefault((field, index), Refusal(field, value, reason))
     return refused
 

@@ -143,8 +143,9 @@ class Reporter:
         if refusal.field == "items" and not self._strict_items:
             self.buffer.add_refusal(refusal.value.get("key"), refusal.reason)
             return
-        shown = f" of {refusal.value['key']!r}" if refusal.field == "items" else ""
-        sentence = f"{refusal.field}{shown}: {refusal.reason}"
+        sentence = refusal.reason
+        if refusal.field == "items":
+            sentence = f"item {refusal.value['key']!r}: {refusal.reason}"
         logger.warning("job %s: a report was refused: %s", self._lease.job_id, sentence)
         if refusal.field in {"items", "checkpoint", "report"}:
             self._stop.request("refused", sentence)

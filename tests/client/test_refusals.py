@@ -27,8 +27,8 @@ def test_what_is_named_is_left_out_and_the_rest_is_sent() -> None:
     )
     assert reports == [{"progress": 7.0, "items": [{"key": "a"}, {"key": "c"}], "checkpoint": {"n": 1}}]
     assert refusals == [
-        Refusal("stage", "", "short"),
-        Refusal("items", {"key": "b", "status": "complete"}, "status: no such"),
+        Refusal("stage", "", "/stage: short"),
+        Refusal("items", {"key": "b", "status": "complete"}, "/status: no such"),
         Refusal("logs", {"level": "info", "message": "m"}, "x"),
     ]
 

@@ -115,7 +115,7 @@ async def test_a_refused_item_update_is_logged_with_its_reason_and_dropped(
     for kind in REFUSED.keys() - {"key"}:
         assert sum(f"item 'bad {kind}' was refused and dropped: " in line for line in lines) == 1, kind
     assert len(lines) == len(REFUSED) + 2
-    assert "status: Input should be 'queued'" in next(line for line in lines if "bad status" in line)
+    assert "/status: Input should be 'queued'" in next(line for line in lines if "bad status" in line)
     assert [record.getMessage() for record in caplog.records if "refused and dropped" in record.getMessage()] == [
         f"job {job['id']}: {line}" for line in lines
     ]
