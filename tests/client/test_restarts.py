@@ -80,7 +80,7 @@ async def test_nothing_that_follows_a_job_ends_before_it_does(held: tuple[Servic
             token = job["lease"]["token"]  # type: ignore[typeddict-item]
             await jobs.report(job_id, token, logs=[{"level": "info", "message": "last"}])
             await jobs.complete(job_id, token, result=[1])
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 ended = [await asyncio.gather(*group) for group in following]
     assert all(one["status"] == "completed" and one["result"] == [1] for one in ended[0][:4])
     assert ended[0][4]["version"] > version
@@ -97,7 +97,7 @@ async def test_nothing_that_follows_a_job_ends_before_it_does(held: tuple[Servic
 async def _all_wait(service: ServiceProcess, following: list[asyncio.Future[Any]]) -> None:
     """Wait until the service has the wait of each; none may have ended meanwhile."""
     await service.ready()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await service.open_waits() < len(following):
             assert not [one for one in following if one.done()]
             await asyncio.sleep(0.02)
