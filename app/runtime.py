@@ -6,7 +6,6 @@ from uuid import uuid4
 from app.api.translate import render_detail, render_summary
 from app.core import retention
 from app.core.batches import calls as calls_batch
-from app.core.batches.calls import WorkerOutcome
 from app.core.batches.create import apply_creations, row_count
 from app.core.bulk import Bulk
 from app.core.claims import Claims
@@ -16,11 +15,12 @@ from app.core.inputs import Inputs
 from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
-from app.core.key_admin import KeyAdmin, Projects
+from app.core.key_admin import KeyAdmin
 from app.core.keys import ApiKeys
 from app.core.leases import Leases
 from app.core.logs import Logs
 from app.core.metrics import Metrics
+from app.core.projects import Projects
 from app.core.queues import Queues
 from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
 from app.core.retention import Retention
@@ -28,7 +28,7 @@ from app.core.waits import Waits
 from app.db import jobs as job_rows
 from app.db.engine import Database, make_engine
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
-from app.domain.worker_call import WorkerCall
+from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.event_stream import EventStream
@@ -86,7 +86,7 @@ class Runtime:
             row_count=calls_batch.row_count,
         )
         jobs = Jobs(self.database, reads, full_reads, details, summaries, create_writer, announce)
-        leases = Leases(calls, metrics.count_stale)
+        leases = Leases(self.database, calls, metrics.count_stale)
         self.claims = Claims(self.database, leases, self.idle_claims, announce)
         queues = Queues(self.database)
         lists = JobLists(self.database, jobs)

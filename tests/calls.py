@@ -18,9 +18,10 @@ async def create(core: Services, **fields: object) -> Job:
 
 
 async def claim(core: Services, *, lease_seconds: int = 30, wait_seconds: float = 5) -> ClaimedJob:
-    (claimed,) = await core.claims.claim(
+    taken = await core.claims.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=lease_seconds, wait_seconds=wait_seconds
     )
+    (claimed,) = taken.value
     return claimed
 
 

@@ -21,6 +21,7 @@ from app.api.system.health import health
 from app.api.system.metrics import metrics
 from app.api.wire import Problem
 from app.api.workers.routes import batches, workers
+from app.web.idempotency import KEY_PARAMETER
 
 ROUTERS: Final = (
     jobs,
@@ -55,15 +56,6 @@ _TAGS: Final = [
 _READS: Final = frozenset({"jobs_wait"})
 """Operations that use POST but change nothing."""
 
-_IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Makes the request safe to repeat for 24 hours: it takes effect once. Requests that set a state "
-    "(cancel, delete, pause, an input) can be repeated without it.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
-}
-
 _DESCRIPTION: Final = """Jobtrack tracks background jobs: who created them, who runs them, and how far they are.
 
 Send a key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems; branch on `code`. Times are RFC 3339
@@ -95,7 +87,7 @@ def openapi() -> dict[str, Any]:
     for path in document["paths"].values():
         for method, operation in path.items():
             if method != "get" and operation["operationId"] not in _READS:
-                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+                operation.setdefault("parameters", []).append(dict(KEY_PARAMETER))
             responses = operation["responses"]
             if operation.get("security") is None:
                 # FastAPI documents a 422 for every operation with parameters.

@@ -1,7 +1,7 @@
 """The native API's responses: JSON, 304, and errors."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Request, Response
 from pydantic_core import to_json
@@ -12,9 +12,6 @@ from app.web.problems import problem_response
 
 RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case."""
-
-REPLAYED: Final = {"Idempotency-Replayed": "true"}
-"""Marks the response to a repeated request."""
 
 
 def render_error(request: Request, error: JobtrackError) -> Response:

@@ -1,23 +1,21 @@
 """Cancelling and rerunning all jobs that a filter matches, a bounded number a call."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from app.core import audit
-from app.core.batches.changes import changes_of
+from app.core.batches.bulk import BulkOutcome, BulkPlan, apply_cancel, begin_rerun, end_rerun
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
-from app.db import transitions
-from app.db.connection import Connection
 from app.db.engine import Database
-from app.db.transitions import Move
 from app.domain.audit import Action, Actor
 from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
-from app.domain.job import JobRef
+from app.domain.idempotency import Done, Idempotency
+from app.domain.job import Created
 from app.domain.job_filter import JobFilter, JobIdPage
 from app.domain.principal import Principal
 from app.domain.states import RERUNNABLE, JobEvent, JobState, sources_of
@@ -28,15 +26,6 @@ log = structlog.get_logger(__name__)
 MOST_CANCELS: Final = 1_000
 MOST_RERUNS: Final = 100
 """A rerun copies items and is a transaction of its own, so that one with a million of them delays no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class BulkOutcome:
-    """The counts of one call. Call again with `next_before` until it is None."""
-
-    matched: int
-    changed: int
-    next_before: UUID | None
 
 
 class Bulk:
@@ -58,15 +47,17 @@ class Bulk:
         before: UUID | None = None,
         limit: int = MOST_CANCELS,
         dry_run: bool = False,
-    ) -> BulkOutcome:
+        idempotency: Idempotency | None = None,
+    ) -> Done[BulkOutcome]:
         """Request a cancel of up to `limit` live jobs; those already being cancelled are not counted."""
         sources = sources_of(JobEvent.CANCEL) - {JobState.CANCELLING}
         page = await self._matching(actor.principal, job_filter, sources, before=before, limit=min(limit, MOST_CANCELS))
-        if dry_run or not page.job_ids:
-            return BulkOutcome(len(page.job_ids), 0, page.next_before)
-        changes = await self._database.write(_cancel, actor, job_filter, page.job_ids)
+        plan = BulkPlan.of(page, dry_run=dry_run)
+        if not plan.job_ids and idempotency is None:
+            return Done(plan.outcome(0))
+        done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
         self._announce(changes)
-        return BulkOutcome(len(page.job_ids), len(changes), page.next_before)
+        return done
 
     async def rerun(
         self,
@@ -77,7 +68,8 @@ class Bulk:
         before: UUID | None = None,
         limit: int = MOST_RERUNS,
         dry_run: bool = False,
-    ) -> BulkOutcome:
+        idempotency: Idempotency | None = None,
+    ) -> Done[BulkOutcome]:
         """Rerun up to `limit` ended jobs, each in a transaction of its own.
 
         A job is counted as matched and not as changed if it has a live rerun, has nothing to rerun, was deleted in the
@@ -86,32 +78,66 @@ class Bulk:
         page = await self._matching(
             actor.principal, job_filter, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS)
         )
-        if dry_run or not page.job_ids:
-            return BulkOutcome(len(page.job_ids), 0, page.next_before)
-        counts = {"matched": len(page.job_ids), "changed": 0}
+        plan = BulkPlan.of(page, dry_run=dry_run)
+        if idempotency is None:
+            return Done(await self._rerun_all(actor, job_filter, plan, None, only_failed_items=only_failed_items))
+        project_id = actor.principal.project_id
+        begun, earlier = await self._database.write(begin_rerun, project_id, idempotency, plan)
+        if earlier is not None:
+            return Done(earlier, replayed=True)
+        # A repeat that finds no result continues with the jobs of the first call, which may have been cut off. What the
+        # first call has rerun, or reruns at this moment, is not rerun again: each job's rerun has a key of its own.
+        outcome = await self._rerun_all(
+            actor, job_filter, begun.value, idempotency, only_failed_items=only_failed_items
+        )
+        first = await self._database.write(end_rerun, project_id, idempotency, outcome)
+        return Done(first, begun.replayed)
+
+    async def _rerun_all(
+        self,
+        actor: Actor,
+        job_filter: JobFilter,
+        plan: BulkPlan,
+        idempotency: Idempotency | None,
+        *,
+        only_failed_items: bool,
+    ) -> BulkOutcome:
+        if not plan.job_ids:
+            return plan.outcome(0)
+        counts = {"matched": plan.matched, "changed": 0}
+        changed = 0
         try:
-            for job_id in page.job_ids:
-                counts["changed"] += await self._rerun_one(actor.principal, job_id, only_failed_items=only_failed_items)
+            for job_id in plan.job_ids:
+                key = idempotency and idempotency.of_row(job_id)
+                created = await self._rerun_one(actor.principal, job_id, key, only_failed_items=only_failed_items)
+                changed += created is not None
+                counts["changed"] += created is not None and not created.replayed
         finally:
             # Each is a transaction of its own, so what was committed before an error is recorded too.
             audit.write_line(audit.jobs_changed(Action.JOBS_RERUN_MANY, actor, job_filter, counts))
-        return BulkOutcome(len(page.job_ids), counts["changed"], page.next_before)
+        return plan.outcome(changed)
 
-    async def _rerun_one(self, principal: Principal, job_id: UUID, *, only_failed_items: bool) -> bool:
-        """Rerun a job; returns whether that created a new one."""
+    async def _rerun_one(
+        self, principal: Principal, job_id: UUID, key: Idempotency | None, *, only_failed_items: bool
+    ) -> Created | None:
+        """Rerun a job; returns the new one, or None if it cannot be rerun."""
         try:
-            created = await self._jobs.rerun(
-                principal.project_id, job_id, only_failed_items=only_failed_items, queues=principal.queues
+            return await self._jobs.rerun(
+                principal.project_id,
+                job_id,
+                only_failed_items=only_failed_items,
+                idempotency=key,
+                queues=principal.queues,
+                if_none_is_live=True,
             )
         except JobtrackError as error:
             if error.retryable:
                 raise
-            return False
+            return None
         except Exception:
             # An unexpected error of one job must not keep the call from the jobs after it.
             log.exception("a job of a call about many could not be rerun", job_id=str(job_id))
-            return False
-        return not created.replayed
+            return None
 
     async def _matching(
         self,
@@ -131,13 +157,3 @@ class Bulk:
         states = states if job_filter.states is None else states & job_filter.states
         within = replace(job_filter, states=states)
         return await self._lists.page_of_ids(principal.project_id, within, before=before, limit=limit)
-
-
-async def _cancel(connection: Connection, actor: Actor, job_filter: JobFilter, job_ids: Sequence[UUID]) -> list[Change]:
-    project_id, by = actor.principal.project_id, actor.principal.name
-    await transitions.lock_in_order(connection, [JobRef(project_id, job_id) for job_id in job_ids])
-    moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for job_id in job_ids]
-    changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
-    counts = {"matched": len(job_ids), "changed": len(changes)}
-    audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, job_filter, counts))
-    return changes

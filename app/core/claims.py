@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 from uuid import UUID
 
 from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
@@ -9,7 +10,8 @@ from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
 from app.db import limits
 from app.db.engine import Database
-from app.domain.job import ClaimedJob, ClaimFilter, Idempotency
+from app.domain.idempotency import Done, Idempotency
+from app.domain.job import ClaimedJob, ClaimFilter
 from app.live.change_feed import Change
 from app.live.group_writer import MAX_BATCH, GroupWriter
 from app.live.idle_claims import IdleClaims
@@ -17,6 +19,8 @@ from app.live.read_batcher import ReadBatcher
 
 LIMITS_KNOWN_SECONDS = 1.0
 MOST_PROJECTS_KNOWN = 10_000
+
+_Writer: TypeAlias = GroupWriter[ClaimRequest, Done[list[ClaimedJob]]]
 
 
 class Claims:
@@ -31,7 +35,7 @@ class Claims:
         self._announce = announce
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
         self._limits: dict[UUID, tuple[bool, float]] = {}
-        self._writers: dict[tuple[ClaimFilter, Idempotency | None], GroupWriter[ClaimRequest, list[ClaimedJob]]] = {}
+        self._writers: dict[tuple[ClaimFilter, Idempotency | None], _Writer] = {}
         self._returning: set[asyncio.Task[object]] = set()
 
     async def claim(
@@ -43,14 +47,14 @@ class Claims:
         lease_seconds: int | None,
         wait_seconds: float,
         idempotency: Idempotency | None = None,
-    ) -> list[ClaimedJob]:
+    ) -> Done[list[ClaimedJob]]:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
 
-        A repeat under the same `idempotency` gets the jobs of the first call that are still under its leases.
+        A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
         """
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         idle = self._idle.join(claim_filter)
-        taken: list[ClaimedJob] = []
+        taken: Done[list[ClaimedJob]] = Done([])
         try:
             while True:
                 # Cleared before the query: a job that becomes claimable during it wakes this claim again.
@@ -59,24 +63,24 @@ class Claims:
                 request = ClaimRequest(worker, max_jobs, lease_seconds, limited, idempotency)
                 taken = await self._take(claim_filter, request)
                 left = ends_at - asyncio.get_running_loop().time()
-                if taken or left <= 0 or self._idle.draining:
+                if taken.value or taken.replayed or left <= 0 or self._idle.draining:
                     return taken
                 try:
                     with timed_wait():
                         await asyncio.wait_for(idle.woken.wait(), left)
                 except TimeoutError:
-                    return []
+                    return Done([])
         finally:
             self._idle.leave(idle)
             # A wake-up that was used, or that this claim no longer needs, goes to the next claim of the same filter.
-            if taken or idle.woken.is_set():
+            if taken.value or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))
 
     async def wait_for_returns(self) -> None:
         """Wait until every job whose claimer has disconnected is released; called before the database is closed."""
         await asyncio.gather(*self._returning, return_exceptions=True)
 
-    async def _take(self, claim_filter: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
+    async def _take(self, claim_filter: ClaimFilter, request: ClaimRequest) -> Done[list[ClaimedJob]]:
         task = asyncio.ensure_future(self._take_once(claim_filter, request))
         try:
             return await asyncio.shield(task)
@@ -87,10 +91,10 @@ class Claims:
             returning.add_done_callback(self._returning.discard)
             raise
 
-    async def _give_back(self, taking: asyncio.Future[list[ClaimedJob]]) -> None:
-        await self._leases.give_back(await taking)
+    async def _give_back(self, taking: asyncio.Future[Done[list[ClaimedJob]]]) -> None:
+        await self._leases.give_back((await taking).value)
 
-    async def _take_once(self, claim_filter: ClaimFilter, request: ClaimRequest) -> list[ClaimedJob]:
+    async def _take_once(self, claim_filter: ClaimFilter, request: ClaimRequest) -> Done[list[ClaimedJob]]:
         # A writer for each filter that is being claimed by: they do not wait for each other. A claim with a key goes
         # alone: its key may be another's at the moment, or wrong, and that is not the others' business.
         kind = (claim_filter, request.idempotency)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from app.core.access import check_queue, no_such_job
+from app.core.batches.idempotency import job_deleted_error, load, store
 from app.core.jobs import Jobs
 from app.db import inputs, jobs, transitions
 from app.db.connection import Connection
@@ -24,8 +25,9 @@ from app.domain.errors import (
     TooLargeError,
     UnavailableError,
 )
+from app.domain.idempotency import ContentDigest, Done, Idempotency
 from app.domain.input import StoredInput
-from app.domain.job import Created, Idempotency, JobRef, NewJob
+from app.domain.job import Created, JobRef, NewJob
 from app.domain.states import CLAIMABLE, LEASED
 
 log = structlog.get_logger(__name__)
@@ -51,11 +53,19 @@ class Inputs:
         max_bytes: int = MAX_INPUT_BYTES,
         sensitive: bool = False,
         idempotency: Idempotency | None = None,
+        content: ContentDigest | None = None,
     ) -> Created:
-        """Receive an input and create its job: both or neither."""
+        """Receive an input and create its job: both or neither.
+
+        `content` is for bytes that the fingerprint of `idempotency` does not have yet.
+        """
+        if idempotency is not None and content is not None:
+            chunks = content.tap(chunks)
         stored = await self.receive(
             project_id, chunks, content_type=content_type, max_bytes=max_bytes, sensitive=sensitive
         )
+        if idempotency is not None and content is not None:
+            idempotency = idempotency.with_content(content.result())
         try:
             created = await self._jobs.create(project_id, replace(job, input=stored), idempotency=idempotency)
         except UnavailableError:
@@ -106,17 +116,28 @@ class Inputs:
         await self._forget(project_id, stored.upload_id)
 
     async def put(
-        self, project_id: UUID, job_id: UUID, stored: StoredInput, *, queues: frozenset[str] | None = None
-    ) -> bool:
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        stored: StoredInput,
+        *,
+        queues: frozenset[str] | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Done[bool]:
         """Attach a received input to a job that is not held yet; returns whether it replaced an earlier one."""
+        if idempotency is not None:
+            idempotency = idempotency.with_content(stored.content_type.encode() + stored.sha256)
         try:
-            return await self._database.write(_attach, JobRef(project_id, job_id), stored, queues)
+            done = await self._database.write(_attach, JobRef(project_id, job_id), stored, queues, idempotency)
         except UnavailableError:
             # It may be the job's input now: the pruner removes it if it is not.
             raise
         except JobtrackError:
             await self.discard(project_id, stored)
             raise
+        if done.replayed:
+            await self.discard(project_id, stored)
+        return done
 
     async def open(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> StoredInput:
         """Return the description of a job's input, for a key that may use these queues; None means all.
@@ -162,9 +183,16 @@ class Inputs:
             log.warning("an upload that failed is left to the pruner", upload_id=str(upload_id))
 
 
-async def _attach(connection: Connection, ref: JobRef, stored: StoredInput, queues: frozenset[str] | None) -> bool:
+async def _attach(
+    connection: Connection, ref: JobRef, stored: StoredInput, queues: frozenset[str] | None, key: Idempotency | None
+) -> Done[bool]:
     await transitions.lock_in_order(connection, [ref])
+    record = await load(connection, ref.project_id, key)
     job = (await jobs.select_by_ids(connection, [ref])).get(ref)
+    if record is not None:
+        if job is None:
+            raise job_deleted_error()
+        return Done(record.body, replayed=True)
     if job is None:
         raise no_such_job()
     check_queue(job, queues)
@@ -172,7 +200,9 @@ async def _attach(connection: Connection, ref: JobRef, stored: StoredInput, queu
         raise InvalidTransitionError(
             f"The job is {job.state}; its input can only change while it waits for a worker.", job
         )
-    return await inputs.attach(connection, [(ref, stored)])
+    replaced = await inputs.attach(connection, [(ref, stored)])
+    await store(connection, [(ref.project_id, key, replaced)])
+    return Done(replaced)
 
 
 def _grown(size: int, piece: bytes, max_bytes: int) -> int:

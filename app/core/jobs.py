@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from app.core.access import check_queue, no_such_job
 from app.core.batches.changes import changes_of
+from app.core.batches.idempotency import bind, job_deleted_error, load, store
 from app.core.batches.rerun import RerunRequest, apply_rerun
 from app.db import deletions, jobs, transitions
 from app.db.connection import Connection
@@ -19,8 +20,9 @@ from app.domain.errors import (
     InvalidTransitionError,
     JobtrackError,
 )
+from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import new_id
-from app.domain.job import Created, CreateRequest, Idempotency, Job, JobRef, NewJob
+from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
 from app.domain.states import JobEvent, JobState
 from app.live.body_cache import BodyCache, CachedBody
 from app.live.change_feed import Change
@@ -60,6 +62,10 @@ class Jobs:
         self, project_id: UUID, jobs: Iterable[NewJob], *, idempotency: Idempotency | None = None
     ) -> list[Created | JobtrackError]:
         """Store jobs, each accepted or refused alone; returns the outcome of each, in the same order."""
+        jobs = list(jobs)
+        if idempotency is not None and jobs:
+            # Rows are judged alone: those that another request has more than the first one would else be created.
+            await self._database.write(bind, project_id, idempotency, None)
         requests = [
             CreateRequest(
                 project_id,
@@ -121,19 +127,15 @@ class Jobs:
         by: str | None,
         reason: str | None = None,
         queues: frozenset[str] | None = None,
-    ) -> Job:
+        idempotency: Idempotency | None = None,
+    ) -> Done[Job]:
         """Request a cancel: a waiting job ends at once, a held one when its worker acknowledges. Repeating it is
         harmless. `queues` are the only ones that the caller's key may use; None means all.
         """
-        ref = JobRef(project_id, job_id)
         move = Move(project_id=project_id, job_id=job_id, cancelled_by=by, reason=reason)
-        job, changes = await self._database.write(_cancel, ref, move, queues)
+        done, changes = await self._database.write(_cancel, move, queues, idempotency)
         self._announce(changes)
-        if job is None:
-            raise no_such_job()
-        if job.state not in (JobState.CANCELLED, JobState.CANCELLING):
-            raise AlreadyTerminalError(f"The job has ended ({job.state}); it cannot be cancelled any more.", job)
-        return job
+        return done
 
     async def rerun(
         self,
@@ -144,42 +146,75 @@ class Jobs:
         idempotency: Idempotency | None = None,
         queues: frozenset[str] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
+        if_none_is_live: bool = False,
     ) -> Created:
-        """Create a new job like an ended one; while such a rerun is live, another call without a key returns it.
+        """Create a new job like an ended one; while a rerun of the same items is live, another call without a key
+        returns it, and with `if_none_is_live` no rerun is created beside any.
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
-        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels)
+        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live)
         created, changes = await self._database.write(apply_rerun, JobRef(project_id, job_id), request)
         self._announce(changes)
         return created
 
-    async def delete(self, project_id: UUID, job_id: UUID, *, queues: frozenset[str] | None = None) -> None:
+    async def delete(
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        *,
+        queues: frozenset[str] | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Done[None]:
         """Delete a job that has ended: every reader stops seeing it at once, its rows are removed in steps."""
         ref = JobRef(project_id, job_id)
-        await self._database.write(_delete, ref, queues)
-        self._announce([Change(ref, event_types=("deleted",))])
+        done = await self._database.write(_delete, ref, queues, idempotency)
+        if not done.replayed:
+            self._announce([Change(ref, event_types=("deleted",))])
+        return done
 
 
 async def _cancel(
-    connection: Connection, ref: JobRef, move: Move, queues: frozenset[str] | None
-) -> tuple[Job | None, list[Change]]:
+    connection: Connection, move: Move, queues: frozenset[str] | None, key: Idempotency | None
+) -> tuple[Done[Job], list[Change]]:
+    ref = JobRef(move.project_id, move.job_id)
     await transitions.lock_in_order(connection, [ref])
-    if queues is not None:
+    replayed = await load(connection, ref.project_id, key) is not None
+    if queues is not None or replayed:
         job = (await jobs.select_by_ids(connection, [ref])).get(ref)
         if job is not None:
             check_queue(job, queues)
+        if replayed:
+            return _replayed(job), []
     moved = await transitions.move(connection, JobEvent.CANCEL, [move])
-    if moved:
-        return moved[0].job, changes_of(moved)
-    return (await jobs.select_by_ids(connection, [ref])).get(ref), []
+    job = moved[0].job if moved else None
+    if job is None:
+        job = (await jobs.select_by_ids(connection, [ref])).get(ref)
+    if job is None:
+        raise no_such_job()
+    if job.state not in (JobState.CANCELLED, JobState.CANCELLING):
+        raise AlreadyTerminalError(f"The job has ended ({job.state}); it cannot be cancelled any more.", job)
+    await store(connection, [(ref.project_id, key, None)])
+    return Done(job), changes_of(moved)
 
 
-async def _delete(connection: Connection, ref: JobRef, queues: frozenset[str] | None) -> None:
+def _replayed(job: Job | None) -> Done[Job]:
+    if job is None:
+        raise job_deleted_error()
+    return Done(job, replayed=True)
+
+
+async def _delete(
+    connection: Connection, ref: JobRef, queues: frozenset[str] | None, key: Idempotency | None
+) -> Done[None]:
     await transitions.lock_in_order(connection, [ref])
+    if await load(connection, ref.project_id, key) is not None:
+        return Done(None, replayed=True)
     job = (await jobs.select_by_ids(connection, [ref])).get(ref)
     if job is None:
         raise no_such_job()
     check_queue(job, queues)
     if not await deletions.delete(connection, [ref]):
         raise InvalidTransitionError(f"The job is still {job.state}; only an ended job can be deleted.", job)
+    await store(connection, [(ref.project_id, key, None)])
+    return Done(None)

@@ -1,4 +1,4 @@
-"""Managing keys and projects, and which key may do so."""
+"""Managing keys, and which key may do so."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +20,8 @@ from app.domain.errors import (
     LastOperatorKeyError,
     NotFoundError,
 )
-from app.domain.ids import new_id
-from app.domain.job import Idempotency
-from app.domain.principal import Principal, Project, Scope, StoredKey
+from app.domain.idempotency import Done, Idempotency
+from app.domain.principal import Principal, Scope, StoredKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,43 +72,29 @@ class KeyAdmin:
         end = next_before([key.created_at for key in found], limit)
         return [key for key in found if end is None or key.created_at >= end], end
 
-    async def revoke(self, actor: Actor, key_id: str, *, project_id: UUID | None = None) -> None:
+    async def revoke(
+        self, actor: Actor, key_id: str, *, project_id: UUID | None = None, idempotency: Idempotency | None = None
+    ) -> Done[None]:
         """Revoke a key permanently and at once; no error if it was revoked before."""
-        await self._database.write(_revoke, actor, _project_of(actor.principal, project_id), key_id)
+        place = _project_of(actor.principal, project_id)
+        done = await self._database.write(_revoke, actor, place, key_id, idempotency)
         self._announce_keys()
+        return done
 
     async def set_expiry(
-        self, actor: Actor, key_id: str, expires_at: datetime | None, *, project_id: UUID | None = None
-    ) -> StoredKey:
+        self,
+        actor: Actor,
+        key_id: str,
+        expires_at: datetime | None,
+        *,
+        project_id: UUID | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Done[StoredKey]:
         """Set when a key expires: None means never, a time in the past means now."""
         place = _project_of(actor.principal, project_id)
-        changed = await self._database.write(_set_expiry, actor, place, key_id, expires_at)
+        done = await self._database.write(_set_expiry, actor, place, key_id, expires_at, idempotency)
         self._announce_keys()
-        return changed
-
-
-class Projects:
-    """Creates and lists projects, the tenants. A project cannot be deleted: nothing could delete all its rows yet."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def create(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> tuple[Project, bool]:
-        """Create a project; returns it, and whether an earlier call had created it. Names need not be unique."""
-        return await self._database.write(_create_project, actor, new_id(), name, idempotency)
-
-    async def get(self, project_id: UUID) -> Project:
-        """Read one project."""
-        project = await self._database.read(projects.select_project, project_id)
-        if project is None:
-            raise NotFoundError("There is no such project.")
-        return project
-
-    async def page(self, *, before: datetime | None, limit: int) -> tuple[list[Project], datetime | None]:
-        """List projects created before a time, newest first, with the `before` of the next page, None at the end."""
-        found = await self._database.read(projects.select_projects, before=before, limit=limit + 1)
-        end = next_before([project.created_at for project in found], limit)
-        return [project for project in found if end is None or project.created_at >= end], end
+        return done
 
 
 def next_before(times: list[datetime], limit: int) -> datetime | None:
@@ -148,8 +133,7 @@ async def _create_key(
     stored = await keys.insert_key(connection, principal, digest, expires_at=expires_at)
     if stored is None:
         raise _invalid("/expires_at", "past", "`expires_at` has passed; this key would never work.")
-    if idempotency is not None:
-        await store(connection, [(owner, idempotency, principal.key_id)])
+    await store(connection, [(owner, idempotency, principal.key_id)])
     audit.record(connection, audit.key_changed(Action.KEYS_CREATE, actor, None, stored))
     return stored, True
 
@@ -162,41 +146,41 @@ async def _select_page(
     return await keys.select_keys(connection, project_id, before=before, limit=limit)
 
 
-async def _revoke(connection: Connection, actor: Actor, project_id: UUID, key_id: str) -> None:
+async def _revoke(
+    connection: Connection, actor: Actor, project_id: UUID, key_id: str, idempotency: Idempotency | None
+) -> Done[None]:
+    owner = actor.principal.project_id
+    if await load(connection, owner, idempotency) is not None:
+        return Done(None, replayed=True)
     key = await _managed(connection, actor.principal, project_id, key_id)
     await _keep_an_operator(connection, key)
     revoked = await keys.revoke(connection, project_id, key_id)
     if revoked is not None:
         audit.record(connection, audit.key_changed(Action.KEYS_REVOKE, actor, key, revoked))
+    await store(connection, [(owner, idempotency, None)])
+    return Done(None)
 
 
 async def _set_expiry(
-    connection: Connection, actor: Actor, project_id: UUID, key_id: str, expires_at: datetime | None
-) -> StoredKey:
+    connection: Connection,
+    actor: Actor,
+    project_id: UUID,
+    key_id: str,
+    expires_at: datetime | None,
+    idempotency: Idempotency | None,
+) -> Done[StoredKey]:
+    owner = actor.principal.project_id
     key = await _managed(connection, actor.principal, project_id, key_id)
+    if await load(connection, owner, idempotency) is not None:
+        return Done(key, replayed=True)
     if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
         await _keep_an_operator(connection, key)
     changed = await keys.set_expiry(connection, project_id, key_id, expires_at)
     if changed is None:
         raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
     audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
-    return changed
-
-
-async def _create_project(
-    connection: Connection, actor: Actor, project_id: UUID, name: str, idempotency: Idempotency | None
-) -> tuple[Project, bool]:
-    owner = actor.principal.project_id
-    record = await load(connection, owner, idempotency)
-    if record is not None:
-        existing = await projects.select_project(connection, UUID(record.body))
-        if existing is not None:
-            return existing, True
-    if idempotency is not None:
-        await store(connection, [(owner, idempotency, str(project_id))])
-    created = await projects.insert_project(connection, project_id, name)
-    audit.record(connection, audit.project_made(actor, created))
-    return created, False
+    await store(connection, [(owner, idempotency, None)])
+    return Done(changed)
 
 
 async def _existing(connection: Connection, project_id: UUID, key_id: str) -> StoredKey:

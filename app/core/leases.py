@@ -1,11 +1,14 @@
 """Calls of workers about jobs they hold: report, complete, fail, release; valid while their token is the latest."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from app.core.batches.calls import WorkerOutcome
+from app.core.batches.idempotency import bind
+from app.db.engine import Database
 from app.domain.errors import JobtrackError, LeaseLostError
+from app.domain.idempotency import Idempotency
 from app.domain.job import ClaimedJob
-from app.domain.worker_call import Release, WorkerCall
+from app.domain.worker_call import Release, WorkerCall, WorkerOutcome
 from app.live.group_writer import GroupWriter
 
 
@@ -13,8 +16,12 @@ class Leases:
     """Takes the calls of workers; many are applied in one transaction."""
 
     def __init__(
-        self, calls: GroupWriter[WorkerCall, WorkerOutcome], count_stale: Callable[[str], None] = lambda _: None
+        self,
+        database: Database,
+        calls: GroupWriter[WorkerCall, WorkerOutcome],
+        count_stale: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._database = database
         self._calls = calls
         self._count_stale = count_stale
 
@@ -26,8 +33,13 @@ class Leases:
             self._count_stale(_call_name(call))
             raise
 
-    async def submit_many(self, calls: Sequence[WorkerCall]) -> list[WorkerOutcome | JobtrackError]:
-        """Apply many calls, each with its own outcome, in the order given."""
+    async def submit_many(
+        self, calls: Sequence[WorkerCall], *, idempotency: Idempotency | None = None
+    ) -> list[WorkerOutcome | JobtrackError]:
+        """Apply many calls of a project, each with its own outcome, in the order given."""
+        if idempotency is not None and calls:
+            await self._database.write(bind, calls[0].project_id, idempotency, None)
+            calls = [replace(call, idempotency=idempotency.of_row(n)) for n, call in enumerate(calls)]
         outcomes = await self._calls.submit_many(calls)
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, LeaseLostError):

@@ -7,11 +7,13 @@ from typing import Final
 from uuid import UUID
 
 from app.core import audit
+from app.core.batches.idempotency import load, store
 from app.db import depths, queues
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
 from app.domain.errors import FieldError, InvalidError, NotFoundError
+from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import id_ago
 from app.domain.names import queue_name_fault
 from app.domain.queue import Depth, Queue, QueueRules, Rates
@@ -50,14 +52,19 @@ class Queues:
         """Return one queue; raises NotFoundError for one that does not exist."""
         return await self._view(project_id, await self._database.read(queues.select_one, project_id, name))
 
-    async def put(self, actor: Actor, name: str, rules: QueueRules) -> QueueView:
+    async def put(
+        self, actor: Actor, name: str, rules: QueueRules, *, idempotency: Idempotency | None = None
+    ) -> Done[QueueView]:
         """Set a queue's rules, creating the queue if it is new. They apply to jobs and claims from now on."""
-        return await self._view(actor.principal.project_id, await self._database.write(_put, actor, name, rules))
+        queue, replayed = await self._database.write(_put, actor, name, rules, idempotency)
+        return Done(await self._view(actor.principal.project_id, queue), replayed)
 
-    async def set_paused(self, actor: Actor, name: str, *, paused: bool) -> QueueView:
+    async def set_paused(
+        self, actor: Actor, name: str, *, paused: bool, idempotency: Idempotency | None = None
+    ) -> Done[QueueView]:
         """Pause or resume a queue. The sweep wakes idle workers within a second of the latter."""
-        changed = await self._database.write(_set_paused, actor, name, paused=paused)
-        return await self._view(actor.principal.project_id, changed)
+        queue, replayed = await self._database.write(_set_paused, actor, name, idempotency, paused=paused)
+        return Done(await self._view(actor.principal.project_id, queue), replayed)
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
         """Return the depths of all queues, counted at most once a second."""
@@ -101,21 +108,31 @@ class Queues:
         return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
 
 
-async def _put(connection: Connection, actor: Actor, name: str, rules: QueueRules) -> Queue:
+async def _put(
+    connection: Connection, actor: Actor, name: str, rules: QueueRules, key: Idempotency | None
+) -> Done[Queue | None]:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
+    if await load(connection, project_id, key) is not None:
+        return Done(before, replayed=True)
     if before is None and (fault := queue_name_fault(name)):
         raise InvalidError([FieldError("path:queue", "name", fault)])
     after = await queues.put(connection, project_id, name, rules)
     audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
-    return after
+    await store(connection, [(project_id, key, None)])
+    return Done(after)
 
 
-async def _set_paused(connection: Connection, actor: Actor, name: str, *, paused: bool) -> Queue | None:
+async def _set_paused(
+    connection: Connection, actor: Actor, name: str, key: Idempotency | None, *, paused: bool
+) -> Done[Queue | None]:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
+    if await load(connection, project_id, key) is not None:
+        return Done(before, replayed=True)
     after = await queues.set_paused(connection, project_id, name, paused=paused)
     if after is not None:
         action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
         audit.record(connection, audit.queue_changed(action, actor, before, after))
-    return after
+        await store(connection, [(project_id, key, None)])
+    return Done(after)

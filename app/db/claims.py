@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db import tables
 from app.db.claim_candidates import BY_ID, BY_QUEUE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
 from app.db.connection import Connection
-from app.db.jobs import JOB, REQUESTED
+from app.db.jobs import JOB, LEASE_LEFT, REQUESTED
 from app.db.lookups import lookup, state_among, target_by_key
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import LEFT_OUT, Projection, Value
@@ -58,7 +58,8 @@ class Claimed:
 
     moved: Moved
     token: UUID
-    lease_seconds: int | None
+    lease_seconds: float | None
+    """How long the lease is, or what is left of one that an earlier claim has begun."""
     checkpoint: Any
     job: Job
 
@@ -69,6 +70,7 @@ _CLAIMED: Final = Projection(
     "j",
     {
         "moved": MOVED,
+        "lease_seconds": "CAST(j.lease_seconds AS float8)",
         "checkpoint": tables.checkpoints.alias("c").c.checkpoint,
         "job": JOB.but(
             documents=Projection(
@@ -178,7 +180,7 @@ STILL_HELD = Statement(
     ORDER BY j.priority DESC, j.scheduled_at, j.id
     """,
     Batch(HeldClaim),
-    _CLAIMED.but(moved=MOVED.but(source="j.state"), lease_seconds="r.lease_seconds"),
+    _CLAIMED.but(moved=MOVED.but(source="j.state"), lease_seconds=LEASE_LEFT),
 )
 
 

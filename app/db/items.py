@@ -8,9 +8,10 @@ from uuid import UUID
 from app.db.connection import Connection
 from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Batch, Values
-from app.db.projection import Projection
+from app.db.projection import Projection, Value
 from app.db.statement import Statement
 from app.domain.item import ItemStatus
+from app.domain.job import JobRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,26 @@ INSERT_NEW = Statement(
 async def insert_new(connection: Connection, rows: Sequence[NewItemRow]) -> None:
     """Insert the items that jobs are created with."""
     await connection.execute(INSERT_NEW, rows)
+
+
+# Ends at the first one that it finds. Where it finds none it has read as many as a rerun copies.
+ANY_NOT_FAILED = Statement(
+    f"""
+    SELECT :returned FROM (
+        SELECT EXISTS (
+            SELECT FROM items t
+            WHERE t.project_id = :project_id AND t.job_id = :job_id AND t.status <> '{ItemStatus.FAILED}'
+        ) AS found
+    ) e
+    """,
+    Values(JobRef),
+    Value(bool, "e.found"),
+)
+
+
+async def any_not_failed(connection: Connection, key: JobRef) -> bool:
+    """Whether a rerun of all items of a job copies more than one of its failed items."""
+    return await connection.fetchone(ANY_NOT_FAILED, key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

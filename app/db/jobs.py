@@ -12,7 +12,7 @@ from app.db import tables
 from app.db.connection import Connection
 from app.db.lookups import lookup, state_among
 from app.db.parameters import Batch, Values
-from app.db.projection import LEFT_OUT, Projection, Value, reading
+from app.db.projection import LEFT_OUT, Projection, reading
 from app.db.statement import Statement
 from app.db.times import finite
 from app.domain.item import Counts
@@ -57,6 +57,9 @@ REQUESTED: Final = f":rows CROSS JOIN {lookup('jobs', 'j', project_id='i.project
 """The jobs that a batch of references names, as `j`."""
 RUN: Final = lookup("runs", "r", project_id="j.project_id", job_id="j.id")
 """The run of a job `j`, as `r`."""
+LEASE_LEFT: Final = """CASE WHEN r.lease_ends_at IS NOT NULL
+    THEN CAST(greatest(extract(epoch FROM r.lease_ends_at - statement_timestamp()), 0) AS float8) END"""
+"""Seconds that are left of the lease of a run `r`: 0 of one that lapsed, null of one without an end."""
 
 SELECT = Statement(f"SELECT :returned FROM {REQUESTED} LEFT JOIN {RUN} ON true", Batch(JobRef), JOB)
 SELECT_WITH_DOCUMENTS = Statement(
@@ -134,21 +137,34 @@ async def select_changed(connection: Connection, seen: Sequence[SeenVersion]) ->
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The columns that decide how a refused call is answered."""
+    """The columns that decide how a refused or repeated call is answered."""
 
     project_id: UUID
     id: UUID
     state: JobState
     token: UUID | None
     final_call: bytes | None
+    lease_left: float | None
 
 
-SELECT_FENCES = Statement(f"SELECT :returned FROM {REQUESTED}", Batch(JobRef), Projection(Fence, JOBS))
+SELECT_FENCES = Statement(
+    f"SELECT :returned FROM {REQUESTED} LEFT JOIN {RUN} ON true",
+    Batch(JobRef),
+    Projection(Fence, JOBS, {"lease_left": LEASE_LEFT}),
+)
 
 
 async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[JobRef, Fence]:
-    """Read the columns that decide how refused calls are answered."""
+    """Read the columns that decide how refused and repeated calls are answered."""
     return {JobRef(fence.project_id, fence.id): fence for fence in await connection.fetch(SELECT_FENCES, keys)}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRerun:
+    """A rerun that has not ended. Until it ends, its row has the number of items that it was created with."""
+
+    id: UUID
+    copied_items: int
 
 
 # All reruns there are, along their own index, which no other has the order of. OFFSET 0 keeps the conditions on the
@@ -156,15 +172,15 @@ async def select_fences(connection: Connection, keys: Sequence[JobRef]) -> dict[
 SELECT_LIVE_RERUN = Statement(
     f"""
     SELECT :returned FROM (
-        SELECT j.id, j.state FROM jobs j WHERE j.project_id = :project_id
+        SELECT j.id, j.state, j.items_total FROM jobs j WHERE j.project_id = :project_id
           AND j.original_job_id BETWEEN :job_id AND :job_id ORDER BY j.original_job_id OFFSET 0
     ) j WHERE {state_among(LIVE)} ORDER BY j.id LIMIT 1
     """,
     Values(JobRef),
-    Value(UUID, "j.id"),
+    Projection(LiveRerun, "j", {"copied_items": "j.items_total"}),
 )
 
 
-async def select_live_rerun(connection: Connection, key: JobRef) -> UUID | None:
+async def select_live_rerun(connection: Connection, key: JobRef) -> LiveRerun | None:
     """Return the oldest rerun of this job that is still live."""
     return await connection.fetchrow(SELECT_LIVE_RERUN, key)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.jobs import REQUESTED, RUN
+from app.db.jobs import LEASE_LEFT, REQUESTED, RUN
 from app.db.lifecycle_sql import accepted, target
 from app.db.lookups import target_by_key
 from app.db.parameters import Batch, Int4
@@ -145,7 +145,7 @@ RECORD = Statement(
         _LeaseLeft,
         columns={
             "job_id": _RUN.c.job_id,
-            "seconds": "CAST(extract(epoch FROM r.lease_ends_at - statement_timestamp()) AS float8)",
+            "seconds": LEASE_LEFT,
         },
     ),
 )

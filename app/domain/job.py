@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
+from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
 from app.domain.item import Counts, NewItem
 from app.domain.states import TERMINAL, JobState
@@ -169,19 +170,6 @@ class NewJob:
     """Bytes that were received for this job and become its input with it."""
     claim: Claim | None = None
     """Create the job already claimed: for engines that run it themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """The key that makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
-
-    route: str
-    key: str
-    fingerprint: bytes
-
-    def of_row(self, n: int) -> "Idempotency":
-        """Return the key of one row of a batch: rows are judged alone, and so are their repeats."""
-        return Idempotency(self.route, f"{self.key} #{n}", self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

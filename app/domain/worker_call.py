@@ -1,10 +1,12 @@
 """What a worker may report about a job under its lease, and the answers."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
+from app.domain.idempotency import Idempotency
 from app.domain.item import ItemUpdate
-from app.domain.job import Idempotency, Job, JobRef, Json, Lease
+from app.domain.job import Job, JobRef, Json, Lease
 from app.domain.states import JobState
 
 
@@ -100,3 +102,7 @@ class Replayed:
     """The answer to a repeated call: the outcome of the first, with the job as it is now."""
 
     outcome: Reported | Job
+
+
+WorkerOutcome: TypeAlias = Reported | Job | Replayed
+"""What a call comes to that was not refused."""

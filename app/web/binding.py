@@ -22,6 +22,7 @@ from starlette.datastructures import QueryParams
 from app.web.auth import KeyScheme, nobody
 from app.web.closed_query import query_check
 from app.web.deps import actor, principal, services
+from app.web.idempotency import idempotency_of
 
 Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 _Find: TypeAlias = Callable[[Request], Any]
@@ -91,7 +92,7 @@ def _find_of(dependency: object) -> _Find | None:
     """Return what finds a dependency's value. Each is known by being our own function, whatever it is called."""
     if isinstance(dependency, KeyScheme):
         return principal
-    return next((known for known in (services, principal, actor) if dependency is known), None)
+    return next((known for known in (services, principal, actor, idempotency_of) if dependency is known), None)
 
 
 def _the_request(request: Request) -> Request:

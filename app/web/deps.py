@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from app.core.items import Items
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
-    from app.core.key_admin import KeyAdmin, Projects
+    from app.core.key_admin import KeyAdmin
     from app.core.keys import ApiKeys
     from app.core.leases import Leases
     from app.core.logs import Logs
     from app.core.metrics import Metrics
+    from app.core.projects import Projects
     from app.core.queues import Queues
     from app.core.waits import Waits
 

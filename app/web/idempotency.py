@@ -3,34 +3,42 @@
 import hashlib
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from app.domain.errors import MalformedError
-from app.domain.job import Idempotency
+from app.domain.idempotency import Idempotency
 from app.web.deps import principal
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
+KEY_PARAMETER: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the request safe to repeat for 24 hours: it takes effect once. A repeat is answered with "
+    "`Idempotency-Replayed: true`, and with what the request is about as it is now; another request with the same key "
+    "is refused. 1 to 255 visible ASCII characters, which may be in quotes.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
+"""How an operation declares the header."""
 
-async def idempotency_of(request: Request) -> Idempotency | None:
-    """Read Idempotency-Key, bare or quoted, and take the fingerprint of what it is for: body, path and queues."""
-    key = _key_of(request)
-    if key is None:
-        return None
-    # Sorted and bare of white space: a client that builds its body anew must not seem to ask for something else.
-    body: Any = await request.json() if await request.body() else None
-    return _asked(request, key, body)
-
-
-def idempotency_of_upload(request: Request) -> Idempotency | None:
-    """Read Idempotency-Key of a body that is streamed: it is not held, so the path alone says what it is for."""
-    key = _key_of(request)
-    return None if key is None else _asked(request, key, None)
+REPLAYED: Final[Mapping[str, str]] = {"Idempotency-Replayed": "true"}
+"""Marks the response to a repeated request."""
 
 
-def _key_of(request: Request) -> str | None:
+def replayed_headers(replayed: bool) -> dict[str, str]:
+    """Return the headers that say whether a response is that of a repeated request."""
+    return dict(REPLAYED) if replayed else {}
+
+
+def idempotency_of(request: Request) -> Idempotency | None:
+    """Read Idempotency-Key, bare or quoted, and take the fingerprint of what it is for: path, query, body and queues.
+
+    The body of a route that streams it, or takes none, is not in it.
+    """
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
@@ -39,12 +47,15 @@ def _key_of(request: Request) -> str | None:
         key = key[1:-1]
     if len(values) > 1 or not _VISIBLE.fullmatch(key):
         raise MalformedError("An Idempotency-Key is one value of 1 to 255 visible ASCII characters.")
-    return key
-
-
-def _asked(request: Request, key: str, body: Any) -> Idempotency:
-    path, queues = request.url.path, principal(request).queues
+    # Not the URL's path, which ends at the question mark that the name of a queue may hold.
+    path, query, queues = request.scope["path"], request.scope["query_string"], principal(request).queues
     # A key limited to queues asks for something else: what another one claimed or created may be of other queues.
-    limits = [] if queues is None else [sorted(queues)]
-    canonical = json.dumps([path, body, *limits], sort_keys=True, separators=(",", ":")).encode()
+    more = [*([query.decode("latin-1")] if query else []), *([sorted(queues)] if queues is not None else [])]
+    # Sorted and bare of white space: a client that builds its body anew must not seem to ask for something else.
+    body = getattr(request, "_json", None)
+    canonical = json.dumps([path, body, *more], sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(f"{request.method} {path}", key, hashlib.sha256(canonical).digest())
+
+
+IdempotencyKey: TypeAlias = Annotated[Idempotency | None, Depends(idempotency_of)]
+"""A route's parameter for the key. It is read before the body is validated."""

@@ -34,8 +34,10 @@ async def test_batch_is_made_once(api: httpx.AsyncClient, queue: str) -> None:
     assert ids[0] == ids[1]
     assert len((await api.get("/v1/jobs", params={"queue": queue})).json()["jobs"]) == 2
     body["jobs"].pop()
-    other = (await api.post("/v1/jobs/batch", json=body, headers=headers)).json()["results"][0]
-    assert other["problem"]["errors"][0]["code"] == "idempotency_key_reused"
+    for rows in (body["jobs"], [*body["jobs"], {"type": "v", "queue": queue}] * 2):
+        other = await api.post("/v1/jobs/batch", json={"jobs": rows}, headers=headers)
+        assert (other.status_code, other.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
+    assert len((await api.get("/v1/jobs", params={"queue": queue})).json()["jobs"]) == 2
 
 
 async def test_failure_whose_answer_was_lost_is_answered_again(

@@ -17,8 +17,9 @@ from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor, Entry
 from app.domain.errors import ForbiddenError, LastOperatorKeyError, NotFoundError
+from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
-from app.domain.job import Idempotency, NewJob
+from app.domain.job import NewJob
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules

@@ -30,7 +30,7 @@ async def test_fault_of_one_job_keeps_no_other_from_its_rerun(
         return await rerun(project_id, job_id, **how)
 
     monkeypatch.setattr(core.jobs, "rerun", faulty)
-    outcome = await core.bulk.rerun(ADMIN, JobFilter(types=frozenset({"t"})))
+    outcome, _ = await core.bulk.rerun(ADMIN, JobFilter(types=frozenset({"t"})))
     assert (outcome.matched, outcome.changed, outcome.next_before) == (3, 2, None)
 
 

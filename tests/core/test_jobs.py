@@ -16,9 +16,10 @@ from app.domain.errors import (
     ThrottledError,
     UnauthorizedError,
 )
+from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
-from app.domain.job import Claim, ClaimFilter, Idempotency, Job, NewJob
+from app.domain.job import Claim, ClaimFilter, Job, NewJob
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, Release, Report, Reported
 from app.runtime import Runtime
@@ -102,8 +103,8 @@ async def test_a_rerun_without_failed_items_changes_nothing(core: Services) -> N
 async def test_cancelling_a_held_job_ends_when_its_worker_acknowledges(core: Services) -> None:
     job = await create(core)
     claimed = await claim(core)
-    assert (await core.jobs.cancel(PROJECT, job.id, by="me")).state is JobState.CANCELLING
-    assert (await core.jobs.cancel(PROJECT, job.id, by="you")).cancelled_by == "me"
+    assert (await core.jobs.cancel(PROJECT, job.id, by="me")).value.state is JobState.CANCELLING
+    assert (await core.jobs.cancel(PROJECT, job.id, by="you")).value.cancelled_by == "me"
     reported = await core.leases.submit(Report(**held(claimed), progress=50.0))
     assert isinstance(reported, Reported)
     assert reported.cancel_requested
@@ -123,7 +124,7 @@ async def test_a_job_created_already_claimed_is_its_creators(core: Services) -> 
     assert made.lease.expires_in_seconds is None
     token = made.lease.token
     await core.leases.submit(Report(project_id=PROJECT, job_id=made.job.id, token=token, stage="s"))
-    cancelling = await core.jobs.cancel(PROJECT, made.job.id, by=None)
+    cancelling, _ = await core.jobs.cancel(PROJECT, made.job.id, by=None)
     assert cancelling.state is JobState.CANCELLING
 
 
@@ -232,11 +233,11 @@ async def test_a_replayed_create_never_hands_out_a_later_holders_token(core: Ser
 async def test_a_claim_by_id_is_woken_when_the_job_can_be_taken(core: Services) -> None:
     job = await create(core, engine="celery")
     wanted = ClaimFilter(project_id=PROJECT, job_ids=(job.id,))
-    (held_now,) = await core.claims.claim(wanted, worker="a", max_jobs=1, lease_seconds=30, wait_seconds=0)
+    (held_now,), _ = await core.claims.claim(wanted, worker="a", max_jobs=1, lease_seconds=30, wait_seconds=0)
     waiting = asyncio.create_task(core.claims.claim(wanted, worker="b", max_jobs=1, lease_seconds=30, wait_seconds=20))
     await core.leases.submit(Release(**held(held_now)))
     async with asyncio.timeout(10):
-        (claimed,) = await waiting
+        (claimed,), _ = await waiting
     assert claimed.job.worker == "b"
 
 

@@ -10,9 +10,10 @@ from app.core.retention import Retention
 from app.db.engine import Database
 from app.db.statement import Statement
 from app.domain.errors import NotFoundError
+from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import NewItem
-from app.domain.job import Idempotency, NewJob
+from app.domain.job import NewJob
 from app.domain.job_filter import JobFilter
 from app.runtime import Runtime
 from app.web.deps import Services

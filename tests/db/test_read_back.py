@@ -134,7 +134,7 @@ async def test_what_a_job_does_not_have_reads_as_none(connection: Connection, wa
 async def test_fence_reads_back(connection: Connection) -> None:
     job = await job_row(connection, JobState.FAILED)
     assert await jobs.select_fences(connection, [ref(job)]) == {
-        ref(job): made_of(Fence, job, state=JobState.FAILED),
+        ref(job): made_of(Fence, job, state=JobState.FAILED, lease_left=None),
     }
 
 
@@ -168,7 +168,7 @@ async def test_job_that_is_still_held_reads_back(connection: Connection) -> None
     assert claimed == Claimed(
         moved=moved_of(job, source=JobState.RUNNING, target=JobState.RUNNING, now=claimed.moved.now),
         token=job["token"],
-        lease_seconds=run["lease_seconds"],
+        lease_seconds=(run["lease_ends_at"] - claimed.moved.now).total_seconds(),
         checkpoint=checkpoint["checkpoint"],
         job=live_job(job, run, documents=Documents(payload["payload"])),
     )

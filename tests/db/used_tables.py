@@ -240,6 +240,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     await jobs.select_fences(connection, ended)
     await jobs.select_changed(connection, [SeenVersion(ref) for ref in ended])
     await jobs.select_live_rerun(connection, JobRef(PROJECT, PROJECT))
+    await items.any_not_failed(connection, ended[0] if ended else JobRef(PROJECT, PROJECT))
     for job_filter in (
         JobFilter(),
         JobFilter(states=frozenset({JobState.RUNNING})),

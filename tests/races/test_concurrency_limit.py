@@ -37,7 +37,7 @@ async def test_limit_holds_for_claimers_of_two_processes(database_url: str) -> N
         nonlocal most
         leases = runtime.services.leases
         while len(done) < JOBS:
-            claimed: list[ClaimedJob] = await runtime.services.claims.claim(
+            claimed, _ = await runtime.services.claims.claim(
                 ClaimFilter(project_id=PROJECT), worker="w", max_jobs=2, lease_seconds=30, wait_seconds=0.2
             )
             most = max(most, await held())
@@ -64,7 +64,8 @@ async def test_claim_waits_for_the_claim_before_it_and_counts_what_that_took(dat
         assert await limits.lock_limited(first, wanted) == {"q": 1}
 
         async def claim() -> list[ClaimedJob]:
-            return await core.claims.claim(wanted, worker="w", max_jobs=1, lease_seconds=30, wait_seconds=0)
+            taken = await core.claims.claim(wanted, worker="w", max_jobs=1, lease_seconds=30, wait_seconds=0)
+            return taken.value
 
         second = asyncio.create_task(claim())
         async with asyncio.timeout(10), runtime.database.connection() as watching:

@@ -54,7 +54,7 @@ async def started(runtime: Runtime) -> AsyncIterator[Runtime]:
 
 async def _held(core: Services, count: int) -> list[tuple[Job, UUID]]:
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
-    taken = await core.claims.claim(
+    taken, _ = await core.claims.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=count, lease_seconds=300, wait_seconds=0
     )
     return [(one.job, one.lease.token) for one in taken]
@@ -106,7 +106,7 @@ async def test_a_workers_round_costs_the_same_for_one_job_as_for_fifty(
     await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t") for _ in range(count)])
     await core.claims.claim(ClaimFilter(project_id=new_id()), worker="w", max_jobs=1, lease_seconds=9, wait_seconds=0)
     statements = Statements(runtime)
-    taken = await core.claims.claim(
+    taken, _ = await core.claims.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=count, lease_seconds=300, wait_seconds=0
     )
     assert len(taken) == count
@@ -136,10 +136,10 @@ async def test_claims_that_come_together_are_one(runtime: Runtime, core: Service
             for n in range(10)
         )
     )
-    assert [len(taken) for taken in found] == [2] * 10
-    ids = [one.job.id for taken in found for one in taken]
+    assert [len(taken) for taken, _ in found] == [2] * 10
+    ids = [one.job.id for taken, _ in found for one in taken]
     assert len(set(ids)) == 20
-    for n, taken in enumerate(found):
+    for n, (taken, _) in enumerate(found):
         assert {(one.job.worker, one.lease.expires_in_seconds) for one in taken} == {(f"w-{n}", 60.0 + n)}
     assert statements.total() <= 3, statements
 
@@ -153,7 +153,7 @@ async def test_what_a_creation_answers_is_what_is_read(core: Services) -> None:
 
 async def test_what_ends_and_claims_answer_is_what_is_read(core: Services) -> None:
     await core.jobs.create(PROJECT, NewJob(id=new_id(), type="t", payload={"a": 1}))
-    [taken] = await core.claims.claim(
+    [taken], _ = await core.claims.claim(
         ClaimFilter(project_id=PROJECT), worker="w", max_jobs=1, lease_seconds=300, wait_seconds=0
     )
     assert taken.job == await core.jobs.get(PROJECT, taken.job.id, documents=True)

@@ -6,7 +6,7 @@ from fastapi import Body, Request, Response
 
 from app.api.jobs.translate import created_document
 from app.api.jobs.wire import CreateResults, JobsIn
-from app.api.responses import REPLAYED, json_response
+from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.api.rows import BadRow, text_errors
 from app.api.translate import error_document
@@ -16,7 +16,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import check_scope, requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import check_queue
 
 job_batches = router("Jobs", BATCH_BODY)
@@ -33,13 +33,15 @@ async def create_batch(
     request: Request,
     caller: Annotated[Principal, requires(Scope.SUBMIT)],
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[JobsIn, Body(examples=[{"jobs": [{"type": "index_folder", "payload": {"folder": "/data"}}]}])],
 ) -> Response:
     """Create up to 1,000 jobs. Each row is accepted or rejected independently."""
     nul_errors = text_errors(await request.body(), (await request.json())["jobs"])
     ready = [error or _ready(caller, row) for row, error in zip(body.jobs, nul_errors, strict=True)]
     jobs = [job for job in ready if isinstance(job, NewJob)]
-    key = await idempotency_of(request)
+    if any(job.claim is not None for job in jobs):
+        key = key and key.of_caller(caller.key_id)
     created = iter(await services.jobs.create_many(caller.project_id, jobs, idempotency=key))
     results = []
     replayed = False
@@ -50,7 +52,7 @@ async def create_batch(
         else:
             results.append({"job": created_document(outcome)})
             replayed = replayed or outcome.replayed
-    return json_response({"results": results}, 200, REPLAYED if replayed else None)
+    return json_response({"results": results}, 200, replayed_headers(replayed))
 
 
 def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:

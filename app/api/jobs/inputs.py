@@ -17,6 +17,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.conditions import names_tag
 from app.web.deps import CoreServices
+from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import check_queue, job_id_of
 from app.web.uploads import limited_stream
 
@@ -66,7 +67,11 @@ _READ_HEADERS: list[dict[str, Any]] = [
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}},
 )
 async def put_input(
-    request: Request, caller: Annotated[Principal, requires(Scope.SUBMIT)], services: CoreServices, job_id: JobIdText
+    request: Request,
+    caller: Annotated[Principal, requires(Scope.SUBMIT)],
+    services: CoreServices,
+    key: IdempotencyKey,
+    job_id: JobIdText,
 ) -> Response:
     """Store up to 100 MiB of any content type, while no worker holds the job. An incomplete upload is not stored.
     Repeating an upload is safe.
@@ -81,13 +86,15 @@ async def put_input(
     stored = await services.inputs.receive(
         caller.project_id, limited_stream(request, MAX_INPUT_BYTES), content_type=content_type
     )
-    replaced = await services.inputs.put(caller.project_id, parsed, stored, queues=caller.queues)
+    replaced, replayed = await services.inputs.put(
+        caller.project_id, parsed, stored, queues=caller.queues, idempotency=key
+    )
     document = {
         "content_type": stored.content_type,
         "size_bytes": stored.size_bytes,
         "sha256": stored.sha256.hex(),
     }
-    return json_response(document, 200 if replaced else 201)
+    return json_response(document, 200 if replaced else 201, replayed_headers(replayed))
 
 
 @inputs.get(

@@ -10,11 +10,13 @@ from app.api.jobs.wire import BulkResult, JobList
 from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.api.translate import job_document
-from app.core.bulk import BulkOutcome
+from app.core.batches.bulk import BulkOutcome
+from app.domain.idempotency import Done
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import read_id_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
+from app.web.idempotency import IdempotencyKey, replayed_headers
 
 lists = router("Jobs")
 MAX_LIMIT = 500
@@ -72,17 +74,19 @@ _AFTER: dict[int | str, dict[str, Any]] = {
 async def cancel_many(
     actor: Acting,
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
 ) -> Response:
     """Cancel matching live jobs, newest first, up to `limit` per call. Terminal jobs do not match."""
-    outcome = await services.bulk.cancel(
+    done = await services.bulk.cancel(
         actor,
         body.to_domain(),
         before=body.before(),
         limit=body.limit,
         dry_run=body.dry_run,
+        idempotency=key,
     )
-    return _answer(outcome, body)
+    return _answer(done, body)
 
 
 @lists.post(
@@ -96,27 +100,31 @@ async def cancel_many(
 async def rerun_many(
     actor: Acting,
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
 ) -> Response:
     """Rerun matching terminal jobs, newest first, up to `limit` per call. A job with a live rerun is skipped."""
-    outcome = await services.bulk.rerun(
+    done = await services.bulk.rerun(
         actor,
         body.to_domain(),
         only_failed_items=body.only_failed_items,
         before=body.before(),
         limit=body.limit,
         dry_run=body.dry_run,
+        idempotency=key,
     )
-    return _answer(outcome, body)
+    return _answer(done, body)
 
 
-def _answer(outcome: BulkOutcome, body: BulkIn) -> Response:
-    bound = bound_of(body.to_domain())
+def _answer(done: Done[BulkOutcome], body: BulkIn) -> Response:
+    bound, outcome = bound_of(body.to_domain()), done.value
     return json_response(
         {
             "matched": outcome.matched,
             "changed": outcome.changed,
             "dry_run": body.dry_run,
             "next_cursor": None if outcome.next_before is None else write_cursor(outcome.next_before.int, *bound),
-        }
+        },
+        200,
+        replayed_headers(done.replayed),
     )

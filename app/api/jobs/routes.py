@@ -19,7 +19,7 @@ from app.domain.states import JobState
 from app.web.auth import check_scope, requires
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import check_queue, job_id_of
 
 jobs = router("Jobs")
@@ -64,17 +64,17 @@ _CONDITIONS: list[dict[str, Any]] = [
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
 )
 async def create(
-    request: Request,
     caller: Submitter,
     services: CoreServices,
+    key: IdempotencyKey,
     job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
 ) -> Response:
     """Create a job. With `claim` it is created already claimed, and the response includes the lease."""
     check_queue(caller, job.queue)
     if job.claim is not None:
         check_scope(caller, Scope.WORK)
-    idempotency = await idempotency_of(request)
-    return _created(await services.jobs.create(caller.project_id, job.to_domain(), idempotency=idempotency))
+        key = key and key.of_caller(caller.key_id)
+    return _created(await services.jobs.create(caller.project_id, job.to_domain(), idempotency=key))
 
 
 @jobs.get(
@@ -144,19 +144,21 @@ async def get_job(
     responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(404, 409, body=True)},
 )
 async def rerun(
-    request: Request,
     caller: Submitter,
     services: CoreServices,
+    key: IdempotencyKey,
     job_id: JobIdText,
     options: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
 ) -> Response:
-    """Create a copy of a terminal job, which stays unchanged. While such a rerun is live, further calls return it."""
+    """Create a copy of a terminal job, which stays unchanged. While a rerun of the same items is live, further calls
+    without an Idempotency-Key return it; while one of other items is, they get 409 with that job.
+    """
     parsed = job_id_of(job_id)
     created = await services.jobs.rerun(
         caller.project_id,
         parsed,
         only_failed_items=options is not None and options.only_failed_items,
-        idempotency=await idempotency_of(request),
+        idempotency=key,
         queues=caller.queues,
     )
     response = _created(created)
@@ -175,13 +177,16 @@ async def rerun(
         **problems(404, 409),
     },
 )
-async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+async def cancel(caller: Submitter, services: CoreServices, key: IdempotencyKey, job_id: JobIdText) -> Response:
     """Cancel a job. If a worker holds it, it is `cancelling` until the worker releases it. Repeating is safe."""
     parsed = job_id_of(job_id)
-    job = await services.jobs.cancel(caller.project_id, parsed, by=caller.name, queues=caller.queues)
+    job, replayed = await services.jobs.cancel(
+        caller.project_id, parsed, by=caller.name, queues=caller.queues, idempotency=key
+    )
+    headers = replayed_headers(replayed)
     if job.state is JobState.CANCELLING:
-        return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}"})
-    return json_response(job_document(job))
+        return json_response(job_document(job), 202, {"Location": f"/v1/jobs/{job.id}", **headers})
+    return json_response(job_document(job), 200, headers)
 
 
 @jobs.delete(
@@ -192,14 +197,12 @@ async def cancel(caller: Submitter, services: CoreServices, job_id: JobIdText) -
     response_class=Response,
     responses={204: {"description": "The job is deleted."}, **problems(404, 409)},
 )
-async def delete(caller: Submitter, services: CoreServices, job_id: JobIdText) -> Response:
+async def delete(caller: Submitter, services: CoreServices, key: IdempotencyKey, job_id: JobIdText) -> Response:
     """Delete a terminal job and everything that belongs to it. Cancel a live job first."""
-    await services.jobs.delete(caller.project_id, job_id_of(job_id), queues=caller.queues)
-    return Response(status_code=204)
+    done = await services.jobs.delete(caller.project_id, job_id_of(job_id), queues=caller.queues, idempotency=key)
+    return Response(status_code=204, headers=replayed_headers(done.replayed))
 
 
 def _created(created: Created) -> Response:
-    headers = {"Location": f"/v1/jobs/{created.job.id}"}
-    if created.replayed:
-        headers["Idempotency-Replayed"] = "true"
+    headers = {"Location": f"/v1/jobs/{created.job.id}", **replayed_headers(created.replayed)}
     return json_response(created_document(created), 201, headers)

@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import Body, Path, Request, Response
+from fastapi import Body, Path, Response
 
 from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.keys.translate import project_document
 from app.api.keys.wire import ProjectIn, ProjectList, ProjectOut
-from app.api.responses import REPLAYED, json_response
+from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.domain.errors import NotFoundError
 from app.domain.ids import parse_id
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import Acting, CoreServices
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import IdempotencyKey, replayed_headers
 
 projects = router("Projects")
 
@@ -37,17 +37,16 @@ Operator = Annotated[Principal, requires(Scope.OPERATOR)]
     dependencies=[requires(Scope.OPERATOR)],
 )
 async def create(
-    request: Request,
     actor: Acting,
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
 ) -> Response:
     """Create a project. Create its first key with `POST /v1/keys` and its `project_id`. Names need not be
     unique. Projects cannot be deleted in this version.
     """
-    key = await idempotency_of(request)
     project, replayed = await services.projects.create(actor, body.name, idempotency=key)
-    headers = {"Location": f"/v1/projects/{project.id}", **(REPLAYED if replayed else {})}
+    headers = {"Location": f"/v1/projects/{project.id}", **replayed_headers(replayed)}
     return json_response(project_document(project), 201, headers)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Query, Request, Response
+from fastapi import Body, Path, Query, Response
 
 from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.keys.translate import key_document
 from app.api.keys.wire import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
-from app.api.responses import REPLAYED, json_response
+from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.core.key_admin import NewKey
 from app.domain.errors import NotFoundError
@@ -15,7 +15,7 @@ from app.domain.ids import parse_id
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import Acting, CoreServices
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import IdempotencyKey, replayed_headers
 
 keys = router("Keys")
 _EXAMPLE = {"name": "indexer", "scopes": ["read", "work"], "queues": ["default"], "expires_at": None}
@@ -51,7 +51,7 @@ def _project(text: str | None) -> Any:
     dependencies=[requires(Scope.ADMIN)],
 )
 async def create(
-    request: Request, actor: Acting, services: CoreServices, body: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
+    actor: Acting, services: CoreServices, key: IdempotencyKey, body: Annotated[KeyIn, Body(examples=[_EXAMPLE])]
 ) -> Response:
     """Create a key with at most the rights of the calling key. Only its digest is stored: replace a lost key."""
     stored, secret = await services.key_admin.create(
@@ -63,9 +63,9 @@ async def create(
             expires_at=body.expires_at,
             project_id=body.project_id,
         ),
-        idempotency=await idempotency_of(request),
+        idempotency=key,
     )
-    headers = {"Location": f"/v1/keys/{stored.id}", "Cache-Control": "no-store", **({} if secret else REPLAYED)}
+    headers = {"Location": f"/v1/keys/{stored.id}", "Cache-Control": "no-store", **replayed_headers(secret is None)}
     return json_response({**key_document(stored), "key": secret}, 201, headers)
 
 
@@ -116,6 +116,7 @@ async def get_key(caller: Admin, services: CoreServices, key_id: KeyId, project:
 async def set_expiry(
     actor: Acting,
     services: CoreServices,
+    key: IdempotencyKey,
     key_id: KeyId,
     body: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
     project: ProjectId = None,
@@ -123,8 +124,10 @@ async def set_expiry(
     """Set a key's expiry, the only property that can change. A past time ends it within 2 seconds in every process;
     null removes the expiry. The last operator key without an expiry cannot be given one.
     """
-    key = await services.key_admin.set_expiry(actor, _id(key_id), body.expires_at, project_id=_project(project))
-    return json_response(key_document(key))
+    stored, replayed = await services.key_admin.set_expiry(
+        actor, _id(key_id), body.expires_at, project_id=_project(project), idempotency=key
+    )
+    return json_response(key_document(stored), 200, replayed_headers(replayed))
 
 
 @keys.delete(
@@ -135,10 +138,12 @@ async def set_expiry(
     responses={204: {"description": "The key is revoked."}, **problems(404, 409)},
     dependencies=[requires(Scope.ADMIN)],
 )
-async def revoke(actor: Acting, services: CoreServices, key_id: KeyId, project: ProjectId = None) -> Response:
+async def revoke(
+    actor: Acting, services: CoreServices, key: IdempotencyKey, key_id: KeyId, project: ProjectId = None
+) -> Response:
     """Revoke a key for good; every process rejects it within 2 seconds. The last operator key cannot be revoked."""
-    await services.key_admin.revoke(actor, _id(key_id), project_id=_project(project))
-    return Response(None, 204)
+    done = await services.key_admin.revoke(actor, _id(key_id), project_id=_project(project), idempotency=key)
+    return Response(None, 204, replayed_headers(done.replayed))
 
 
 def _id(text: str) -> str:

@@ -13,6 +13,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import NameCursorText, read_name_cursor, write_name_cursor
 from app.web.deps import Acting, CoreServices
+from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import check_queue
 
 queues = router("Queues")
@@ -81,6 +82,7 @@ async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) ->
 async def put_queue(
     actor: Acting,
     services: CoreServices,
+    key: IdempotencyKey,
     queue: QueueName,
     rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
 ) -> Response:
@@ -89,7 +91,8 @@ async def put_queue(
     end in `/pause` or `/resume`.
     """
     check_queue(actor.principal, queue)
-    return json_response(queue_document(await services.queues.put(actor, queue, rules.to_domain())))
+    view, replayed = await services.queues.put(actor, queue, rules.to_domain(), idempotency=key)
+    return json_response(queue_document(view), 200, replayed_headers(replayed))
 
 
 @queues.post(
@@ -100,11 +103,11 @@ async def put_queue(
     responses={200: {"description": "The paused queue."}, **problems(404)},
     dependencies=[requires(Scope.ADMIN)],
 )
-async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
+async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
     """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, and claimed by id."""
     check_queue(actor.principal, queue)
-    view = await services.queues.set_paused(actor, queue, paused=True)
-    return json_response(queue_document(view))
+    view, replayed = await services.queues.set_paused(actor, queue, paused=True, idempotency=key)
+    return json_response(queue_document(view), 200, replayed_headers(replayed))
 
 
 @queues.post(
@@ -115,8 +118,8 @@ async def pause(actor: Acting, services: CoreServices, queue: QueueName) -> Resp
     responses={200: {"description": "The resumed queue."}, **problems(404)},
     dependencies=[requires(Scope.ADMIN)],
 )
-async def resume(actor: Acting, services: CoreServices, queue: QueueName) -> Response:
+async def resume(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
     """Allow claims again. Idle workers notice within one second."""
     check_queue(actor.principal, queue)
-    view = await services.queues.set_paused(actor, queue, paused=False)
-    return json_response(queue_document(view))
+    view, replayed = await services.queues.set_paused(actor, queue, paused=False, idempotency=key)
+    return json_response(queue_document(view), 200, replayed_headers(replayed))

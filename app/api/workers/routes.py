@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app.api.responses import REPLAYED, json_response
+from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.api.rows import BadRow, text_errors
 from app.api.translate import error_document
@@ -26,6 +26,7 @@ from app.api.workers.wire import (
     ReportsIn,
 )
 from app.domain.errors import JobtrackError, NotFoundError
+from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import parse_id
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import Principal, Scope
@@ -34,7 +35,7 @@ from app.web.auth import requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import check_queue, job_id_of
 
 workers = router("Workers")
@@ -58,6 +59,7 @@ async def claim(
     request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
 ) -> Response:
     """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once."""
@@ -84,11 +86,11 @@ async def claim(
             max_jobs=body.max,
             lease_seconds=body.lease_seconds,
             wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
-            idempotency=await idempotency_of(request),
+            idempotency=key and key.of_caller(caller.key_id),
         ),
     )
-    if claimed and await request.is_disconnected():
-        await services.leases.give_back(claimed)
+    if claimed.value and await request.is_disconnected():
+        await services.leases.give_back(claimed.value)
         raise ClientDisconnect
     return _ClaimResponse(services, claimed)
 
@@ -96,11 +98,11 @@ async def claim(
 class _ClaimResponse(Response):
     """Response with claimed jobs, which are released if it cannot be delivered."""
 
-    def __init__(self, services: Services, claimed: list[ClaimedJob]) -> None:
-        response = json_response({"jobs": [claimed_document(job) for job in claimed]})
-        super().__init__(response.body, 200, None, "application/json")
+    def __init__(self, services: Services, claimed: Done[list[ClaimedJob]]) -> None:
+        response = json_response({"jobs": [claimed_document(job) for job in claimed.value]})
+        super().__init__(response.body, 200, replayed_headers(claimed.replayed), "application/json")
         self._services = services
-        self._claimed = claimed
+        self._claimed = claimed.value
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send the response; release the jobs if that fails."""
@@ -119,14 +121,14 @@ class _ClaimResponse(Response):
     responses={200: {"description": "The remaining time of the lease."}, **problems(404, 409, body=True)},
 )
 async def report(
-    request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     job_id: JobIdText,
     body: Annotated[ReportIn, Body(examples=[_REPORT])],
 ) -> Response:
     """Report progress and extend the lease. The response says whether cancellation was requested."""
-    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(services, key, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -137,14 +139,14 @@ async def report(
     responses={200: {"description": "The completed job."}, **problems(404, 409, body=True)},
 )
 async def complete(
-    request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     job_id: JobIdText,
     body: Annotated[CompleteIn, Body(examples=[{"token": _TOKEN, "result": {"pages": 12}}])],
 ) -> Response:
     """Complete the job. Repeating the same completion returns the same response."""
-    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(services, key, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -155,14 +157,14 @@ async def complete(
     responses={200: {"description": "The job: `retrying` while attempts remain."}, **problems(404, 409, body=True)},
 )
 async def fail(
-    request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     job_id: JobIdText,
     body: Annotated[FailIn, Body(examples=[{"token": _TOKEN, "code": "source_gone", "message": "No such folder"}])],
 ) -> Response:
     """Fail the current attempt."""
-    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(services, key, body.call(caller.project_id, job_id_of(job_id)))
 
 
 @workers.post(
@@ -173,20 +175,20 @@ async def fail(
     responses={200: {"description": "The job: `pending` again, or `cancelled`."}, **problems(404, 409, body=True)},
 )
 async def release(
-    request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     job_id: JobIdText,
     body: Annotated[ReleaseIn, Body(examples=[{"token": _TOKEN}])],
 ) -> Response:
     """Release the job without counting the attempt. A worker also acknowledges a cancellation this way."""
-    return await _submit(request, services, body.call(caller.project_id, job_id_of(job_id)))
+    return await _submit(services, key, body.call(caller.project_id, job_id_of(job_id)))
 
 
-async def _submit(request: Request, services: Services, call: WorkerCall) -> Response:
-    outcome = await services.leases.submit(replace(call, idempotency=await idempotency_of(request)))
+async def _submit(services: Services, key: Idempotency | None, call: WorkerCall) -> Response:
+    outcome = await services.leases.submit(replace(call, idempotency=key))
     if isinstance(outcome, Replayed):
-        return json_response(outcome_document(outcome.outcome), 200, REPLAYED)
+        return json_response(outcome_document(outcome.outcome), 200, replayed_headers(True))
     return json_response(outcome_document(outcome))
 
 
@@ -201,6 +203,7 @@ async def reports(
     request: Request,
     caller: WorkerKey,
     services: CoreServices,
+    key: IdempotencyKey,
     body: Annotated[
         ReportsIn, Body(examples=[{"reports": [{"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}]}])
     ],
@@ -208,13 +211,8 @@ async def reports(
     """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently."""
     nul_errors = text_errors(await request.body(), (await request.json())["reports"])
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, nul_errors, strict=True)]
-    key = await idempotency_of(request)
-    calls = [
-        replace(call, idempotency=None if key is None else key.of_row(n))
-        for n, call in enumerate(ready)
-        if isinstance(call, WorkerCall)
-    ]
-    outcomes = iter(await services.leases.submit_many(calls) if calls else ())
+    calls = [call for call in ready if isinstance(call, WorkerCall)]
+    outcomes = iter(await services.leases.submit_many(calls, idempotency=key) if calls else ())
     results = []
     replayed = False
     for row, call in zip(body.reports, ready, strict=True):
@@ -225,7 +223,7 @@ async def reports(
             replayed = replayed or isinstance(outcome, Replayed)
             result = outcome.outcome if isinstance(outcome, Replayed) else outcome
             results.append({"job_id": row.job_id, "outcome": outcome_document(result)})
-    return json_response({"results": results}, 200, REPLAYED if replayed else None)
+    return json_response({"results": results}, 200, replayed_headers(replayed))
 
 
 def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:

@@ -8,14 +8,15 @@ set-based statement whose WHERE is the fence. A call that the fence refused is e
 import hashlib
 import json
 import random
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from uuid import UUID
 
 from app.core.batches.changes import changes_of
-from app.core.batches.idempotency import key_of, reused_key_error, store
+from app.core.batches.idempotency import store
+from app.core.batches.repeats import find_repeats, find_replays, repeat_outcome
 from app.core.batches.reports import apply_reports
-from app.db import idempotency, jobs, reports, transitions
+from app.db import jobs, reports, transitions
 from app.db.connection import Connection
 from app.db.jobs import Fence
 from app.db.reports import Result
@@ -27,9 +28,9 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from app.domain.job import Job, JobRef, Lease
+from app.domain.job import Job, JobRef
 from app.domain.states import TERMINAL, JobEvent
-from app.domain.worker_call import Complete, Fail, Release, Replayed, Report, Reported, WorkerCall
+from app.domain.worker_call import Complete, Fail, Release, Report, Reported, WorkerCall, WorkerOutcome
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
 
@@ -38,8 +39,6 @@ EVENT_OF: dict[type[WorkerCall], JobEvent] = {
     Fail: JobEvent.FAIL,
     Release: JobEvent.RELEASE,
 }
-
-WorkerOutcome = Reported | Job | Replayed
 
 
 def call_digest(call: WorkerCall) -> bytes:
@@ -80,11 +79,12 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
     outcomes: dict[int, Outcome[WorkerOutcome]] = {
         position: Deferred.BUSY for position, call in enumerate(calls) if call.job_ref in busy
     }
-    outcomes.update(await _replays(connection, calls, outcomes))
-    answered_before = set(outcomes)
+    outcomes.update(await find_replays(connection, calls, outcomes))
+    repeats = find_repeats(calls, outcomes)
+    not_applied = {*outcomes, *repeats}
     changes: list[Change] = []
     for positions in _rounds(calls):
-        turn = {position: calls[position] for position in positions if position not in outcomes}
+        turn = {position: calls[position] for position in positions if position not in not_applied}
         for apply in (_apply_reports, _apply_endings):
             applied, changed = await apply(connection, turn)
             outcomes.update(applied)
@@ -92,41 +92,16 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
         refused = {position: call for position, call in turn.items() if position not in outcomes}
         if refused:
             outcomes.update(await _explain(connection, refused))
-    # Under the lock of its job a call cannot meet its own repeat; a refused one leaves its key free.
-    done = {
-        key_of(call.project_id, call.idempotency): (call.project_id, call.idempotency, None)
+    # A refused call leaves its key free.
+    done = [
+        (call.project_id, call.idempotency, None)
         for position, call in enumerate(calls)
-        if call.idempotency and position not in answered_before and isinstance(outcomes[position], Reported | Job)
-    }
-    await store(connection, list(done.values()))
+        if call.idempotency and position not in not_applied and isinstance(outcomes[position], Reported | Job)
+    ]
+    await store(connection, done)
+    for position, first in repeats.items():
+        outcomes[position] = repeat_outcome(calls[first], calls[position], outcomes[first])
     return Applied([outcomes[position] for position in range(len(calls))], changes)
-
-
-async def _replays(
-    connection: Connection, calls: Sequence[WorkerCall], busy: Container[int]
-) -> dict[int, Outcome[WorkerOutcome]]:
-    """Answer the calls that were made before under the same key."""
-    keyed = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in busy}
-    if not keyed:
-        return {}
-    records = await idempotency.select(connection, [key_of(calls[n].project_id, key) for n, key in keyed.items()])
-    if not records:
-        return {}
-    current = await jobs.select_by_ids(connection, list({calls[n].job_ref for n in keyed}))
-    answers: dict[int, Outcome[WorkerOutcome]] = {}
-    for n, key in keyed.items():
-        call, record = calls[n], records.get(key_of(calls[n].project_id, key))
-        job = current.get(call.job_ref)
-        if record is None or job is None:
-            continue
-        if record.fingerprint != key.fingerprint:
-            answers[n] = reused_key_error()
-        elif isinstance(call, Report):
-            seconds = None if call.lease_seconds is None else float(call.lease_seconds)
-            answers[n] = Replayed(Reported(job.state, Lease(call.token, seconds)))
-        else:
-            answers[n] = Replayed(job)
-    return answers
 
 
 async def _apply_reports(

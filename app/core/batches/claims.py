@@ -9,7 +9,8 @@ from app.core.batches.idempotency import load, store
 from app.db import claims, limits
 from app.db.claims import Claimed, HeldClaim, Slot
 from app.db.connection import Connection
-from app.domain.job import ClaimedJob, ClaimFilter, Idempotency, Lease
+from app.domain.idempotency import Done, Idempotency
+from app.domain.job import ClaimedJob, ClaimFilter, Lease
 from app.live.group_writer import Applied
 
 MOST_JOBS_AT_ONCE = 200
@@ -35,19 +36,23 @@ def job_count(request: ClaimRequest) -> int:
 
 async def apply_claims(
     connection: Connection, claim_filter: ClaimFilter, requests: Sequence[ClaimRequest]
-) -> Applied[list[ClaimedJob]]:
-    """Claim jobs for all requests, in their order: the first gets the most urgent jobs."""
+) -> Applied[Done[list[ClaimedJob]]]:
+    """Claim jobs for all requests, in their order: the first gets the most urgent jobs.
+
+    The repeat of a claim gets those of its jobs that are still held, with what is left of their leases.
+    """
     project_id = claim_filter.project_id
-    outcomes: list[list[ClaimedJob]] = []
+    outcomes: list[Done[list[ClaimedJob]]] = []
     slots: list[Slot] = []
     owners: dict[UUID, int] = {}
     for n, request in enumerate(requests):
         record = await load(connection, project_id, request.idempotency)
         if record is not None:
             earlier = [HeldClaim(project_id, UUID(job_id), UUID(token)) for job_id, token in record.body.items()]
-            outcomes.append([_claimed_job(held) for held in await claims.select_still_held(connection, earlier)])
+            still_held = await claims.select_still_held(connection, earlier)
+            outcomes.append(Done([_claimed_job(held) for held in still_held], replayed=True))
             continue
-        outcomes.append([])
+        outcomes.append(Done([]))
         own_slots = [Slot(uuid4(), request.worker, request.lease_seconds) for _ in range(request.max_jobs)]
         owners.update((slot.token, n) for slot in own_slots)
         slots += own_slots
@@ -57,14 +62,13 @@ async def apply_claims(
     free = await limits.lock_limited(connection, claim_filter) if limited else None
     claimed = await claims.claim(connection, claim_filter, slots, free=free)
     for job in claimed:
-        outcomes[owners[job.token]].append(_claimed_job(job))
-    for request, taken in zip(requests, outcomes, strict=True):
-        if request.idempotency is not None and taken and taken[0].lease.token in owners:
-            tokens = {str(job.job.id): str(job.lease.token) for job in taken}
+        outcomes[owners[job.token]].value.append(_claimed_job(job))
+    for request, outcome in zip(requests, outcomes, strict=True):
+        if request.idempotency is not None and outcome.value and not outcome.replayed:
+            tokens = {str(job.job.id): str(job.lease.token) for job in outcome.value}
             await store(connection, [(project_id, request.idempotency, tokens)])
     return Applied(outcomes, changes_of(job.moved for job in claimed))
 
 
 def _claimed_job(claimed: Claimed) -> ClaimedJob:
-    seconds = None if claimed.lease_seconds is None else float(claimed.lease_seconds)
-    return ClaimedJob(claimed.job, Lease(claimed.token, seconds), claimed.checkpoint)
+    return ClaimedJob(claimed.job, Lease(claimed.token, claimed.lease_seconds), claimed.checkpoint)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from app.core.batches.idempotency import reused_key_error
+from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
-from app.domain.errors import InvalidError, JobtrackError
+from app.db.jobs import Fence
+from app.domain.errors import JobtrackError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
@@ -57,14 +58,15 @@ def _change(job: Job) -> Change:
 async def reserve_keys(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, CreationRecord]:
     """Reserve the keys that are free; returns the earlier records of the others, by the job that was to be created."""
     records = [_record(request) for request in requests]
-    if not records:
-        return {}
-    reserved = await idempotency.reserve(connection, records)
-    late = [record for record in records if record.job_id not in reserved]
-    if not late:
-        return {}
-    earlier = await idempotency.select_creations(connection, [record.record_key for record in late])
-    return {record.job_id: earlier[record.record_key] for record in late}
+    found: dict[UUID, CreationRecord] = {}
+    while records:
+        reserved = await idempotency.reserve(connection, records)
+        late = [record for record in records if record.job_id not in reserved]
+        earlier = await idempotency.select_creations(connection, [record.record_key for record in late]) if late else {}
+        found |= {record.job_id: earlier[record.record_key] for record in late if record.record_key in earlier}
+        # One that was taken and is not there has just become too old: it is free now.
+        records = [record for record in late if record.record_key not in earlier]
+    return found
 
 
 def _record(request: CreateRequest) -> CreationRecord:
@@ -110,14 +112,13 @@ async def _read_replays(connection: Connection, earlier: dict[UUID, CreationReco
     current = await jobs.select_with_documents(connection, refs)
     fences = await jobs.select_fences(connection, refs)
     # A job created already claimed must hand its token to the caller whose first answer was lost.
-    return {
-        ref: Created(
-            job,
-            Lease(token, None) if _is_untouched(job) and (token := fences[ref].token) else None,
-            replayed=True,
-        )
-        for ref, job in current.items()
-    }
+    return {ref: Created(job, _rest_of_lease(job, fences.get(ref)), replayed=True) for ref, job in current.items()}
+
+
+def _rest_of_lease(job: Job, fence: Fence | None) -> Lease | None:
+    if fence is None or fence.token is None or not _is_untouched(job):
+        return None
+    return Lease(fence.token, fence.lease_left)
 
 
 def _is_untouched(job: Job) -> bool:
@@ -132,11 +133,6 @@ def _replayed(
         return reused_key_error()
     created = earlier.get(JobRef(record.project_id, record.job_id))
     if created is None:
-        return InvalidError("The job that this Idempotency-Key made was deleted; use a new key.")
+        return new_job_deleted_error()
     # Only the one who created the job already claimed gets its lease again, not the creator of a job others work on.
-    claim = request.job.claim
-    if claim is None or created.lease is None:
-        return replace(created, lease=None)
-    # The same request asked for the same length; at most that much of it is left.
-    seconds = None if claim.lease_seconds is None else float(claim.lease_seconds)
-    return replace(created, lease=Lease(created.lease.token, seconds))
+    return created if request.job.claim is not None else replace(created, lease=None)

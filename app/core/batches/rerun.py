@@ -7,12 +7,14 @@ from uuid import UUID
 
 from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
-from app.core.batches.idempotency import reused_key_error
+from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
 from app.db import create, inputs, items, jobs, transitions
 from app.db.connection import Connection
-from app.domain.errors import InputGoneError, InvalidError, InvalidTransitionError
+from app.db.idempotency import select_creations
+from app.domain.errors import IdempotencyInProgressError, InputGoneError, InvalidError, InvalidTransitionError
+from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
-from app.domain.job import Created, CreateRequest, Idempotency, Job, JobRef, NewJob
+from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
 from app.domain.states import RERUNNABLE
 from app.live.change_feed import Change
 from app.live.idle_claims import ClaimableJob
@@ -29,12 +31,18 @@ class RerunRequest:
     idempotency: Idempotency | None
     queues: frozenset[str] | None
     labels: Mapping[str, str]
+    if_none_is_live: bool = False
+    """Refuse it, whatever the key, while another rerun of the job is live: for a call about many."""
 
 
 async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
     # The lock of the original serialises its reruns, so that two calls at once do not create two jobs.
     await transitions.lock_in_order(connection, [ref])
+    # Before anything about the original, which may have been deleted since the first call.
+    earlier = await _created_before(connection, ref.project_id, request)
+    if earlier is not None:
+        return earlier, []
     original = (await jobs.select_with_documents(connection, [ref])).get(ref)
     if original is None:
         raise no_such_job()
@@ -50,17 +58,20 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
         )
     copy = _copied(original, request, None if held is None else held.stored)
     creation = CreateRequest(ref.project_id, copy, request.idempotency, original_job_id=original.id)
-    existing = await _created_before(connection, ref, creation)
-    if existing is not None:
-        job = (await jobs.select_with_documents(connection, [existing]))[existing]
-        return Created(job, replayed=True), []
+    if request.idempotency is None or request.if_none_is_live:
+        live = await _live_rerun(connection, original, request)
+        if live is not None:
+            return Created(live, replayed=True), []
+    if request.idempotency is not None and await reserve_keys(connection, [creation]):
+        # A call about the same original would have waited for its lock.
+        raise IdempotencyInProgressError("The first call with this Idempotency-Key is still running.")
     await insert_jobs(connection, [creation])
     new_job_id = request.new_job_id
     copied = await items.copy_to(
         connection, ref.project_id, ref.job_id, new_job_id, only_failed=request.only_failed_items
     )
     if request.only_failed_items and not copied:
-        raise InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
+        raise _nothing_failed()
     if copied:
         await create.set_items_total(connection, JobRef(ref.project_id, new_job_id), copied)
     new_ref = JobRef(ref.project_id, new_job_id)
@@ -69,17 +80,48 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
     return Created(job), [Change(new_ref, claimable, ("rerun",))]
 
 
-async def _created_before(connection: Connection, original: JobRef, request: CreateRequest) -> JobRef | None:
-    """Return the job that an earlier call has created: under the same key or, without one, a rerun still live."""
+async def _created_before(connection: Connection, project_id: UUID, request: RerunRequest) -> Created | None:
+    """Return the job that an earlier call under the same key has created."""
     if request.idempotency is None:
-        live = await jobs.select_live_rerun(connection, original)
-        return None if live is None else JobRef(original.project_id, live)
-    earlier = (await reserve_keys(connection, [request])).get(request.job.id)
-    if earlier is None:
         return None
-    if earlier.fingerprint != request.idempotency.fingerprint:
+    key = key_of(project_id, request.idempotency)
+    record = (await select_creations(connection, [key])).get(key)
+    if record is None:
+        return None
+    if record.fingerprint != request.idempotency.fingerprint:
         raise reused_key_error()
-    return JobRef(earlier.project_id, earlier.job_id)
+    ref = JobRef(project_id, record.job_id)
+    job = (await jobs.select_with_documents(connection, [ref])).get(ref)
+    if job is None:
+        raise new_job_deleted_error()
+    return Created(job, replayed=True)
+
+
+async def _live_rerun(connection: Connection, original: Job, request: RerunRequest) -> Job | None:
+    """Return the rerun that is live if it is what is asked for: one of the same items. Raise if it is another one."""
+    live = await jobs.select_live_rerun(connection, original.ref)
+    if live is None:
+        return None
+    ref = JobRef(original.project_id, live.id)
+    job = (await jobs.select_with_documents(connection, [ref])).get(ref)
+    if job is None or job.terminal:
+        # It has ended between the two statements.
+        return None
+    if request.if_none_is_live:
+        raise InvalidTransitionError("A rerun of this job is live.", job)
+    failed = original.counts.failed
+    if request.only_failed_items and not failed:
+        raise _nothing_failed()
+    has_failed_alone = live.copied_items == failed and await items.any_not_failed(connection, original.ref)
+    has_same_items = live.copied_items == failed if request.only_failed_items else not has_failed_alone
+    if not has_same_items:
+        copied = "its failed items only" if has_failed_alone else "all its items"
+        raise InvalidTransitionError(f"A rerun of this job with {copied} is live; wait for it, or cancel it.", job)
+    return job
+
+
+def _nothing_failed() -> InvalidError:
+    return InvalidError("No item of this job failed, so there is nothing to rerun with only_failed_items.")
 
 
 def _copied(original: Job, request: RerunRequest, stored: StoredInput | None) -> NewJob:

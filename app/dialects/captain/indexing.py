@@ -12,12 +12,13 @@ from app.dialects.captain import translate, wire
 from app.dialects.captain.forms import form_boundary, whole_form
 from app.dialects.captain.index_wire import BODIES, CREDENTIALS, IndexRequest
 from app.domain.errors import NotFoundError
-from app.domain.job import Job
+from app.domain.idempotency import ContentDigest
+from app.domain.job import Created
 from app.domain.principal import Scope
 from app.web.auth import requires
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared
-from app.web.idempotency import idempotency_of, idempotency_of_upload
+from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
 from app.web.params import check_queue, is_collection
 from app.web.uploads import limited_stream
 
@@ -34,11 +35,14 @@ ERRORS = {
     500: "Internal error.",
     503: "The database is unavailable.",
 }
+KEY_ERRORS = {
+    400: "The Idempotency-Key is malformed.",
+    409: "A request with this Idempotency-Key is still in progress.",
+}
 _BODY_ERRORS = {
     400: "The request body is malformed.",
     404: "No such path.",
     408: "The request body arrived too slowly.",
-    409: "A request with this Idempotency-Key is still in progress.",
     413: "The request body is too large.",
     415: "The content type or content encoding is not supported.",
 }
@@ -49,13 +53,6 @@ ORGANIZATION: dict[str, Any] = {
     "schema": {"type": "string"},
     "description": "Accepted and ignored: the API key determines the project.",
 }
-_IDEMPOTENCY_KEY: dict[str, Any] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    "description": "Repeating a request with the same key returns the job that the first request started.",
-}
 _FORM: dict[str, Any] = {
     "schema": {
         "type": "object",
@@ -64,8 +61,9 @@ _FORM: dict[str, Any] = {
 }
 
 
-def _started(job: Job) -> Response:
-    return Response(translate.started(job).model_dump_json(), 200, media_type="application/json")
+def _started(created: Created) -> Response:
+    body = translate.started(created.job).model_dump_json()
+    return Response(body, 200, replayed_headers(created.replayed), "application/json")
 
 
 def _collection_of(name: str) -> str:
@@ -77,7 +75,7 @@ def _collection_of(name: str) -> str:
 def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> None:
     """Register the operation that indexes one kind of source, with its request model."""
 
-    async def index(name: str, request: Request, body: Any, services: CoreServices, caller: Caller) -> Response:
+    async def index(name: str, body: Any, services: CoreServices, caller: Caller, key: IdempotencyKey) -> Response:
         job = translate.new_job(_collection_of(name), source, body)
         check_queue(caller, job.queue)
         created = await services.inputs.create_job(
@@ -86,9 +84,9 @@ def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> No
             _as_json(body),
             content_type="application/json",
             sensitive=source in CREDENTIALS,
-            idempotency=await idempotency_of(request),
+            idempotency=key,
         )
-        return _started(created.job)
+        return _started(created)
 
     retention = ", and is deleted when the job ends" if source in CREDENTIALS else ""
     index.__doc__ = (
@@ -103,9 +101,9 @@ def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> No
         operation_id=f"captain_{translate.type_of(source)}",
         summary=f"Index {source}",
         response_model=wire.IndexJobResponseV2,
-        responses=declared(ERRORS | _BODY_ERRORS),
+        responses=declared(ERRORS | KEY_ERRORS | _BODY_ERRORS),
         dependencies=[requires(Scope.SUBMIT)],
-        openapi_extra={"parameters": [ORGANIZATION, _IDEMPOTENCY_KEY]},
+        openapi_extra={"parameters": [ORGANIZATION, KEY_PARAMETER]},
         tags=["Indexing"],
     )
 
@@ -114,7 +112,9 @@ async def _as_json(body: IndexRequest) -> AsyncIterator[bytes]:
     yield json.dumps(body.model_dump(mode="json", exclude_unset=True)).encode()
 
 
-async def index_file(name: str, request: Request, services: CoreServices, caller: Caller) -> Response:
+async def index_file(
+    name: str, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
+) -> Response:
     """Start a job that indexes a file of up to 100 MiB. The form becomes the job's input, exactly as sent."""
     job = translate.new_job(_collection_of(name), "file", None)
     check_queue(caller, job.queue)
@@ -125,9 +125,10 @@ async def index_file(name: str, request: Request, services: CoreServices, caller
         whole_form(limited_stream(request, MAX_UPLOAD_BYTES), boundary),
         content_type=request.headers["content-type"],
         max_bytes=MAX_UPLOAD_BYTES,
-        idempotency=idempotency_of_upload(request),
+        idempotency=key,
+        content=ContentDigest(boundary),
     )
-    return _started(created.job)
+    return _started(created)
 
 
 def add_indexing(router: APIRouter) -> None:
@@ -141,10 +142,10 @@ def add_indexing(router: APIRouter) -> None:
         operation_id="captain_index_file",
         summary="Index an uploaded file",
         response_model=wire.IndexJobResponseV2,
-        responses=declared(ERRORS | _BODY_ERRORS),
+        responses=declared(ERRORS | KEY_ERRORS | _BODY_ERRORS),
         dependencies=[requires(Scope.SUBMIT)],
         openapi_extra={
-            "parameters": [ORGANIZATION, _IDEMPOTENCY_KEY],
+            "parameters": [ORGANIZATION, KEY_PARAMETER],
             "requestBody": {"required": True, "content": {"multipart/form-data": _FORM}},
         },
         tags=["Indexing"],

@@ -1,5 +1,6 @@
 """Captain's operations on jobs, under `/v2`: status, cancel and lists. Starting a job is in `indexing`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -7,7 +8,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from app.dialects.captain import list_wire, patience, translate, wire
-from app.dialects.captain.indexing import BASE, ERRORS, ORGANIZATION, add_indexing
+from app.dialects.captain.indexing import BASE, ERRORS, KEY_ERRORS, ORGANIZATION, add_indexing
 from app.domain.errors import AlreadyTerminalError
 from app.domain.principal import Scope
 from app.web.auth import requires
@@ -15,6 +16,7 @@ from app.web.body import BodyRules
 from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared, render_detail
+from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
 from app.web.params import job_id_of
 from app.web.routing import guarded_route
 
@@ -34,8 +36,8 @@ router = APIRouter(
 )
 
 
-def _answer(model: BaseModel, code: int = 200) -> Response:
-    return Response(model.model_dump_json(), code, media_type="application/json")
+def _answer(model: BaseModel, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(model.model_dump_json(), code, headers, "application/json")
 
 
 async def get_status(
@@ -86,17 +88,19 @@ router.add_api_route(
 )
 
 
-async def cancel(job_id: str, services: CoreServices, caller: Caller) -> Response:
+async def cancel(job_id: str, services: CoreServices, caller: Caller, key: IdempotencyKey) -> Response:
     """Cancel a job. The operation is idempotent, and a job that has ended is left unchanged: the response is never 409,
     which the vendor's client would retry.
     """
     try:
-        job = await services.jobs.cancel(caller.project_id, job_id_of(job_id), by=caller.name, queues=caller.queues)
+        job, replayed = await services.jobs.cancel(
+            caller.project_id, job_id_of(job_id), by=caller.name, queues=caller.queues, idempotency=key
+        )
     except AlreadyTerminalError as ended:
         if ended.job is None:
             raise
-        job = ended.job
-    return _answer(translate.cancelled(job))
+        job, replayed = ended.job, False
+    return _answer(translate.cancelled(job), headers=replayed_headers(replayed))
 
 
 for _method, _path, _name in (
@@ -110,9 +114,9 @@ for _method, _path, _name in (
         operation_id=_name,
         summary="Cancel a job",
         response_model=wire.JobCancelResponseV2,
-        responses=declared(ERRORS),
+        responses=declared(ERRORS | KEY_ERRORS),
         dependencies=[requires(Scope.SUBMIT)],
-        openapi_extra={"parameters": [ORGANIZATION]},
+        openapi_extra={"parameters": [ORGANIZATION, KEY_PARAMETER]},
         tags=["Jobs"],
     )
 

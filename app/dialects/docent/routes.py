@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.dialects.docent import translate, wire
 from app.domain.errors import JobtrackError, MalformedError, NotFoundError, UnauthorizedError
+from app.domain.idempotency import ContentDigest
 from app.domain.ids import parse_id
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Scope
@@ -18,6 +19,7 @@ from app.web.auth import requires
 from app.web.body import BodyRules
 from app.web.deps import Caller, CoreServices
 from app.web.detail_errors import declared, render_detail
+from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
 from app.web.params import check_queue, is_collection, job_id_of
 from app.web.routing import guarded_route
 from app.web.uploads import limited_stream
@@ -76,8 +78,8 @@ router = APIRouter(
 )
 
 
-def _answer(model: BaseModel, status: int = 200) -> Response:
-    return Response(model.model_dump_json(), status, media_type="application/json")
+def _answer(model: BaseModel, status: int = 200, *, replayed: bool = False) -> Response:
+    return Response(model.model_dump_json(), status, replayed_headers(replayed), "application/json")
 
 
 @router.get(
@@ -113,10 +115,10 @@ async def create_collection(body: Annotated[wire.CollectionCreate, Body()]) -> R
     summary="Upload agent runs",
     status_code=202,
     response_model=wire.Enqueued,
-    responses=declared(_ERRORS | _BODY_ERRORS),
+    responses=declared(_ERRORS | _BODY_ERRORS | {409: "A request with this Idempotency-Key is still in progress."}),
     dependencies=[requires(Scope.SUBMIT)],
     openapi_extra={
-        "parameters": [_ENCODING],
+        "parameters": [_ENCODING, KEY_PARAMETER],
         "requestBody": {
             "required": True,
             "description": (
@@ -127,7 +129,9 @@ async def create_collection(body: Annotated[wire.CollectionCreate, Body()]) -> R
         },
     },
 )
-async def upload(collection_id: str, request: Request, services: CoreServices, caller: Caller) -> Response:
+async def upload(
+    collection_id: str, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
+) -> Response:
     """Store an upload of any content type as the input of a new job of type `agent_run_ingest_job`.
 
     The worker that claims the job reads the input at `GET /v1/jobs/{id}/input`.
@@ -136,9 +140,15 @@ async def upload(collection_id: str, request: Request, services: CoreServices, c
     check_queue(caller, job.queue)
     pieces = limited_stream(request, wire.MAX_UPLOAD_BYTES, gzip=True)
     created = await services.inputs.create_job(
-        caller.project_id, job, _not_empty(pieces), content_type="application/json", max_bytes=wire.MAX_UPLOAD_BYTES
+        caller.project_id,
+        job,
+        _not_empty(pieces),
+        content_type="application/json",
+        max_bytes=wire.MAX_UPLOAD_BYTES,
+        idempotency=key,
+        content=ContentDigest(),
     )
-    return _answer(translate.enqueued(created.job, collection_id), 202)
+    return _answer(translate.enqueued(created.job, collection_id), 202, replayed=created.replayed)
 
 
 async def _not_empty(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

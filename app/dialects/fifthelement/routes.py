@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +16,7 @@ from app.domain.principal import Scope
 from app.web.auth import requires
 from app.web.deps import Caller, CoreServices
 from app.web.errors import headers_of
+from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
 from app.web.params import job_id_of
 from app.web.routing import guarded_route
 
@@ -48,8 +50,10 @@ def render(request: Request, error: JobtrackError) -> Response:
     return Response(body, translate.status_code(error), headers, "application/json")
 
 
-def _answer(model: BaseModel) -> Response:
-    return Response(model.model_dump_json(by_alias=True), 200, rate_limit_headers(), "application/json")
+def _answer(model: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        model.model_dump_json(by_alias=True), 200, {**rate_limit_headers(), **(headers or {})}, "application/json"
+    )
 
 
 # The path parameter `{id}` keeps the vendor's name, hence the shadowed builtin. It is text and not a UUID, so a
@@ -60,12 +64,18 @@ async def get_job(id: str, services: CoreServices, caller: Caller) -> Response: 
     return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
 
 
-async def rerun_job(id: str, request: Request, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+async def rerun_job(
+    id: str,  # noqa: A002
+    request: Request,
+    services: CoreServices,
+    caller: Caller,
+    key: IdempotencyKey,
+) -> Response:
     """Rerun a job that has ended: a new job is created, and the original is unchanged. A live job returns 400."""
     job_id = job_id_of(id)
     labels = translate.labels_of(request.headers.get(USER_IDENTIFIER["name"], ""))
-    created = await services.jobs.rerun(caller.project_id, job_id, queues=caller.queues, labels=labels)
-    return _answer(translate.rerun_answer(created.job, job_id))
+    created = await services.jobs.rerun(caller.project_id, job_id, idempotency=key, queues=caller.queues, labels=labels)
+    return _answer(translate.rerun_answer(created.job, job_id), replayed_headers(key is not None and created.replayed))
 
 
 USER_IDENTIFIER: dict[str, Any] = {
@@ -128,7 +138,7 @@ def _router() -> APIRouter:
             response_model=wire.RerunAnswer,
             responses=_responses(),
             dependencies=[requires(Scope.SUBMIT)],
-            openapi_extra={"parameters": [USER_IDENTIFIER]},
+            openapi_extra={"parameters": [USER_IDENTIFIER, KEY_PARAMETER]},
         )
     return routes
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.dialects.llamacloud import translate, wire
 from app.dialects.llamacloud.create_wire import BatchJobCreate
+from app.dialects.llamacloud.declared import ACCEPTED, ERRORS, KEY_ERRORS, NAMESPACE
 from app.domain.errors import AlreadyTerminalError, FieldError, InvalidError, NotFoundError
 from app.domain.ids import parse_id
 from app.domain.item import Item, ItemStatus
@@ -20,6 +21,7 @@ from app.web.auth import requires
 from app.web.body import BodyRules
 from app.web.deps import Caller, CoreServices, Services
 from app.web.detail_errors import declared, render_detail
+from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
 from app.web.params import check_queue, job_id_of
 from app.web.routing import guarded_route
 
@@ -30,37 +32,6 @@ MOST_BATCHES = 1_000
 MOST_RESULTS = 20
 """How many results of an item are returned, newest first."""
 MAX_INT = 2_147_483_647
-_ERRORS = {
-    400: "The request body is not JSON.",
-    401: "The API key is missing or invalid.",
-    403: "The API key lacks the required scope.",
-    404: "Job not found.",
-    408: "The request body arrived too slowly.",
-    413: "The request body is too large.",
-    415: "Compressed request bodies are not supported.",
-    422: "The request is invalid.",
-    429: "Too many invalid API keys from this address.",
-    500: "Internal error.",
-    503: "The database is unavailable.",
-}
-_ACCEPTED: list[dict[str, Any]] = [
-    {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "schema": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "null"}]},
-        "description": "Accepted and ignored: the API key determines the project.",
-    }
-    for name in ("project_id", "organization_id")
-]
-_NAMESPACE: dict[str, Any] = {
-    "name": translate.NAMESPACE,
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": "Accepted and ignored.",
-}
-
 Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of entries in a page.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_INT, description="Number of entries to skip.")]
 
@@ -71,8 +42,8 @@ router = APIRouter(
 )
 
 
-def _answer(model: BaseModel, status: int = 200) -> Response:
-    return Response(model.model_dump_json(), status, media_type="application/json")
+def _answer(model: BaseModel, status: int = 200, *, replayed: bool = False) -> Response:
+    return Response(model.model_dump_json(), status, replayed_headers(replayed), "application/json")
 
 
 @router.post(
@@ -81,14 +52,15 @@ def _answer(model: BaseModel, status: int = 200) -> Response:
     summary="Create a batch job",
     status_code=201,
     response_model=wire.BatchJob,
-    responses=declared(_ERRORS),
+    responses=declared(ERRORS | KEY_ERRORS),
     dependencies=[requires(Scope.SUBMIT)],
-    openapi_extra={"parameters": _ACCEPTED},
+    openapi_extra={"parameters": [*ACCEPTED, KEY_PARAMETER]},
 )
 async def create(
     body: Annotated[BatchJobCreate, Body()],
     services: CoreServices,
     caller: Caller,
+    key: IdempotencyKey,
     namespace: Annotated[
         str | None,
         Header(alias=translate.NAMESPACE, max_length=255, description="Stored as a label of the job."),
@@ -106,12 +78,17 @@ async def create(
     check_queue(caller, job.queue)
     request = body.model_dump(mode="json", exclude_unset=True)
     if request == job.payload:
-        created = await services.jobs.create(caller.project_id, job)
+        created = await services.jobs.create(caller.project_id, job, idempotency=key)
     else:
         created = await services.inputs.create_job(
-            caller.project_id, job, _as_json(request), content_type="application/json", sensitive=True
+            caller.project_id,
+            job,
+            _as_json(request),
+            content_type="application/json",
+            sensitive=True,
+            idempotency=key,
         )
-    return _answer(translate.batch_job(created.job), 201)
+    return _answer(translate.batch_job(created.job), 201, replayed=created.replayed)
 
 
 async def _as_json(document: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -123,9 +100,9 @@ async def _as_json(document: Mapping[str, Any]) -> AsyncIterator[bytes]:
     operation_id="llamacloud_batch_list",
     summary="List batch jobs",
     response_model=wire.BatchJobList,
-    responses=declared(_ERRORS),
+    responses=declared(ERRORS),
     dependencies=[requires(Scope.READ)],
-    openapi_extra={"parameters": _ACCEPTED},
+    openapi_extra={"parameters": ACCEPTED},
 )
 async def list_jobs(
     services: CoreServices,
@@ -147,9 +124,9 @@ async def list_jobs(
     operation_id="llamacloud_batch_get_status",
     summary="Get batch job status",
     response_model=wire.BatchJobStatus,
-    responses=declared(_ERRORS),
+    responses=declared(ERRORS),
     dependencies=[requires(Scope.READ)],
-    openapi_extra={"parameters": _ACCEPTED},
+    openapi_extra={"parameters": ACCEPTED},
 )
 async def get_status(job_id: str, services: CoreServices, caller: Caller) -> Response:
     """Get detailed status of a batch processing job."""
@@ -161,14 +138,15 @@ async def get_status(job_id: str, services: CoreServices, caller: Caller) -> Res
     operation_id="llamacloud_batch_cancel",
     summary="Cancel a batch job",
     response_model=wire.BatchCancelled,
-    responses=declared(_ERRORS),
+    responses=declared(ERRORS | KEY_ERRORS),
     dependencies=[requires(Scope.SUBMIT)],
-    openapi_extra={"parameters": [*_ACCEPTED, _NAMESPACE]},
+    openapi_extra={"parameters": [*ACCEPTED, NAMESPACE, KEY_PARAMETER]},
 )
 async def cancel(
     job_id: str,
     services: CoreServices,
     caller: Caller,
+    key: IdempotencyKey,
     body: Annotated[wire.CancelRequest | None, Body()] = None,
 ) -> Response:
     """Cancel a job. The operation is idempotent, and a job that has ended is left unchanged: the response is never 409,
@@ -176,14 +154,19 @@ async def cancel(
     """
     reason = None if body is None else body.reason
     try:
-        job = await services.jobs.cancel(
-            caller.project_id, job_id_of(job_id), by=caller.name, reason=reason, queues=caller.queues
+        job, replayed = await services.jobs.cancel(
+            caller.project_id,
+            job_id_of(job_id),
+            by=caller.name,
+            reason=reason,
+            queues=caller.queues,
+            idempotency=key,
         )
     except AlreadyTerminalError as ended:
         if ended.job is None:
             raise
-        job = ended.job
-    return _answer(translate.cancelled(job))
+        job, replayed = ended.job, False
+    return _answer(translate.cancelled(job), replayed=replayed)
 
 
 @router.get(
@@ -191,9 +174,9 @@ async def cancel(
     operation_id="llamacloud_batch_items_list",
     summary="List the items of a batch job",
     response_model=wire.BatchItemList,
-    responses=declared(_ERRORS),
+    responses=declared(ERRORS),
     dependencies=[requires(Scope.READ)],
-    openapi_extra={"parameters": _ACCEPTED},
+    openapi_extra={"parameters": ACCEPTED},
 )
 async def list_items(
     job_id: str,
@@ -216,9 +199,9 @@ async def list_items(
     operation_id="llamacloud_batch_items_get_processing_results",
     summary="Get the processing results of an item",
     response_model=wire.ProcessingResults,
-    responses=declared(_ERRORS | {404: "Item not found."}),
+    responses=declared(ERRORS | {404: "Item not found."}),
     dependencies=[requires(Scope.READ)],
-    openapi_extra={"parameters": _ACCEPTED},
+    openapi_extra={"parameters": ACCEPTED},
 )
 async def get_processing_results(
     item_id: str,
