@@ -92,8 +92,8 @@ def list_items(
 def rerun(job_id: str, *, only_failed_items: bool = False, idempotency_key: str | None = None) -> Call[Job]:
     """Run a job that has ended again, as a new job, and return the new job.
 
-    Raises `Conflict` while the job is live or if its input no longer exists, `Unprocessable` if
-    `only_failed_items` is set and no item failed.
+    Raises `Conflict` while the job or a rerun of other items of it is live or if its input no longer
+    exists, `Unprocessable` if `only_failed_items` is set and no item failed.
     """
     return Call(
         method="POST",

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import structlog
 
 from app.core.access import check_queue, no_such_job
-from app.core.batches.idempotency import job_deleted_error, load, store
+from app.core.batches.idempotency import job_deleted_error, key_of, load, store
 from app.core.jobs import Jobs
+from app.db import idempotency as idempotency_rows
 from app.db import inputs, jobs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -114,6 +115,26 @@ class Inputs:
     async def discard(self, project_id: UUID, stored: StoredInput) -> None:
         """Remove a received input whose job was not created."""
         await self._forget(project_id, stored.upload_id)
+
+    async def expect(
+        self,
+        project_id: UUID,
+        job_id: UUID,
+        *,
+        queues: frozenset[str] | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> None:
+        """Refuse an upload for a job that does not exist or that the key may not use, before its bytes come."""
+        try:
+            check_queue(await self._jobs.get(project_id, job_id), queues)
+        except NotFoundError:
+            if idempotency is None:
+                raise
+            key = key_of(project_id, idempotency)
+            # Whether the first request had the same bytes, nobody can say before they have come.
+            if await self._database.read(idempotency_rows.select, [key]):
+                raise job_deleted_error() from None
+            raise
 
     async def put(
         self,

@@ -170,8 +170,10 @@ async def _set_expiry(
     idempotency: Idempotency | None,
 ) -> Done[StoredKey]:
     owner = actor.principal.project_id
+    record = await load(connection, owner, idempotency)
+    # Read after the record, whose call may have committed just before: the key is as that call has left it.
     key = await _managed(connection, actor.principal, project_id, key_id)
-    if await load(connection, owner, idempotency) is not None:
+    if record is not None:
         return Done(key, replayed=True)
     if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
         await _keep_an_operator(connection, key)

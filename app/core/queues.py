@@ -114,7 +114,7 @@ async def _put(
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
-        return Done(before, replayed=True)
+        return Done(await queues.select_one(connection, project_id, name), replayed=True)
     if before is None and (fault := queue_name_fault(name)):
         raise InvalidError([FieldError("path:queue", "name", fault)])
     after = await queues.put(connection, project_id, name, rules)
@@ -129,7 +129,7 @@ async def _set_paused(
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
-        return Done(before, replayed=True)
+        return Done(await queues.select_one(connection, project_id, name), replayed=True)
     after = await queues.set_paused(connection, project_id, name, paused=paused)
     if after is not None:
         action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME

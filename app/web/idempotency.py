@@ -43,7 +43,7 @@ def idempotency_of(request: Request) -> Idempotency | None:
     if not values:
         return None
     key = values[0]
-    if len(key) > 2 and key.startswith('"') and key.endswith('"'):
+    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
         key = key[1:-1]
     if len(values) > 1 or not _VISIBLE.fullmatch(key):
         raise MalformedError("An Idempotency-Key is one value of 1 to 255 visible ASCII characters.")

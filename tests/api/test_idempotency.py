@@ -93,6 +93,20 @@ async def test_claim_whose_answer_was_lost_gets_the_same_jobs(
     assert [job["id"] for job in left] == [first[1]["id"]]
 
 
+async def test_rerun_beside_one_of_the_failed_items_is_told_which_one_is_live(
+    api: httpx.AsyncClient, create: Create, claim: Claim
+) -> None:
+    job = await create(items=[{"key": "a"}, {"key": "b"}])
+    token = (await claim())["lease"]["token"]
+    await api.post(f"/v1/jobs/{job['id']}/report", json={"token": token, "items": [{"key": "a", "status": "failed"}]})
+    await api.post(f"/v1/jobs/{job['id']}/complete", json={"token": token})
+    path = f"/v1/jobs/{job['id']}/rerun"
+    live = (await api.post(path, json={"only_failed_items": True})).json()
+    refused = await api.post(path)
+    assert (refused.status_code, refused.json()["job"]["id"]) == (409, live["id"])
+    assert "its failed items only" in refused.json()["detail"]
+
+
 async def test_repeats_at_once_do_it_once(api: httpx.AsyncClient, create: Create, queue: str) -> None:
     for _ in range(8):
         await create()

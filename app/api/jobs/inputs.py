@@ -18,7 +18,7 @@ from app.web.auth import requires
 from app.web.conditions import names_tag
 from app.web.deps import CoreServices
 from app.web.idempotency import IdempotencyKey, replayed_headers
-from app.web.params import check_queue, job_id_of
+from app.web.params import job_id_of
 from app.web.uploads import limited_stream
 
 inputs = router("Jobs")
@@ -82,7 +82,7 @@ async def put_input(
         sentence = "The Content-Type is no media type of up to 400 characters."
         raise InvalidError([FieldError("header:Content-Type", "content_type", sentence)])
     # Look the job up first, so that nobody uploads 100 MiB for a job that does not exist or that the key may not use.
-    check_queue(caller, (await services.jobs.get(caller.project_id, parsed)).queue)
+    await services.inputs.expect(caller.project_id, parsed, queues=caller.queues, idempotency=key)
     stored = await services.inputs.receive(
         caller.project_id, limited_stream(request, MAX_INPUT_BYTES), content_type=content_type
     )
