@@ -47,8 +47,7 @@ def idempotency_of(request: Request) -> Idempotency | None:
         key = key[1:-1]
     if len(values) > 1 or not _VISIBLE.fullmatch(key):
         raise MalformedError("An Idempotency-Key is one value of 1 to 255 visible ASCII characters.")
-    # Not the URL's path, which ends at the question mark that the name of a queue may hold.
-    path, query, queues = request.scope["path"], request.scope["query_string"], principal(request).queues
+    path, query, queues = request.url.path, request.scope["query_string"], principal(request).queues
     # A key limited to queues asks for something else: what another one claimed or created may be of other queues.
     more = [*([query.decode("latin-1")] if query else []), *([sorted(queues)] if queues is not None else [])]
     # Sorted and bare of white space: a client that builds its body anew must not seem to ask for something else.

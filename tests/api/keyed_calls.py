@@ -147,7 +147,7 @@ def _form(boundary: str, text: bytes) -> bytes:
 async def _claimed(api: httpx.AsyncClient, one: Operation) -> Scene:
     for _ in range(2):
         await created(api)
-    body = {"worker": "w", "max": 1, "lease_seconds": 300}
+    body = {"worker": "w", "max": 1, "lease_seconds": 300, "wait": 2}
     return Scene(api, one.url, body, {**body, "max": 2})
 
 

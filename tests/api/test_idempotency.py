@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -105,6 +106,19 @@ async def test_rerun_beside_one_of_the_failed_items_is_told_which_one_is_live(
     refused = await api.post(path)
     assert (refused.status_code, refused.json()["job"]["id"]) == (409, live["id"])
     assert "its failed items only" in refused.json()["detail"]
+
+
+async def test_key_is_for_the_whole_path_and_the_query(api: httpx.AsyncClient, create: Create, queue: str) -> None:
+    headers, names = key(), [f"{queue}?a", f"{queue}?b"]
+    for name in names:
+        await create(queue=name)
+        paused = await api.post(f"/v1/queues/{quote(name, safe='')}/pause", headers=headers)
+        assert (paused.json()["paused"], REPLAYED in paused.headers) == (True, False)
+    made = (await api.post("/v1/keys", json={"name": "n", "scopes": ["read"]})).json()
+    path, project = f"/v1/keys/{made['id']}", made["project_id"]
+    assert (await api.delete(path, headers=headers)).status_code == 204
+    other = await api.delete(path, params={"project_id": project}, headers=headers)
+    assert (other.status_code, other.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_repeats_at_once_do_it_once(api: httpx.AsyncClient, create: Create, queue: str) -> None:

@@ -33,7 +33,9 @@ EFFECTS = """
          WHERE project_id = $1),
         (SELECT count(*) FROM projects WHERE name = $2))
 """
-VOLATILE = {"lease", "expires_in_seconds", "depth", "rates", "key", "last_used_at", "updated_at"}
+VOLATILE = {
+    "lease", "expires_in_seconds", "depth", "oldest_waiting_seconds", "rates", "key", "last_used_at", "updated_at",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -45,9 +45,9 @@ async def test_one_job_costs_a_handful_of_claims(runtime: Runtime, core: Service
     done, waiting = await asyncio.wait(workers, timeout=20, return_when=asyncio.FIRST_COMPLETED)
     # Two sweeps later nobody else has been sent to look.
     await asyncio.sleep(2.5)
-    assert [[one.job.id for one in worker.result()] for worker in done] == [[made.job.id]]
+    assert [[one.job.id for one in worker.result().value] for worker in done] == [[made.job.id]]
     assert len(waiting) == WORKERS - 1
     assert not any(worker.done() for worker in waiting)
     assert 0 < claims.sent <= MOST_CLAIMS
     runtime.drain()
-    assert await asyncio.gather(*waiting) == [[]] * (WORKERS - 1)
+    assert [taken.value for taken in await asyncio.gather(*waiting)] == [[]] * (WORKERS - 1)
