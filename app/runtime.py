@@ -25,8 +25,11 @@ from app.core.queues import Queues
 from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
 from app.core.retention import Retention
 from app.core.waits import Waits
+from app.db import documents
 from app.db import jobs as job_rows
+from app.db.documents import DocumentRead
 from app.db.engine import Database, make_engine
+from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live.body_cache import BodyCache, Revalidator
@@ -48,7 +51,13 @@ class Runtime:
     """One process's machinery over one database."""
 
     def __init__(
-        self, database_url: str, *, listen_url: str | None = None, pool_size: int = POOL_SIZE, prepared: bool = False
+        self,
+        database_url: str,
+        *,
+        listen_url: str | None = None,
+        pool_size: int = POOL_SIZE,
+        prepared: bool = False,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         metrics = Metrics()
         self.telemetry = HttpMetrics(metrics.registry)
@@ -62,6 +71,7 @@ class Runtime:
         keys = ApiKeys(self.database)
         reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
+        document_reads: ReadBatcher[DocumentRead, Job] = ReadBatcher(self.database, documents.select)
         changes: ReadBatcher[SeenVersion, int | None] = ReadBatcher(self.database, job_rows.select_changed)
         details = BodyCache(full_reads, changes, render_detail)
         summaries = BodyCache(reads, changes, render_summary)
@@ -85,11 +95,21 @@ class Runtime:
             announce,
             row_count=calls_batch.row_count,
         )
-        jobs = Jobs(self.database, reads, full_reads, details, summaries, create_writer, announce)
+        jobs = Jobs(
+            self.database,
+            reads,
+            full_reads,
+            document_reads,
+            details,
+            summaries,
+            create_writer,
+            announce,
+            max_answer_bytes=max_answer_bytes,
+        )
         leases = Leases(self.database, calls, metrics.count_stale)
         self.claims = Claims(self.database, leases, self.idle_claims, announce)
         queues = Queues(self.database)
-        lists = JobLists(self.database, jobs)
+        lists = JobLists(self.database, jobs, max_answer_bytes=max_answer_bytes)
         self.services = Services(
             jobs=jobs,
             lists=lists,
@@ -97,9 +117,9 @@ class Runtime:
             claims=self.claims,
             leases=leases,
             waits=Waits(jobs, self.waiters, metrics.observe_wake),
-            items=Items(self.database, jobs),
-            events=Events(self.database, jobs, self.waiters, self.stream),
-            logs=Logs(self.database, jobs, self.waiters),
+            items=Items(self.database, jobs, max_answer_bytes=max_answer_bytes),
+            events=Events(self.database, jobs, self.waiters, self.stream, max_answer_bytes=max_answer_bytes),
+            logs=Logs(self.database, jobs, self.waiters, max_answer_bytes=max_answer_bytes),
             inputs=Inputs(self.database, jobs),
             queues=queues,
             keys=keys,

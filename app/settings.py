@@ -17,6 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.domain.answers import MAX_ANSWER_BYTES
 from app.paths import default_data_dir
 
 PREFIX = "JOBTRACK_"
@@ -115,6 +116,13 @@ class Settings(BaseSettings):
         description="Whether connections keep prepared statements, which halves the cost of many. Must be off behind a "
         "pooler in transaction mode, which mixes them up and returns wrong rows. Default: `true` for the embedded "
         "database, `false` for one that is named.",
+    )
+    max_answer_bytes: Annotated[int, Field(validation_alias=_named("max_answer_bytes"))] = Field(
+        default=MAX_ANSWER_BYTES,
+        description="Bytes of an answer: pages end and claims stop where they reach them, with one row at least. A "
+        "process holds several times as many for each answer under way. Inputs and streams have no such bound.",
+        ge=65_536,
+        le=1_073_741_824,
     )
     data_dir: Annotated[Path, Field(validation_alias=_named("data_dir"))] = Field(
         default_factory=default_data_dir,

@@ -148,6 +148,23 @@ async def service(
     one.stop()
 
 
+SMALL_ANSWER = 65_536
+"""Bytes."""
+
+
+@pytest_asyncio.fixture(scope="session")
+async def small_service(
+    create_database: CreateDatabase, room: Path, _processes: list[ServiceProcess]
+) -> AsyncIterator[ServiceProcess]:
+    """A service whose answers may have no more than `SMALL_ANSWER` bytes."""
+    settings = {"JOBTRACK_MAX_ANSWER_BYTES": str(SMALL_ANSWER)}
+    one = ServiceProcess(await create_database(), room / "small-service", settings)
+    _processes.append(one)
+    await one.ready()
+    yield one
+    one.stop()
+
+
 @pytest_asyncio.fixture
 async def api(service: ServiceProcess) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the shared service, with its key."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from app.domain.answers import Include
 from app.domain.errors import ConflictError, JobtrackError
 from app.domain.job import Documents, Job, Lease
 from app.web.problems import problem_document
@@ -70,6 +71,11 @@ def job_document(job: Job, include: Collection[str] = ()) -> dict[str, Any]:
         documents = job.documents or Documents()
         document |= {name: getattr(documents, name) for name in ("payload", "result", "billing") if name in include}
     return document
+
+
+def included(names: Collection[str]) -> Include | None:
+    """Return which documents to read for an answer that shows the large fields with these names; None for none."""
+    return Include(**dict.fromkeys(names, True)) if names else None
 
 
 def render_summary(job: Job) -> bytes:

@@ -47,6 +47,7 @@ class Serving:
     pool_size: int
     prepared: bool
     """Whether connections keep prepared statements."""
+    max_answer_bytes: int
     dialects: tuple[str, ...] | None = None
     """The names of the dialects to serve; None: all."""
 
@@ -132,6 +133,7 @@ def serve_until_signal(
             listen_url=serving.listen_url,
             pool_size=serving.pool_size,
             prepared=serving.prepared,
+            max_answer_bytes=serving.max_answer_bytes,
         )
         await runtime.start()
         try:

@@ -31,19 +31,23 @@ class Reset:
 class Events:
     """The events of jobs, read and followed."""
 
-    def __init__(self, database: Database, jobs: Jobs, waiters: Waiters, stream: EventStream) -> None:
+    def __init__(
+        self, database: Database, jobs: Jobs, waiters: Waiters, stream: EventStream, *, max_answer_bytes: int
+    ) -> None:
         self._database = database
         self._jobs = jobs
         self._waiters = waiters
         self._stream = stream
+        self._max_answer_bytes = max_answer_bytes
 
     async def page(
         self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50
     ) -> tuple[list[JobEventRecord], bool]:
-        """Return events of a job behind an id, and whether there are more."""
+        """Return events of a job behind an id, as many as an answer holds, and whether there are more."""
         await self._jobs.get(project_id, job_id)
-        page = await self._database.read(events.select_of_job, project_id, job_id, after=after, limit=limit + 1)
-        return page[:limit], len(page) > limit
+        return await self._database.read(
+            events.select_of_job, project_id, job_id, after=after, limit=limit, max_size=self._max_answer_bytes
+        )
 
     async def follow(
         self, project_id: UUID, after: Position | None = None

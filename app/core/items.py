@@ -8,6 +8,7 @@ from app.db import item_pages
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.item import CountedItems, Item, ItemPage, ItemStatus
+from app.domain.job import JobRef
 
 FILTER_WINDOW = 5_000
 """With a status filter at most this many items are examined for one page: a short page and a cursor, never a long
@@ -18,9 +19,10 @@ scan.
 class Items:
     """The items of jobs, in the order in which they were first reported."""
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database, jobs: Jobs, *, max_answer_bytes: int) -> None:
         self._database = database
         self._jobs = jobs
+        self._max_answer_bytes = max_answer_bytes
 
     async def page(
         self,
@@ -31,28 +33,38 @@ class Items:
         limit: int = 50,
         status: Collection[ItemStatus] | None = None,
     ) -> ItemPage:
-        """Return the items behind a position. A page may be short; only a `next_position` of None is the end."""
+        """Return the items behind a position, as many as an answer holds. A page may be short; only a `next_position`
+        of None is the end.
+        """
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
-        seen = await self._database.read(item_pages.select_window, project_id, job_id, after=after, window=window)
-        matching = [item for item in seen if status is None or item.status in status]
-        shown = matching[:limit]
-        if len(matching) > limit:
-            return ItemPage(tuple(shown), shown[-1].position)
-        if len(seen) == window:
-            return ItemPage(tuple(shown), seen[-1].position)
-        return ItemPage(tuple(shown), None)
+        seen = await self._database.read(
+            item_pages.select_window,
+            JobRef(project_id, job_id),
+            after=after,
+            window=window,
+            limit=limit,
+            max_size=self._max_answer_bytes,
+            status=status,
+        )
+        next_position = None
+        if len(seen.items) < seen.matching:
+            next_position = seen.items[-1].position
+        elif seen.examined == window:
+            next_position = seen.last_position
+        return ItemPage(seen.items, next_position, seen.size)
 
     async def page_by_offset(
         self, project_id: UUID, job_id: UUID, *, offset: int, limit: int, status: ItemStatus | None = None
     ) -> CountedItems:
-        """Return the items behind the first `offset`, and their total; with a status, among the first 100,000."""
+        """Return the items behind the first `offset`, as many as an answer holds, and their total; with a status, among
+        the first 100,000.
+        """
         await self._jobs.get(project_id, job_id)
+        most: dict[str, int] = {"offset": offset, "limit": limit, "max_size": self._max_answer_bytes}
         if status is None:
-            return await self._database.read(_select_counted, project_id, job_id, offset=offset, limit=limit)
-        return await self._database.read(
-            item_pages.select_by_offset, project_id, job_id, status, offset=offset, limit=limit
-        )
+            return await self._database.read(_select_counted, JobRef(project_id, job_id), **most)
+        return await self._database.read(item_pages.select_by_offset, JobRef(project_id, job_id), status, **most)
 
     async def by_key(self, project_id: UUID, job_ids: Sequence[UUID], key: str) -> dict[UUID, Item]:
         """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
@@ -60,8 +72,8 @@ class Items:
 
 
 async def _select_counted(
-    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
+    connection: Connection, ref: JobRef, *, offset: int, limit: int, max_size: int
 ) -> CountedItems:
     """Read the items behind a position, which is their offset as well, and how many there are."""
-    found = await item_pages.select_window(connection, project_id, job_id, after=offset, window=limit)
-    return CountedItems(tuple(found), await item_pages.count(connection, project_id, job_id))
+    window = await item_pages.select_window(connection, ref, after=offset, window=limit, limit=limit, max_size=max_size)
+    return CountedItems(window.items, await item_pages.count(connection, *ref))

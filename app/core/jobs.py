@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,8 +14,10 @@ from app.core.batches.idempotency import bind, job_deleted_error, load, store
 from app.core.batches.rerun import RerunRequest, apply_rerun
 from app.db import deletions, jobs, transitions
 from app.db.connection import Connection
+from app.db.documents import DocumentRead
 from app.db.engine import Database
 from app.db.transitions import Move
+from app.domain.answers import Include
 from app.domain.errors import (
     AlreadyTerminalError,
     InvalidTransitionError,
@@ -40,14 +43,20 @@ class Jobs:
         database: Database,
         reads: ReadBatcher[JobRef, Job],
         full_reads: ReadBatcher[JobRef, Job],
+        document_reads: ReadBatcher[DocumentRead, Job],
         details: BodyCache,
         summaries: BodyCache,
         create_writer: GroupWriter[CreateRequest, Created],
         announce: Callable[[Iterable[Change]], None],
+        *,
+        max_answer_bytes: int,
     ) -> None:
         self._database = database
         self._reads = reads
         self._full_reads = full_reads
+        self._document_reads = document_reads
+        self._max_answer_bytes = max_answer_bytes
+        self._answers = count()
         self._details = details
         self._summaries = summaries
         self._create_writer = create_writer
@@ -84,17 +93,27 @@ class Jobs:
             raise no_such_job()
         return job
 
-    async def get_many(
-        self, project_id: UUID, job_ids: Collection[UUID], *, documents: bool = False
-    ) -> dict[UUID, Job]:
+    async def get_many(self, project_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, Job]:
         """Return jobs by id, in the order of `job_ids`; unknown ids are omitted.
 
         The query is shared with other callers, so its result also holds their jobs, even those of other projects.
         """
-        reads = self._full_reads if documents else self._reads
         refs = [JobRef(project_id, job_id) for job_id in job_ids]
-        found = await reads.get_many(refs)
+        found = await self._reads.get_many(refs)
         return {ref.job_id: found[ref] for ref in refs if ref in found}
+
+    async def get_with_documents(
+        self, project_id: UUID, job_ids: Collection[UUID], include: Include
+    ) -> dict[UUID, Job]:
+        """Return jobs with documents by id, in the order of `job_ids`; unknown ids are omitted.
+
+        An answer holds the documents of the first, and of as many more as fit; those of the others are None.
+        """
+        answer, max_bytes = next(self._answers), self._max_answer_bytes // (2 if include.as_text else 1)
+        parts = (include.payload, include.result, include.billing, max_bytes)
+        reads = [DocumentRead(answer, place, project_id, job_id, *parts) for place, job_id in enumerate(job_ids)]
+        found = await self._document_reads.get_many(reads)
+        return {read.job_id: found[read] for read in reads if read in found}
 
     async def detail(self, project_id: UUID, job_id: UUID) -> CachedBody:
         """Return the body of a job with payload, result and billing; raises NotFoundError."""

@@ -22,20 +22,26 @@ class LogPage:
     next_offset: int
     ended: bool
     ended_by: EndedBy
+    size: int
+    """Bytes of the lines, about."""
 
 
 class Logs:
     """The log lines of all projects' jobs; every call names its own."""
 
-    def __init__(self, database: Database, jobs: Jobs, waiters: Waiters) -> None:
+    def __init__(self, database: Database, jobs: Jobs, waiters: Waiters, *, max_answer_bytes: int) -> None:
         self._database = database
         self._jobs = jobs
         self._waiters = waiters
+        self._max_answer_bytes = max_answer_bytes
 
     async def page(
         self, project_id: UUID, job_id: UUID, *, offset: int, limit: int, wait_seconds: float = 0
     ) -> LogPage:
-        """Return log lines from a number on; with `wait_seconds`, wait for the first if there is none yet."""
+        """Return log lines from a number on, as many as an answer holds; with `wait_seconds`, wait for the first if
+        there is none yet.
+        """
+        most: dict[str, int] = {"limit": limit, "max_size": self._max_answer_bytes}
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         ref = JobRef(project_id, job_id)
         # Registered before the first read: a line that comes in between wakes it.
@@ -43,7 +49,9 @@ class Logs:
             while True:
                 # The job first: lines that come after it are read with it, and none can come once it has ended.
                 job = await self._jobs.get(project_id, job_id)
-                lines = await self._database.read(logs.select_page, project_id, job_id, offset=offset, limit=limit)
+                lines, found, size = await self._database.read(
+                    logs.select_page, project_id, job_id, offset=offset, **most
+                )
                 left = ends_at - asyncio.get_running_loop().time()
                 if lines or job.terminal:
                     ended_by = EndedBy.CONDITION
@@ -57,4 +65,6 @@ class Logs:
                         await watch.changed(left)
                     continue
                 next_offset = lines[-1].line + 1 if lines else offset
-                return LogPage(tuple(lines), next_offset, job.terminal and len(lines) < limit, ended_by)
+                # A full answer has fewer lines than were found, so that these alone do not show the end.
+                ended = job.terminal and len(lines) == found < limit
+                return LogPage(tuple(lines), next_offset, ended, ended_by, size)

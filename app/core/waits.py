@@ -12,6 +12,7 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.wait_clock import timed_wait
+from app.domain.answers import Include
 from app.domain.job import Job, JobRef
 from app.live.body_cache import CachedBody
 from app.live.sweep import SWEEP_SECONDS
@@ -63,17 +64,18 @@ class Waits:
         until: Until = Until.ALL,
         versions: Mapping[UUID, int] | None = None,
         poll_seconds: float = SWEEP_SECONDS,  # noqa: ARG002 - see the docstring
-        documents: bool = False,
+        include: Include | None = None,
     ) -> WaitResult:
         """Wait until all or any of the jobs have ended, or one differs from `versions`; returns the states as they are.
 
         `seconds` is the longest wait, 0 for none and -1 for no end. Unknown jobs are left out and not waited for.
         `poll_seconds`, from 1, bounds the time between two reads. The process's sweep looks every second at all that is
         watched and so meets any such bound; it is never a query of this call.
-        A drain ends it like the end of its time, and says so.
+        A drain ends it like the end of its time, and says so. With `include` the jobs have documents, as far as an
+        answer holds them.
         """
         if seconds == 0:
-            found = await self._jobs.get_many(project_id, job_ids, documents=documents)
+            found = await self._read(project_id, job_ids, include)
             return WaitResult(found, ended_at_once(found, until, versions or {}))
         loop = asyncio.get_running_loop()
         ends_at = None if seconds < 0 else loop.time() + seconds
@@ -97,9 +99,9 @@ class Waits:
                 if not woken:
                     break
         ended_by = self._ended_by(condition_holds(found, until, versions or {}))
-        if documents:
+        if include is not None:
             # What holds now may hold no longer if an ended job is deleted before this: the wait has ended all the same.
-            found = await self._jobs.get_many(project_id, job_ids, documents=True)
+            found = await self._jobs.get_with_documents(project_id, job_ids, include)
             if condition_holds(found, until, versions or {}):
                 ended_by = EndedBy.CONDITION
         self._observe(cause)
@@ -129,6 +131,11 @@ class Waits:
                     break
         self._observe(cause)
         return body, self._ended_by(not is_seen(body.version) or body.terminal)
+
+    async def _read(self, project_id: UUID, job_ids: Sequence[UUID], include: Include | None) -> dict[UUID, Job]:
+        if include is None:
+            return await self._jobs.get_many(project_id, job_ids)
+        return await self._jobs.get_with_documents(project_id, job_ids, include)
 
     def _ended_by(self, met: bool) -> EndedBy:
         if met:

@@ -74,7 +74,8 @@ _CLAIMED: Final = Projection(
         "checkpoint": tables.checkpoints.alias("c").c.checkpoint,
         "job": JOB.but(
             documents=Projection(
-                Documents, columns={"payload": _PAYLOADS.c.payload, "result": LEFT_OUT, "billing": LEFT_OUT}
+                Documents,
+                columns={"payload": _PAYLOADS.c.payload, "result": LEFT_OUT, "billing": LEFT_OUT, "size": LEFT_OUT},
             )
         ),
     },

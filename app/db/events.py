@@ -17,6 +17,7 @@ from app.db.connection import Connection
 from app.db.lookups import lookup
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import Projection, Value
+from app.db.sizes import FITS, running_total, size_of_json, size_of_texts
 from app.db.statement import CoreStatement, Statement
 from app.domain.event import JobEventRecord, Position
 from app.domain.job import JobRef
@@ -75,26 +76,38 @@ class _EventsAfter:
     job_id: UUID
     after: int
     limit: int
+    max_size: int
 
 
-OF_JOB = CoreStatement(
-    select(*EVENT.elements())
-    .join_from(_JOBS, _EVENTS, and_(_EVENTS.c.project_id == _JOBS.c.project_id, _EVENTS.c.job_id == _JOBS.c.id))
-    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id"))
-    .where(_EVENTS.c.id > bindparam("after"))
-    .order_by(_EVENTS.c.id)
-    .limit(bindparam("limit")),
+@dataclass(frozen=True, slots=True)
+class _Found:
+    found: int
+    event: JobEventRecord
+
+
+_OF_JOB_AFTER: Final = f"""
+    SELECT {EVENT.select_list}, 400 + {size_of_texts("e.worker")} + {size_of_json("e.data")} AS size
+    FROM jobs j JOIN events e ON e.project_id = j.project_id AND e.job_id = j.id
+    WHERE j.project_id = :project_id AND j.id = :job_id AND e.id > :after
+    ORDER BY e.id LIMIT :limit
+"""
+OF_JOB = Statement(
+    f"SELECT :returned FROM {running_total(_OF_JOB_AFTER, 'position_id')} m WHERE {FITS} ORDER BY m.position_id",
     Values(_EventsAfter),
-    EVENT,
+    Projection(_Found, "m", {"event": EVENT.over("m")}),
 )
 
 
 async def select_of_job(
-    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, limit: int
-) -> list[JobEventRecord]:
-    """Read a job's events behind an id. They were written under the job's lock, so that ids are their order."""
-    page = _EventsAfter(project_id=project_id, job_id=job_id, after=after, limit=limit)
-    return await connection.fetch(OF_JOB, page)
+    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, limit: int, max_size: int
+) -> tuple[list[JobEventRecord], bool]:
+    """Read up to `limit` of a job's events behind an id, no more than `max_size` bytes of them but for the first, and
+    whether there are more. They were written under the job's lock, so that ids are their order.
+    """
+    page = _EventsAfter(project_id=project_id, job_id=job_id, after=after, limit=limit + 1, max_size=max_size)
+    rows = await connection.fetch(OF_JOB, page)
+    events = [row.event for row in rows[:limit]]
+    return events, bool(rows) and len(events) < rows[0].found
 
 
 @dataclass(frozen=True, slots=True)

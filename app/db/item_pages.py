@@ -1,6 +1,6 @@
 """Items as they are read: a page by position, by offset, or under one key of several jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -10,6 +10,7 @@ from app.db.connection import Connection
 from app.db.lookups import lookup
 from app.db.parameters import Values
 from app.db.projection import Projection, Value
+from app.db.sizes import FITS, running_total, size_of_json, size_of_texts
 from app.db.statement import Statement, literals
 from app.domain.item import UNFINISHED_ITEM, CountedItems, Item, ItemStatus
 from app.domain.job import JobRef
@@ -36,25 +37,101 @@ def _window(after: str) -> str:
     """
 
 
+ITEM_SIZE: Final = " + ".join(
+    (
+        "400",
+        size_of_json("t.result"),
+        # The key is in the id as well.
+        size_of_texts(*(f"t.{name}" for name in ("key", "key", "name", "uri", "stage", "message", "error_code"))),
+        size_of_texts("t.error_message", "t.skip_reason"),
+    )
+)
+"""The bytes of an item `t`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Window:
     project_id: UUID
     job_id: UUID
     after: int
     window: int
+    status: frozenset[ItemStatus] | None
+    limit: int
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowRow:
+    """An item that matches, with totals of the window. A window without such items is one row whose item is null."""
+
+    examined: int
+    last_position: int
+    matching: int
+    size: int
+    item: Item | None
 
 
 # The window is bounded before the status is compared, so that a sparse filter gives a short page and never a long
-# scan.
-PAGE = Statement(f"SELECT :returned FROM {_window(':after')} ORDER BY t.position", Values(_Window), ITEM)
+# scan. What an answer has no room for is not sent.
+PAGE = Statement(
+    f"""
+    WITH w AS MATERIALIZED (SELECT {ITEM.select_list}, {ITEM_SIZE} AS size FROM {_window(":after")}),
+    matching AS (SELECT * FROM w WHERE :status IS NULL OR w.status = ANY (:status))
+    SELECT :returned FROM (SELECT count(*) AS examined, coalesce(max(w.position), 0) AS last_position FROM w) e
+    LEFT JOIN {running_total("SELECT * FROM matching", "position")} m ON m.place <= :limit AND {FITS}
+    ORDER BY m.position
+    """,
+    Values(_Window),
+    Projection(
+        _WindowRow,
+        "e",
+        {
+            "matching": "coalesce(m.found, 0)",
+            "size": "coalesce(m.size_so_far, 0)",
+            "item": ITEM.over("m", absent_without="position"),
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOfItems:
+    """Items of a window that match, how many it examined, the last of those, how many of them match, and how many bytes
+    the items take that are here.
+    """
+
+    items: tuple[Item, ...]
+    examined: int
+    last_position: int
+    matching: int
+    size: int
 
 
 async def select_window(
-    connection: Connection, project_id: UUID, job_id: UUID, *, after: int, window: int
-) -> list[Item]:
-    """Read up to `window` items behind a position, in their order."""
-    page = _Window(project_id=project_id, job_id=job_id, after=after, window=window)
-    return await connection.fetch(PAGE, page)
+    connection: Connection,
+    ref: JobRef,
+    *,
+    after: int,
+    window: int,
+    limit: int,
+    max_size: int,
+    status: Collection[ItemStatus] | None = None,
+) -> WindowOfItems:
+    """Examine up to `window` items behind a position; returns up to `limit` with one of the statuses, in their order,
+    no more than `max_size` bytes of them, but for the first.
+    """
+    page = _Window(
+        project_id=ref.project_id,
+        job_id=ref.job_id,
+        after=after,
+        window=window,
+        status=None if status is None else frozenset(status),
+        limit=limit,
+        max_size=max_size,
+    )
+    rows = await connection.fetch(PAGE, page)
+    items = tuple(row.item for row in rows if row.item is not None)
+    return WindowOfItems(items, rows[0].examined, rows[0].last_position, rows[0].matching, int(rows[-1].size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +142,7 @@ class _OffsetPage:
     offset: int
     limit: int
     window: int
+    max_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +158,14 @@ OFFSET_PAGE = Statement(
     WITH w AS MATERIALIZED (
         SELECT t.position, t.key, {SHOWN_STATUS} AS status FROM {_window("0")}
     ), fits AS MATERIALIZED (SELECT w.position, w.key FROM w WHERE w.status = :status),
-    shown AS (SELECT f.key FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset)
-    SELECT :returned FROM (SELECT count(*) AS total FROM fits) e LEFT JOIN LATERAL (
-        SELECT {ITEM.select_list} FROM jobs j CROSS JOIN shown s
+    shown AS (SELECT f.key FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset),
+    measured AS (
+        SELECT {ITEM.select_list}, {ITEM_SIZE} AS size FROM jobs j CROSS JOIN shown s
         CROSS JOIN {lookup("items", "t", project_id="j.project_id", job_id="j.id", key="s.key")}
         WHERE j.project_id = :project_id AND j.id = :job_id
-    ) m ON true
+    )
+    SELECT :returned FROM (SELECT count(*) AS total FROM fits) e
+    LEFT JOIN {running_total("SELECT * FROM measured", "position")} m ON {FITS}
     ORDER BY m.position
     """,
     Values(_OffsetPage),
@@ -94,11 +174,19 @@ OFFSET_PAGE = Statement(
 
 
 async def select_by_offset(
-    connection: Connection, project_id: UUID, job_id: UUID, status: ItemStatus, *, offset: int, limit: int
+    connection: Connection, ref: JobRef, status: ItemStatus, *, offset: int, limit: int, max_size: int
 ) -> CountedItems:
-    """Read the items of one status behind the first `offset`, and how many have it, among the first 100,000."""
+    """Read the items of one status behind the first `offset`, no more than `max_size` bytes but for the first, and how
+    many have it, among the first 100,000.
+    """
     page = _OffsetPage(
-        project_id=project_id, job_id=job_id, status=status, offset=offset, limit=limit, window=MOST_BY_OFFSET
+        project_id=ref.project_id,
+        job_id=ref.job_id,
+        status=status,
+        offset=offset,
+        limit=limit,
+        window=MOST_BY_OFFSET,
+        max_size=max_size,
     )
     rows = await connection.fetch(OFFSET_PAGE, page)
     return CountedItems(tuple(row.item for row in rows if row.item is not None), rows[0].total)

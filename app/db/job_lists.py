@@ -11,22 +11,14 @@ from functools import cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import (
-    CTE,
-    BindParameter,
-    Select,
-    Subquery,
-    and_,
-    bindparam,
-    select,
-    true,
-)
+from sqlalchemy import CTE, BindParameter, Select, Subquery, and_, bindparam, func, literal_column, select, true
 
 from app.db.connection import Connection
 from app.db.job_walks import paged, walk_jobs, walk_label, walk_reruns, walk_states
 from app.db.jobs import JOB, JOBS, RUNS
 from app.db.parameters import Takes, Values
 from app.db.projection import Projection
+from app.db.sizes import ANY_SIZE, FITS, JOB_SIZE
 from app.db.statement import CoreStatement
 from app.domain.ids import id_at
 from app.domain.job import Job
@@ -53,6 +45,7 @@ class _Listing:
     window: int
     limit: int
     offset: int
+    max_size: int
     states: frozenset[JobState] | None
     types: frozenset[str] | None
     types_except: frozenset[str] | None
@@ -89,6 +82,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _JobRow(_Row):
+    size: int | None
     job: Job | None
 
 
@@ -100,15 +94,25 @@ class _IdRow(_Row):
 def _job_listing(shown: CTE, page: Subquery, takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _JobRow]:
     # The order means nothing here: it keeps the planner at one look-up for each job that is shown.
     jobs = (
-        select(*JOB.elements())
+        select(*JOB.elements(), literal_column(JOB_SIZE).label("size"))
         .join_from(JOBS, RUNS, and_(RUNS.c.project_id == JOBS.c.project_id, RUNS.c.job_id == JOBS.c.id), isouter=True)
         .where(JOBS.c.project_id == _PROJECT, JOBS.c.id == shown.c.id)
         .order_by(JOBS.c.id)
-        .lateral("m")
+        .lateral("l")
     )
-    row = Projection(_JobRow, page, {"job": JOB.over("m", absent_without="id")})
-    rows = page.outerjoin(shown.join(jobs, true()), true())
-    return CoreStatement(select(*row.elements()).select_from(rows).order_by(jobs.c.id.desc()), takes, row)
+    newest_first = jobs.c.id.desc()
+    measured = (
+        select(
+            jobs,
+            func.row_number().over(order_by=newest_first).label("place"),
+            func.sum(jobs.c.size).over(order_by=newest_first).label("size_so_far"),
+        )
+        .join_from(shown, jobs, true())
+        .subquery("m")
+    )
+    row = Projection(_JobRow, page, {"size": "m.size_so_far", "job": JOB.over("m", absent_without="id")})
+    rows = page.outerjoin(measured, literal_column(FITS))
+    return CoreStatement(select(*row.elements()).select_from(rows).order_by(measured.c.id.desc()), takes, row)
 
 
 def _id_listing(shown: CTE, page: Subquery, takes: Takes[Any]) -> CoreStatement[_ListingByLabel, _IdRow]:
@@ -142,7 +146,8 @@ def listing(walk: str) -> CoreStatement[_ListingByLabel, _JobRow]:
 @cache
 def id_listing(walk: str) -> CoreStatement[_ListingByLabel, _IdRow]:
     """Build the statement that pages along one index and returns ids alone, without a look-up of what is shown."""
-    return _id_listing(*_walk(walk))
+    shown, page, takes = _walk(walk)
+    return _id_listing(shown, page, takes.without("max_size"))
 
 
 Found = TypeVar("Found")
@@ -150,12 +155,15 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[Found]):
-    """What a walk found: jobs that match, how many it examined, the last of those, and how many of them match."""
+    """What a walk found: jobs that match, how many it examined, the last of those, how many of them match, and how many
+    bytes the jobs take that are here.
+    """
 
     jobs: Sequence[Found]
     seen: int
     last_id: UUID | None
     total: int
+    size: int
 
 
 def walk_of(job_filter: JobFilter) -> str:
@@ -176,28 +184,37 @@ async def select_page(
     window: int,
     limit: int,
     offset: int = 0,
+    max_size: int = ANY_SIZE,
 ) -> Listed[Job]:
-    """Examine up to `window` jobs older than `before`; returns up to `limit` of those that match, newest first."""
-    parameters = _parameters(project_id, job_filter, before, window, limit, offset)
+    """Examine up to `window` jobs older than `before`; returns up to `limit` of those that match, newest first, and no
+    more than `max_size` bytes of them, but for the first.
+    """
+    parameters = _parameters(project_id, job_filter, before, window, limit, offset, max_size)
     rows = await connection.fetch(listing(walk_of(job_filter)), parameters)
-    return _listed([row.job for row in rows if row.job is not None], rows[0])
+    return _listed([row.job for row in rows if row.job is not None], rows[0], int(rows[-1].size or 0))
 
 
 async def select_ids(
     connection: Connection, project_id: UUID, job_filter: JobFilter, *, before: UUID | None, window: int, limit: int
 ) -> Listed[UUID]:
     """Find the same jobs as `select_page` and return their ids alone."""
-    parameters = _parameters(project_id, job_filter, before, window, limit, 0)
+    parameters = _parameters(project_id, job_filter, before, window, limit)
     rows = await connection.fetch(id_listing(walk_of(job_filter)), parameters)
     return _listed([row.job_id for row in rows if row.job_id is not None], rows[0])
 
 
-def _listed(jobs: Sequence[Found], row: _Row) -> Listed[Found]:
-    return Listed(jobs, row.seen, row.last_id, row.total)
+def _listed(jobs: Sequence[Found], row: _Row, size: int = 0) -> Listed[Found]:
+    return Listed(jobs, row.seen, row.last_id, row.total, size)
 
 
 def _parameters(
-    project_id: UUID, job_filter: JobFilter, before: UUID | None, window: int, limit: int, offset: int
+    project_id: UUID,
+    job_filter: JobFilter,
+    before: UUID | None,
+    window: int,
+    limit: int,
+    offset: int = 0,
+    max_size: int = ANY_SIZE,
 ) -> _ListingByLabel:
     latest = _id_at(job_filter.created_before, CLOCKS_DIFFER_BY, HIGHEST)
     labels = [_Label(*label) for label in job_filter.labels]
@@ -208,6 +225,7 @@ def _parameters(
         window=window,
         limit=limit,
         offset=offset,
+        max_size=max_size,
         states=job_filter.states,
         types=job_filter.types,
         types_except=job_filter.types_except,

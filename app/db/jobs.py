@@ -50,7 +50,9 @@ JOB: Final = Projection(
     },
 )
 JOB_WITH_DOCUMENTS: Final = JOB.but(
-    documents=Projection(Documents, tables.results.alias("s"), {"payload": tables.payloads.alias("p").c.payload})
+    documents=Projection(
+        Documents, tables.results.alias("s"), {"payload": tables.payloads.alias("p").c.payload, "size": LEFT_OUT}
+    )
 )
 
 REQUESTED: Final = f":rows CROSS JOIN {lookup('jobs', 'j', project_id='i.project_id', id='i.job_id')}"

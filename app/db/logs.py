@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, select
-
 from app.db import tables
 from app.db.connection import Connection
 from app.db.parameters import Batch, Int4, Values
 from app.db.projection import Projection
-from app.db.statement import CoreStatement, Statement
+from app.db.sizes import FITS, running_total, size_of_texts
+from app.db.statement import Statement
 from app.domain.event import LogRecord
-
-_JOBS: Final = tables.jobs.alias("j")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +47,39 @@ class _LinesFrom:
     job_id: UUID
     offset: int
     limit: int
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A line that is returned, how many there were, and the bytes of all so far."""
+
+    found: int
+    size_so_far: int
+    line: LogRecord
 
 
 _LOGS: Final = tables.job_logs.alias("l")
 LINE: Final = Projection(LogRecord, _LOGS)
-PAGE = CoreStatement(
-    select(*LINE.elements())
-    .join_from(_JOBS, _LOGS, and_(_LOGS.c.project_id == _JOBS.c.project_id, _LOGS.c.job_id == _JOBS.c.id))
-    .where(_JOBS.c.project_id == bindparam("project_id"), _JOBS.c.id == bindparam("job_id"))
-    .where(_LOGS.c.line >= bindparam("offset"))
-    .order_by(_LOGS.c.line)
-    .limit(bindparam("limit")),
+_LINES: Final = f"""
+    SELECT {LINE.select_list}, 150 + {size_of_texts("l.message")} AS size
+    FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
+    WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
+    ORDER BY l.line LIMIT :limit
+"""
+PAGE = Statement(
+    f"SELECT :returned FROM {running_total(_LINES, 'line')} m WHERE {FITS} ORDER BY m.line",
     Values(_LinesFrom),
-    LINE,
+    Projection(_Found, "m", {"size_so_far": "CAST(m.size_so_far AS bigint)", "line": LINE.over("m")}),
 )
 
 
 async def select_page(
-    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int
-) -> list[LogRecord]:
-    """Read a job's log from a line on."""
-    page = _LinesFrom(project_id=project_id, job_id=job_id, offset=offset, limit=limit)
-    return await connection.fetch(PAGE, page)
+    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int, max_size: int
+) -> tuple[list[LogRecord], int, int]:
+    """Read up to `limit` lines of a job's log from a line on, no more than `max_size` bytes of them but for the first;
+    returns them, how many there were, and the bytes of those that are here.
+    """
+    page = _LinesFrom(project_id=project_id, job_id=job_id, offset=offset, limit=limit, max_size=max_size)
+    rows = await connection.fetch(PAGE, page)
+    return [row.line for row in rows], *((rows[-1].found, rows[-1].size_so_far) if rows else (0, 0))

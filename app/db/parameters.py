@@ -134,6 +134,10 @@ class Takes(Generic[Input]):
         columns = zip((p.name for p in marker.parameters), _bound_names(name, marker), strict=True)
         return unnested(marker.alias or name, **dict(columns))
 
+    def without(self, name: str) -> "Takes[Input]":
+        """Return what a statement takes that leaves this parameter out."""
+        return Takes({other: marker for other, marker in self._markers.items() if other != name})
+
     def _casts(self) -> Iterator[tuple[str, _Marker, list[str]]]:
         """Number the parameters, in the order in which `binder` binds them."""
         number = count(1)

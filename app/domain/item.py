@@ -96,3 +96,5 @@ class ItemPage:
 
     items: tuple[Item, ...]
     next_position: int | None
+    size: int
+    """Bytes of the items, about."""

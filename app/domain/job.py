@@ -105,7 +105,7 @@ class Job:
     cancelled_at: datetime | None
     cancelled_by: str | None
     documents: "Documents | None" = None
-    """Payload, result and billing, where the reader asked for them."""
+    """Payload, result and billing, where the reader asked for them and the answer has room for them."""
 
     @property
     def ref(self) -> JobRef:
@@ -137,6 +137,8 @@ class Documents:
     payload: Json = None
     result: Json = None
     billing: Json = None
+    size: int = field(default=0, compare=False)
+    """Bytes of the job with them, where a reader of many asked the database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class JobPage:
 
     jobs: tuple[Job, ...]
     next_before: UUID | None
+    size: int
+    """Bytes of the jobs, about."""
 
 
 @dataclass(frozen=True, slots=True)

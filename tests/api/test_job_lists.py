@@ -154,7 +154,8 @@ async def test_deleted_job_is_gone_for_every_reader(api: httpx.AsyncClient, crea
     assert (await api.get(f"/v1/jobs/{job['id']}/items")).status_code == 404
     assert await ids(api, label="d:1", queue=queue) == []
     waited = (await api.post("/v1/jobs/wait", json={"ids": [job["id"]], "wait": 5})).json()
-    assert waited == {"jobs": [], "not_found": [job["id"]], "ended_by": "condition"}
+    expected = {"jobs": [], "not_found": [job["id"]], "ended_by": "condition", "documents_omitted": []}
+    assert waited == expected
 
 
 async def test_deletion_ends_a_wait_for_others(api: httpx.AsyncClient, create: Create) -> None:

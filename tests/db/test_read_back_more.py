@@ -8,6 +8,7 @@ from app.db.engine import Database
 from app.db.events import PageEnd
 from app.db.idempotency import CreationRecord, IdempotencyRecord, RecordKey
 from app.db.inputs import Held
+from app.db.sizes import ANY_SIZE
 from app.domain.event import JobEventRecord, LogRecord, Position
 from app.domain.input import StoredInput
 from app.domain.item import CountedItems, Item, ItemStatus
@@ -20,6 +21,7 @@ from tests.db.distinct import made_of
 
 Row = dict[str, Any]
 SCOPES = ["read", "work"]
+MOST: dict[str, int] = {"limit": 9, "max_size": ANY_SIZE}
 
 
 async def job_row(connection: Connection, **given: Any) -> Row:
@@ -35,9 +37,11 @@ async def test_item_reads_back(connection: Connection) -> None:
     job = await job_row(connection)
     row = await distinct.insert(connection, tables.items, **of_job(job), status="skipped")
     item = made_of(Item, row, status=ItemStatus.SKIPPED)
-    ref = job["project_id"], job["id"]
-    assert await item_pages.select_window(connection, *ref, after=0, window=9) == [item]
-    counted = await item_pages.select_by_offset(connection, *ref, ItemStatus.SKIPPED, offset=0, limit=9)
+    ref = JobRef(job["project_id"], job["id"])
+    assert (await item_pages.select_window(connection, ref, after=0, window=9, limit=9, max_size=ANY_SIZE)).items == (
+        item,
+    )
+    counted = await item_pages.select_by_offset(connection, ref, ItemStatus.SKIPPED, offset=0, **MOST)
     assert counted == CountedItems((item,), 1)
     assert await item_pages.select_by_key(connection, job["project_id"], [job["id"]], row["key"]) == {job["id"]: item}
     assert await item_pages.count(connection, *ref) == row["position"]
@@ -47,7 +51,8 @@ async def test_item_without_anything_reads_back(connection: Connection) -> None:
     job = await job_row(connection)
     empty = {column.name: None for column in tables.items.c if column.nullable}
     row = await distinct.insert(connection, tables.items, **of_job(job), status="queued", **empty)
-    (item,) = await item_pages.select_window(connection, job["project_id"], job["id"], after=0, window=9)
+    ref = JobRef(job["project_id"], job["id"])
+    (item,) = (await item_pages.select_window(connection, ref, after=0, window=9, limit=9, max_size=ANY_SIZE)).items
     assert item == made_of(Item, row, status=ItemStatus.QUEUED)
 
 
@@ -55,7 +60,7 @@ async def test_event_and_log_line_read_back(connection: Connection) -> None:
     job = await job_row(connection)
     row = await distinct.insert(connection, tables.events, **of_job(job), from_state="pending", to_state="running")
     stored = await distinct.stored(connection, tables.events, job_id=job["id"])
-    (event,) = await events.select_of_job(connection, job["project_id"], job["id"], after=0, limit=9)
+    (event,), _ = await events.select_of_job(connection, job["project_id"], job["id"], after=0, **MOST)
     assert event == made_of(
         JobEventRecord,
         row,
@@ -66,7 +71,7 @@ async def test_event_and_log_line_read_back(connection: Connection) -> None:
     )
     assert await events.select_last_of_job(connection, job["project_id"], job["id"]) == event.position
     line = await distinct.insert(connection, tables.job_logs, **of_job(job))
-    found = await logs.select_page(connection, job["project_id"], job["id"], offset=0, limit=9)
+    found, _, _ = await logs.select_page(connection, job["project_id"], job["id"], offset=0, **MOST)
     assert found == [made_of(LogRecord, line)]
 
 
@@ -76,7 +81,7 @@ async def test_event_reads_back_from_the_feed(database: Database) -> None:
         job = await job_row(connection)
         await distinct.insert(connection, tables.events, **of_job(job), from_state="pending", to_state="running")
     async with database.connection() as connection:
-        of_this_job = await events.select_of_job(connection, job["project_id"], job["id"], after=0, limit=9)
+        of_this_job, _ = await events.select_of_job(connection, job["project_id"], job["id"], after=0, **MOST)
         page, ends = await events.select_feed(connection, {job["project_id"]: Position(0, 0)}, 9)
         head = await events.select_head(connection)
     assert page == of_this_job

@@ -9,6 +9,7 @@ from app.db import (
     create,
     deletions,
     depths,
+    documents,
     events,
     idempotency,
     inputs,
@@ -25,6 +26,8 @@ from app.db import (
     transitions,
 )
 from app.db.connection import Connection
+from app.db.documents import DocumentRead
+from app.db.sizes import ANY_SIZE
 from app.domain.event import Position
 from app.domain.ids import new_id
 from app.domain.item import Counts, ItemStatus
@@ -218,8 +221,11 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
     other_id = held[2].job_id if held else new_id()
     updates = [_update(job_id, f"{'file' if n % 2 else 'new'}-{n}") for n in range(BATCH)]
     await items.apply_updates(connection, updates)
-    await item_pages.select_window(connection, PROJECT, job_id, after=10, window=BATCH)
-    await item_pages.select_by_offset(connection, PROJECT, other_id, ItemStatus.QUEUED, offset=2, limit=5)
+    await item_pages.select_window(
+        connection, JobRef(PROJECT, job_id), after=10, window=BATCH, limit=BATCH, max_size=ANY_SIZE
+    )
+    other = JobRef(PROJECT, other_id)
+    await item_pages.select_by_offset(connection, other, ItemStatus.QUEUED, offset=2, limit=5, max_size=ANY_SIZE)
     await item_pages.count(connection, PROJECT, job_id)
     await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
 
@@ -237,6 +243,9 @@ async def _moves(connection: Connection, event: JobEvent, held: list[reports.Hel
 async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     await jobs.select_by_ids(connection, ended)
     await jobs.select_with_documents(connection, ended)
+    await documents.select(
+        connection, [DocumentRead(1, place, *ref, True, True, True, ANY_SIZE) for place, ref in enumerate(ended)]
+    )
     await jobs.select_fences(connection, ended)
     await jobs.select_changed(connection, [SeenVersion(ref) for ref in ended])
     await jobs.select_live_rerun(connection, JobRef(PROJECT, PROJECT))
@@ -251,9 +260,9 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
         await job_lists.select_ids(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
     await events.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
     key = ended[0] if ended else JobRef(PROJECT, new_id())
-    await events.select_of_job(connection, *key, after=0, limit=BATCH)
+    await events.select_of_job(connection, *key, after=0, limit=BATCH, max_size=ANY_SIZE)
     await events.select_last_of_job(connection, *key)
-    await logs.select_page(connection, *key, offset=0, limit=BATCH)
+    await logs.select_page(connection, *key, offset=0, limit=BATCH, max_size=ANY_SIZE)
     await inputs.select_of_job(connection, key)
     await keys.select_by_digest(connection, b"nobody's")
 

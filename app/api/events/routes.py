@@ -3,19 +3,20 @@
 from typing import Annotated
 
 from fastapi import Query, Request, Response
+from pydantic_core import to_json
 
-from app.api.events.translate import event_document, read_position, write_position
+from app.api.events.translate import event_document, line_document, read_position, write_position
 from app.api.events.wire import EventList, LogLines
 from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
-from app.api.translate import time_text
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import CursorText
 from app.web.deps import CoreServices
 from app.web.disconnect import while_connected
+from app.web.large import list_body, rendered
 from app.web.params import job_id_of
 
 history = router("History")
@@ -45,7 +46,10 @@ async def list_events(
         CursorText | None, Query(description="`next_cursor` of the previous page, or an event's id.")
     ] = None,
 ) -> Response:
-    """Return the job's events, oldest first. Each carries the attempt that it belongs to."""
+    """Return the job's events, oldest first. Each carries the attempt that it belongs to.
+
+    A page may be short; only a null cursor is the end.
+    """
     parsed = job_id_of(job_id)
     after = 0 if cursor is None else read_position(caller.project_id, cursor).id
     events, more = await services.events.page(
@@ -81,7 +85,10 @@ async def read_logs(
         ),
     ] = None,
 ) -> Response:
-    """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true."""
+    """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true.
+
+    A page ends early where its lines reach the size of an answer, 16 MiB by default.
+    """
     parsed = job_id_of(job_id)
     page = await while_connected(
         request,
@@ -93,17 +100,12 @@ async def read_logs(
             wait_seconds=min(wait or 0, MAX_WAIT_SECONDS),
         ),
     )
-    lines = [
-        {
-            "line": line.line,
-            "at": time_text(line.at),
-            "attempt": line.attempt,
-            "level": line.level,
-            "message": line.message,
-        }
-        for line in page.lines
-    ]
-    response = json_response({"logs": lines, "next_offset": page.next_offset, "ended": page.ended})
+
+    def render() -> bytes:
+        rows = (to_json(line_document(line)) for line in page.lines)
+        return list_body("logs", rows, next_offset=page.next_offset, ended=page.ended)
+
+    response = Response(await rendered(page.size, render), media_type="application/json")
     if wait is not None:
         response.raw_headers.append(wait_ended(page.ended_by))
     return response

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.api.translate import time_text
-from app.domain.event import JobEventRecord, Position
+from app.domain.event import JobEventRecord, LogRecord, Position
 from app.web.cursors import MAX_ROW, QUERY, InvalidCursorError, read_cursor, write_cursor
 
 _ID_BITS = 64
@@ -37,4 +37,15 @@ def event_document(event: JobEventRecord) -> dict[str, Any]:
         "from": event.source and event.source.value,
         "to": event.target.value,
         "data": event.data,
+    }
+
+
+def line_document(line: LogRecord) -> dict[str, Any]:
+    """Describe a log line."""
+    return {
+        "line": line.line,
+        "at": time_text(line.at),
+        "attempt": line.attempt,
+        "level": line.level,
+        "message": line.message,
     }

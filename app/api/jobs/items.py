@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from fastapi import Query, Response
+from pydantic_core import to_json
 
 from app.api.jobs.translate import item_document
 from app.api.jobs.wire import ItemList
-from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
 from app.web.deps import CoreServices
+from app.web.large import list_body, rendered
 from app.web.params import job_id_of
 
 items = router("Items")
@@ -42,7 +43,10 @@ async def list_items(
         list[ItemStatus] | None, Query(max_length=len(ItemStatus), description="Only items with one of these statuses.")
     ] = None,
 ) -> Response:
-    """Return items in order of their first report. A page may be short; only a null cursor is the end."""
+    """Return items in order of their first report. A page may be short; only a null cursor is the end.
+
+    A page ends early where its items reach the size of an answer, 16 MiB by default.
+    """
     parsed = job_id_of(job_id)
     chosen = frozenset(status) if status else None
     bound = ("items", str(parsed), ",".join(sorted(chosen or ())))
@@ -53,9 +57,11 @@ async def list_items(
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
         status=chosen,
     )
-    return json_response(
-        {
-            "items": [item_document(job_id, item) for item in page.items],
-            "next_cursor": None if page.next_position is None else write_cursor(page.next_position, *bound),
-        }
-    )
+    next_cursor = None if page.next_position is None else write_cursor(page.next_position, *bound)
+
+    def render() -> bytes:
+        return list_body(
+            "items", (to_json(item_document(job_id, item)) for item in page.items), next_cursor=next_cursor
+        )
+
+    return Response(await rendered(page.size, render), media_type="application/json")

@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import Body as FromBody
 from fastapi import Query, Request, Response
+from pydantic_core import to_json
 
 from app.api.jobs.filters import DEFAULT_LIMIT, BulkCancelIn, BulkIn, BulkRerunIn, ListJobsQuery, bound_of
 from app.api.jobs.wire import BulkResult, JobList
 from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.api.translate import job_document
+from app.api.translate import included, job_document
 from app.core.batches.bulk import BulkOutcome
 from app.domain.idempotency import Done
 from app.domain.principal import Principal, Scope
@@ -17,6 +18,7 @@ from app.web.auth import requires
 from app.web.cursors import read_id_cursor, write_cursor
 from app.web.deps import Acting, CoreServices
 from app.web.idempotency import IdempotencyKey, replayed_headers
+from app.web.large import list_body, rendered
 
 lists = router("Jobs")
 MAX_LIMIT = 500
@@ -37,7 +39,10 @@ async def list_jobs(
     services: CoreServices,
     query: Annotated[ListJobsQuery, Query()],
 ) -> Response:
-    """Return the jobs that match all conditions. A page may be short or empty; only a null cursor is the end."""
+    """Return the jobs that match all conditions. A page may be short or empty; only a null cursor is the end.
+
+    A page ends early where its jobs reach the size of an answer, 16 MiB by default.
+    """
     conditions = query.to_domain()
     bound = bound_of(conditions)
     shown = {part.value for part in query.include or ()}
@@ -46,16 +51,18 @@ async def list_jobs(
         conditions,
         before=None if query.cursor is None else read_id_cursor(query.cursor, *bound),
         limit=min(query.limit, MAX_LIMIT) or DEFAULT_LIMIT,
-        documents=bool(shown),
+        include=included(shown),
     )
     next_cursor = None if page.next_before is None else write_cursor(page.next_before.int, *bound)
     headers = {}
     if next_cursor is not None:
         url = request.url.include_query_params(cursor=next_cursor)
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return json_response(
-        {"jobs": [job_document(job, shown) for job in page.jobs], "next_cursor": next_cursor}, 200, headers
-    )
+
+    def render() -> bytes:
+        return list_body("jobs", (to_json(job_document(job, shown)) for job in page.jobs), next_cursor=next_cursor)
+
+    return Response(await rendered(page.size, render), 200, headers, "application/json")
 
 
 _AFTER: dict[int | str, dict[str, Any]] = {

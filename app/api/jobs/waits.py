@@ -1,6 +1,6 @@
 """Waits for several jobs; with `wait: 0`, a batch read."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from app.api.jobs.wire import Waited, WaitIn
 from app.api.routes import problems, router
-from app.api.translate import job_document
+from app.api.translate import included, job_document
 from app.core.waits import EndedBy, Until, WaitResult, ended_at_once
 from app.domain.ids import parse_id
 from app.domain.job import Job
@@ -17,6 +17,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.deps import CoreServices, Services
 from app.web.held_response import held_json_response
+from app.web.large import list_body, rendered, size_of
 
 waits = router("Jobs")
 
@@ -40,7 +41,8 @@ async def wait_for_jobs(
 
     `ended_by` states why the wait ended; `shutdown` means that the service is stopping, usually to be restarted: send
     the request again. A wait longer than 15 seconds is kept alive by spaces before the JSON. Unknown ids are listed,
-    and not waited for.
+    and not waited for. Where what `include` names does not fit into the answer (16 MiB by default), the jobs that come
+    without it are named in `documents_omitted`: read these again, fewer at a time. The first job always has its own.
     """
     texts = list(dict.fromkeys(wait_in.ids))
     ids = {text: job_id for text in texts if (job_id := parse_id(text)) is not None}
@@ -48,33 +50,46 @@ async def wait_for_jobs(
     until, include = Until(wait_in.until), {name.value for name in wait_in.include}
 
     def render(result: WaitResult) -> bytes:
-        shown = {id_: _document(services, job, include) for id_, job in result.jobs.items()}
-        return _body(texts, ids, shown, result.ended_by)
+        jobs = result.jobs
+        shown = {id_: _document(services, job, include) for id_, job in jobs.items()}
+        omitted = [str(id_) for id_, job in jobs.items() if include and job.documents is None]
+        return _body(texts, ids, shown, result.ended_by, omitted)
+
+    async def answer(wait: Awaitable[WaitResult]) -> bytes:
+        result = await wait
+        return await rendered(size_of(result.jobs.values()), render, result)
 
     if wait_in.wait == 0 and not include:
         read = await services.jobs.summaries(caller.project_id, list(ids.values()))
         shown = {id_: rendering.body for id_, rendering in read.items()}
         ended_by = ended_at_once(read, until, versions)
-        return Response(_body(texts, ids, shown, ended_by), media_type="application/json")
+        return Response(_body(texts, ids, shown, ended_by, ()), media_type="application/json")
     wait = services.waits.wait(
         caller.project_id,
         list(ids.values()),
         seconds=wait_in.wait,
         until=until,
         versions=versions,
-        documents=bool(include),
+        include=included(include),
     )
-    return await held_json_response(request, wait, render)
+    return await held_json_response(request, answer(wait), bytes)
 
 
 def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
     """Return a job as JSON. Without its large fields it is rendered once for all requests that wait for it."""
-    return to_json(job_document(job, include)) if include else services.jobs.summary_of(job)
+    if job.documents is None:
+        return services.jobs.summary_of(job)
+    return to_json(job_document(job, include))
 
 
-def _body(texts: Sequence[str], ids: Mapping[str, UUID], shown: Mapping[UUID, bytes], ended_by: EndedBy) -> bytes:
+def _body(
+    texts: Sequence[str],
+    ids: Mapping[str, UUID],
+    shown: Mapping[UUID, bytes],
+    ended_by: EndedBy,
+    omitted: Sequence[str],
+) -> bytes:
     """Assemble the response, in the order of the request."""
     jobs = [shown[ids[text]] for text in texts if ids.get(text) in shown]
     not_found = [text for text in texts if ids.get(text) not in shown]
-    ends = (b'],"not_found":', to_json(not_found), b',"ended_by":', to_json(ended_by), b"}")
-    return b'{"jobs":[' + b",".join(jobs) + b"".join(ends)
+    return list_body("jobs", jobs, not_found=not_found, ended_by=ended_by, documents_omitted=omitted)

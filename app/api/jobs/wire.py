@@ -191,6 +191,10 @@ class Waited(Answer):
         description="Why the wait ended: the condition holds, its time is over, or the service is shutting down. A "
         "`wait` of 0 ends by `timeout` unless the condition holds."
     )
+    documents_omitted: list[str] = Field(
+        description="Jobs without the fields of `include`, for which the response had no room: read these again, fewer "
+        "at a time. The first job always has its own."
+    )
 
 
 class ItemOut(Answer):

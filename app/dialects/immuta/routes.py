@@ -1,7 +1,7 @@
 """Immuta's job statuses, with a long poll, and the log-in with which its clients begin."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -22,6 +22,7 @@ from app.web.deps import Caller, CoreServices, client_address
 from app.web.errors import headers_of, status_of
 from app.web.framework_errors import invalid
 from app.web.held_response import held_json_response
+from app.web.large import rendered, size_of
 from app.web.routing import guarded_route
 
 PREFIXES = ("/jobs/statuses", "/bim")
@@ -100,7 +101,8 @@ async def post_statuses(
     """Get the status and output of jobs, immediately or when all have ended or the wait times out.
 
     During a wait longer than 15 seconds, spaces are sent before the JSON as a keep-alive. Unknown ids are omitted and
-    not waited for.
+    not waited for. Outputs for which the response has no room are null, and `outputOmitted` says so: ask for those jobs
+    again, fewer at a time. The first job's output is always there.
     """
     job_ids = [job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None]
     wait = services.waits.wait(
@@ -108,18 +110,27 @@ async def post_statuses(
         job_ids,
         seconds=body.wait,
         poll_seconds=body.poll_interval,
-        documents=True,
+        include=translate.OUTPUT,
     )
     if body.wait == 0:
         # Nothing is held, so there is no need to watch for a disconnect.
-        return Response(_statuses_body(await wait), media_type="application/json")
-    return await held_json_response(request, wait, _statuses_body)
+        return Response(await _answer(wait), media_type="application/json")
+    return await held_json_response(request, _answer(wait), bytes)
+
+
+async def _answer(wait: Awaitable[WaitResult]) -> bytes:
+    result = await wait
+    return await rendered(size_of(result.jobs.values()), _statuses_body, result)
 
 
 def _statuses_body(result: WaitResult) -> bytes:
-    statuses = translate.statuses(result.jobs.values())
-    entries = {key: entry.model_dump(by_alias=True) for key, entry in statuses.items()}
-    return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    entries = (translate.statuses([job]) for job in result.jobs.values())
+    rows = [_json({key: status.model_dump(by_alias=True) for key, status in entry.items()}) for entry in entries]
+    return b"{" + b",".join(row[1:-1] for row in rows) + b"}"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 _LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from app.dialects.immuta import wire
+from app.domain.answers import Include
 from app.domain.errors import FieldError, InvalidError, JobtrackError
 from app.domain.job import Job
 from app.domain.principal import Principal
@@ -33,9 +34,20 @@ STATES: Final[dict[JobState, wire.State]] = {
 NEVER: Final = datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
+OUTPUT: Final = Include(result=True, as_text=True)
+"""What a job's output is made of: a document, written as text."""
+
+
 def statuses(jobs: Iterable[Job]) -> dict[str, wire.JobStatus]:
     """Return the response: an object keyed by job id."""
-    return {str(j.id): wire.JobStatus(id=str(j.id), state=STATES[j.state], output=output_of(j)) for j in jobs}
+    return {str(job.id): _status(job) for job in jobs}
+
+
+def _status(job: Job) -> wire.JobStatus:
+    # Only an ended job has a result, and what is shown of a failed one needs none.
+    if job.documents is None and job.terminal and job.failure is None:
+        return wire.JobStatusWithoutOutput(id=str(job.id), state=STATES[job.state], output=None, output_omitted=True)
+    return wire.JobStatus(id=str(job.id), state=STATES[job.state], output=output_of(job))
 
 
 def output_of(job: Job) -> str | None:

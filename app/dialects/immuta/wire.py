@@ -73,7 +73,18 @@ class JobStatus(_Wire):
     )
 
 
-Statuses: TypeAlias = dict[str, JobStatus]
+class JobStatusWithoutOutput(JobStatus):
+    """One job whose output the response has no room for.
+
+    `outputOmitted` is ours; the vendor allows more fields here.
+    """
+
+    output_omitted: Literal[True] = Field(
+        serialization_alias="outputOmitted", description="Ask for this job again, with fewer others."
+    )
+
+
+Statuses: TypeAlias = dict[str, JobStatus | JobStatusWithoutOutput]
 """The response: an object keyed by job id, not a list."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from itertools import takewhile
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from app.web.body import BodyRules
 from app.web.deps import Caller, CoreServices, Services
 from app.web.detail_errors import declared, render_detail
 from app.web.idempotency import KEY_PARAMETER, IdempotencyKey, replayed_headers
+from app.web.large import rendered, size_of
 from app.web.params import check_queue, job_id_of
 from app.web.routing import guarded_route
 
@@ -115,7 +117,9 @@ async def list_jobs(
 ) -> Response:
     """List the project's jobs, newest first. A `status` or `job_type` selects the jobs that are shown with it."""
     job_filter = translate.job_filter(status, job_type, directory_id)
-    page = await services.lists.page_by_offset(caller.project_id, job_filter, offset=offset, limit=limit)
+    page = await services.lists.page_by_offset(
+        caller.project_id, job_filter, offset=offset, limit=limit, may_be_short=True
+    )
     return _answer(translate.job_list(page))
 
 
@@ -210,16 +214,17 @@ async def get_processing_results(
     job_type: Annotated[wire.JobType | None, Query()] = None,
 ) -> Response:
     """Get the results of a file: for `<job id>.<key>` the result of that job, for an id assigned at creation the newest
-    20 results among the newest 1,000 batches.
+    20 results among the newest 1,000 batches, or as many as one response holds (16 MiB by default).
     """
     items = await _find_item(services, caller, item_id)
     if not items:
         raise NotFoundError("There is no such item.")
-    # The configurations are in the payloads, which may be large: read no more of them than fit into memory.
     completed = [job_id for job_id, item in items.items() if item.status is ItemStatus.COMPLETED][:MOST_RESULTS]
-    jobs = await services.jobs.get_many(caller.project_id, completed, documents=True)
-    pairs = [(jobs[job_id], items[job_id]) for job_id in completed if job_id in jobs]
-    return _answer(translate.processing_results(item_id, items.values(), pairs, job_type))
+    jobs = await services.jobs.get_with_documents(caller.project_id, completed, translate.CONFIGURATION)
+    # The answer has neither cursor nor mark: it ends where it is full, and what it shows is whole.
+    shown = list(takewhile(lambda job: job.documents, jobs.values()))
+    results = translate.processing_results(item_id, items.values(), [(job, items[job.id]) for job in shown], job_type)
+    return Response(await rendered(size_of(shown), results.model_dump_json), media_type="application/json")
 
 
 async def _find_item(services: Services, caller: Principal, item_id: str) -> dict[UUID, Item]:
@@ -229,5 +234,6 @@ async def _find_item(services: Services, caller: Principal, item_id: str) -> dic
         exact = await services.items.by_key(caller.project_id, [job_id], split[1])
         if exact:
             return exact
-    batches = await services.lists.page(caller.project_id, JobFilter(labels=(translate.ORIGIN,)), limit=MOST_BATCHES)
-    return await services.items.by_key(caller.project_id, [job.id for job in batches.jobs], item_id)
+    batches = JobFilter(labels=(translate.ORIGIN,))
+    page = await services.lists.page_of_ids(caller.project_id, batches, before=None, limit=MOST_BATCHES)
+    return await services.items.by_key(caller.project_id, page.job_ids, item_id)

@@ -10,6 +10,7 @@ from uuid import UUID
 from app.dialects.llamacloud import wire
 from app.dialects.llamacloud.create_wire import BatchJobCreate, ClassifyConfig
 from app.dialects.llamacloud.redaction import without_secrets
+from app.domain.answers import Include
 from app.domain.ids import new_id
 from app.domain.item import CountedItems, Item, ItemStatus, NewItem
 from app.domain.job import Job, NewJob
@@ -48,6 +49,8 @@ OTHER_TYPE: Final[wire.JobType] = "parse"
 ORIGIN: Final = ("llamacloud", "batch")
 """The label of jobs created through this API: only their items have ids that the client assigned."""
 NAMESPACE: Final = "temporal-namespace"
+CONFIGURATION: Final = Include(payload=True)
+"""Where the configuration of a batch is."""
 
 
 def new_job(request: BatchJobCreate, namespace: str | None) -> NewJob:
