@@ -107,7 +107,7 @@ class Runtime:
             max_answer_bytes=max_answer_bytes,
         )
         leases = Leases(self.database, calls, metrics.count_stale)
-        self.claims = Claims(self.database, leases, self.idle_claims, announce)
+        self.claims = Claims(self.database, leases, self.idle_claims, announce, max_answer_bytes=max_answer_bytes)
         queues = Queues(self.database)
         lists = JobLists(self.database, jobs, max_answer_bytes=max_answer_bytes)
         self.services = Services(

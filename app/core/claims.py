@@ -20,19 +20,26 @@ from app.live.read_batcher import ReadBatcher
 LIMITS_KNOWN_SECONDS = 1.0
 MOST_PROJECTS_KNOWN = 10_000
 
-_Writer: TypeAlias = GroupWriter[ClaimRequest, Done[list[ClaimedJob]]]
+_Writer: TypeAlias = GroupWriter[ClaimRequest, Done[list[ClaimedJob]] | None]
 
 
 class Claims:
     """Leases jobs to workers."""
 
     def __init__(
-        self, database: Database, leases: Leases, idle: IdleClaims, announce: Callable[[Iterable[Change]], None]
+        self,
+        database: Database,
+        leases: Leases,
+        idle: IdleClaims,
+        announce: Callable[[Iterable[Change]], None],
+        *,
+        max_answer_bytes: int,
     ) -> None:
         self._database = database
         self._leases = leases
         self._idle = idle
         self._announce = announce
+        self._max_answer_bytes = max_answer_bytes
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
         self._limits: dict[UUID, tuple[bool, float]] = {}
         self._writers: dict[tuple[ClaimFilter, Idempotency | None], _Writer] = {}
@@ -49,6 +56,8 @@ class Claims:
         idempotency: Idempotency | None = None,
     ) -> Done[list[ClaimedJob]]:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
+
+        There are fewer where they would be more than an answer holds; one there always is.
 
         A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
         """
@@ -102,14 +111,17 @@ class Claims:
         if writer is None:
             writer = self._writers[kind] = GroupWriter(
                 self._database,
-                lambda connection, requests: apply_claims(connection, claim_filter, requests),
+                lambda connection, requests: apply_claims(connection, claim_filter, requests, self._max_answer_bytes),
                 self._announce,
                 max_batch=MAX_BATCH if request.idempotency is None else 1,
                 row_count=job_count,
                 max_rows=MOST_JOBS_AT_ONCE,
             )
         try:
-            return await writer.submit(request)
+            # Again as long as there is more: others had their turn, and each look hands out one job at least.
+            while (taken := await writer.submit(request)) is None:
+                pass
+            return taken
         finally:
             if writer.idle:
                 self._writers.pop(kind, None)

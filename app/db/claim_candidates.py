@@ -1,6 +1,7 @@
 """Which jobs a claim may take, most urgent first, as SQL text that the statements of `claims` are made of."""
 
 from app.db.lookups import lookup, state_among
+from app.db.sizes import JOB_ROW_SIZE
 from app.db.statement import literals
 from app.domain.states import CLAIMABLE
 
@@ -13,13 +14,13 @@ WAITING_IN_QUEUE = f"""
 """
 WAITING = f"{state_among(CLAIMABLE)} AND {_DUE}"
 MOST_URGENT_FIRST = "ORDER BY j.priority DESC, j.scheduled_at, j.id"
-_CANDIDATE = "j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue"
+CANDIDATE = f"j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue, {JOB_ROW_SIZE} AS row_size"
 
 # Each queue is walked along its own index, so that a backlog of a million in one costs nothing to a claim from another;
 # SKIP LOCKED lets concurrent claimers pass each other. A few rows more than asked for may be locked until the commit.
 BY_QUEUE = f"""
     SELECT c.* FROM queues q LEFT JOIN free s ON s.name = q.name CROSS JOIN LATERAL (
-        SELECT {_CANDIDATE} FROM jobs j
+        SELECT {CANDIDATE} FROM jobs j
         WHERE {WAITING_IN_QUEUE} AND (:types IS NULL OR j.type = ANY (:types))
         {MOST_URGENT_FIRST} LIMIT least(:max, s.free) FOR NO KEY UPDATE SKIP LOCKED
     ) c
@@ -39,7 +40,7 @@ BY_ID = f"""
         CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="requested.id")}
         WHERE {_FITTING} {MOST_URGENT_FIRST}
     ) f CROSS JOIN LATERAL (
-        SELECT {_CANDIDATE} FROM jobs j WHERE j.project_id = :project_id AND j.id = f.id AND {_FITTING}
+        SELECT {CANDIDATE} FROM jobs j WHERE j.project_id = :project_id AND j.id = f.id AND {_FITTING}
         FOR NO KEY UPDATE SKIP LOCKED
     ) c
     LIMIT :max

@@ -1,17 +1,18 @@
 """Claims: one statement that finds jobs, takes them and leases them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from app.db import tables
-from app.db.claim_candidates import BY_ID, BY_QUEUE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
+from app.db.claim_candidates import BY_ID, BY_QUEUE, CANDIDATE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
 from app.db.connection import Connection
-from app.db.jobs import JOB, LEASE_LEFT, REQUESTED
+from app.db.jobs import JOB, LEASE_LEFT
 from app.db.lookups import lookup, state_among, target_by_key
-from app.db.parameters import Batch, Int4, Values
+from app.db.parameters import Int4, Values
 from app.db.projection import LEFT_OUT, Projection, Value
+from app.db.sizes import ANY_SIZE, fitting
 from app.db.statement import Statement
 from app.db.transitions import MOVED, Moved
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
@@ -45,6 +46,7 @@ class _QueueClaim:
     tokens: Sequence[UUID]
     lease_seconds: Sequence[Int4 | None]
     limited: Sequence[_FreePlaces]
+    max_size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,29 +64,35 @@ class Claimed:
     """How long the lease is, or what is left of one that an earlier claim has begun."""
     checkpoint: Any
     job: Job
+    size: int = field(default=0, compare=False)
+    """Bytes of all of it."""
+    found: int = field(default=0, compare=False)
+    """How many jobs the statement could have taken, had there been room for them in the answer."""
 
 
-_PAYLOADS: Final = tables.payloads.alias("l")
 _CLAIMED: Final = Projection(
     Claimed,
     "j",
     {
         "moved": MOVED,
         "lease_seconds": "CAST(j.lease_seconds AS float8)",
-        "checkpoint": tables.checkpoints.alias("c").c.checkpoint,
+        "checkpoint": tables.checkpoints.alias("j").c.checkpoint,
         "job": JOB.but(
             documents=Projection(
                 Documents,
-                columns={"payload": _PAYLOADS.c.payload, "result": LEFT_OUT, "billing": LEFT_OUT, "size": LEFT_OUT},
+                columns={
+                    "payload": tables.payloads.alias("j").c.payload,
+                    **dict.fromkeys(("result", "billing", "size"), LEFT_OUT),
+                },
             )
         ),
     },
 )
-_PARTS = f"""
-    LEFT JOIN {lookup("runs", "r", project_id="j.project_id", job_id="j.id")} ON true
-    LEFT JOIN {lookup("checkpoints", "c", project_id="j.project_id", job_id="j.id")} ON true
-    LEFT JOIN {lookup("payloads", "l", project_id="j.project_id", job_id="j.id")} ON true
+_DOCUMENTS = f"""
+    LEFT JOIN {lookup("payloads", "l", project_id="o.project_id", job_id="o.id")} ON true
+    LEFT JOIN {lookup("checkpoints", "c", project_id="o.project_id", job_id="o.id")} ON true
 """
+_RUN = lookup("runs", "r", project_id="j.project_id", job_id="j.id")
 
 
 def _claim(candidates: str) -> str:
@@ -96,22 +104,25 @@ def _claim(candidates: str) -> str:
                    row_number() OVER (PARTITION BY o.queue ORDER BY o.priority DESC, o.scheduled_at, o.id) AS place
             FROM candidates o
         ),
-        placed AS MATERIALIZED (
-            SELECT o.* FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
-            LEFT JOIN free s ON s.name = o.queue
+        placed AS (
+            SELECT o.project_id, o.id, o.state, o.n, o.row_size, l.payload, c.checkpoint
+            FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
+            LEFT JOIN free s ON s.name = o.queue {_DOCUMENTS}
             -- A queue that got its limit after this claim read the limits has no free place, as it was not counted.
             WHERE q.concurrency_limit IS NULL OR o.place <= s.free
         ),
+        -- What the answer has no room for is not leased.
+        taken AS MATERIALIZED ({fitting("SELECT * FROM placed", "n", "payload", "checkpoint")}),
         claimed AS (
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
                 worker = (:workers)[o.n], token = (:tokens)[o.n],
                 started_at = coalesce(j.started_at, statement_timestamp()),
                 status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
-            FROM placed o
+            FROM taken o
             -- Not by its state as well: the row that was locked may be newer than the one that this statement sees, and
             -- only one that fits as it is seen would be looked at as it is now. Nobody else can change it any more.
             WHERE {target_by_key("j", project_id="o.project_id", id="o.id")}
-            RETURNING j.*, o.state AS source, o.n,
+            RETURNING j.*, o.state AS source, o.n, o.payload, o.checkpoint, o.size, o.found,
                       coalesce((:lease_seconds)[o.n],
                                CASE WHEN j.engine IS NULL THEN {DEFAULT_LEASE_SECONDS} END) AS lease_seconds
         ), leased AS (
@@ -128,7 +139,7 @@ def _claim(candidates: str) -> str:
             FROM claimed c
         )
         -- A run that was there shows as it was before this statement, which has changed nothing but its lease.
-        SELECT :returned FROM claimed j {_PARTS}
+        SELECT :returned FROM claimed j LEFT JOIN {_RUN} ON true
         ORDER BY j.n
     """
 
@@ -143,8 +154,10 @@ async def claim(
     slots: Sequence[Slot],
     *,
     free: Mapping[str, int] | None = None,
+    max_size: int = ANY_SIZE,
 ) -> list[Claimed]:
-    """Take a job for each slot, as far as there are any: the most urgent for the first.
+    """Take a job for each slot, as far as there are any: the most urgent for the first. No more than `max_size` bytes
+    are taken, but for the first.
 
     `free` is how many more jobs of each limited queue may be held; the caller has locked those queues.
     """
@@ -157,6 +170,7 @@ async def claim(
         "tokens": [slot.token for slot in slots],
         "lease_seconds": [slot.lease_seconds for slot in slots],
         "limited": [_FreePlaces(name, places) for name, places in (free or {}).items()],
+        "max_size": max_size,
     }
     if claim_filter.job_ids is None:
         return await connection.fetch(CLAIM_BY_QUEUE, _QueueClaim(**values))
@@ -172,22 +186,55 @@ class HeldClaim:
     token: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class _StillHeld:
+    claims: Sequence[HeldClaim]
+    max_size: int
+
+
+_HELD: Final = f"""
+    SELECT o.project_id, o.id, o.row_size, l.payload, c.checkpoint,
+           row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n
+    FROM (
+        SELECT {CANDIDATE} FROM :claims
+        CROSS JOIN {lookup("jobs", "j", project_id="claims.project_id", id="claims.job_id")}
+        WHERE j.token = claims.token AND {state_among(LEASED)}
+    ) o {_DOCUMENTS}
+"""
 STILL_HELD = Statement(
     f"""
-    SELECT :returned
-    FROM {REQUESTED}
-    {_PARTS}
-    WHERE j.token = i.token AND {state_among(LEASED)}
-    ORDER BY j.priority DESC, j.scheduled_at, j.id
+    WITH taken AS MATERIALIZED ({fitting(_HELD, "n", "payload", "checkpoint")})
+    SELECT :returned FROM taken o CROSS JOIN {lookup("jobs", "j", project_id="o.project_id", id="o.id")}
+    LEFT JOIN {_RUN} ON true
+    ORDER BY o.n
     """,
-    Batch(HeldClaim),
-    _CLAIMED.but(moved=MOVED.but(source="j.state"), lease_seconds=LEASE_LEFT),
+    Values(_StillHeld),
+    _CLAIMED.but(
+        moved=MOVED.but(source="j.state"),
+        lease_seconds=LEASE_LEFT,
+        checkpoint=tables.checkpoints.alias("o").c.checkpoint,
+        job=JOB.but(
+            documents=Projection(
+                Documents,
+                columns={
+                    "payload": tables.payloads.alias("o").c.payload,
+                    **dict.fromkeys(("result", "billing", "size"), LEFT_OUT),
+                },
+            )
+        ),
+        size="o.size",
+        found="o.found",
+    ),
 )
 
 
-async def select_still_held(connection: Connection, claims: Sequence[HeldClaim]) -> list[Claimed]:
-    """Read the jobs of an earlier claim that are still held under the tokens that it handed out."""
-    return await connection.fetch(STILL_HELD, claims)
+async def select_still_held(
+    connection: Connection, claims: Sequence[HeldClaim], *, max_size: int = ANY_SIZE
+) -> list[Claimed]:
+    """Read the jobs of an earlier claim that are still held under the tokens that it handed out, no more than
+    `max_size` bytes but for the first.
+    """
+    return await connection.fetch(STILL_HELD, _StillHeld(claims, max_size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,12 @@ def size_of_json(column: str) -> str:
 
 
 _NAMES: Final = ("type", "queue", "engine", "collection", "worker", "stage", "error_code", "cancelled_by")
-JOB_SIZE: Final = " + ".join(
-    (
-        "1200",
-        size_of_json("j.labels"),
-        size_of_texts(*(f"j.{name}" for name in _NAMES), "j.message", "j.error_message", "r.stage", "r.message"),
-    )
+JOB_ROW_SIZE: Final = (
+    f"1200 + {size_of_json('j.labels')} + "
+    f"{size_of_texts(*(f'j.{name}' for name in _NAMES), 'j.message', 'j.error_message')}"
 )
+"""The bytes of a job `j` without its documents, as far as its own row has them."""
+JOB_SIZE: Final = f"{JOB_ROW_SIZE} + {size_of_texts('r.stage', 'r.message')}"
 """The bytes of a job `j` with its run `r`, without its documents."""
 
 FITS: Final = "(m.place = 1 OR m.size_so_far <= :max_size)"
@@ -42,3 +41,25 @@ def running_total(rows: str, order: str) -> str:
         SELECT s.*, row_number() OVER w AS place, sum(s.size) OVER w AS size_so_far, count(*) OVER () AS found
         FROM ({rows}) s WINDOW w AS (ORDER BY s.{order})
     )"""
+
+
+def fitting(rows: str, order: str, *packed: str) -> str:
+    """Write a query of those rows, with their `size` and documents, that an answer of `:max_size` has room for.
+
+    Documents are packed, and their packed size is known without reading them. Only what could fit by that is unpacked
+    to be measured.
+    """
+    stored = " + ".join(f"coalesce(pg_column_size(s.{column}), 0)" for column in packed)
+    return f"""
+        SELECT m.* FROM {
+        running_total(
+            f'''
+            SELECT s.*, CASE WHEN sum({stored}) OVER (ORDER BY s.{order}) <= :max_size
+                             THEN s.row_size + {" + ".join(size_of_json(f"s.{column}") for column in packed)}
+                             ELSE :max_size END AS size
+            FROM ({rows}) s
+        ''',
+            order,
+        )
+    } m WHERE {FITS}
+    """

@@ -216,6 +216,8 @@ class ClaimedJob:
     job: Job
     lease: Lease
     checkpoint: Json = None
+    size: int = field(default=0, compare=False)
+    """Bytes of all of it, about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body, Request, Response
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from app.api.responses import json_response
@@ -36,6 +37,7 @@ from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.disconnect import while_connected
 from app.web.idempotency import IdempotencyKey, replayed_headers
+from app.web.large import list_body, rendered
 from app.web.params import check_queue, job_id_of
 
 workers = router("Workers")
@@ -62,7 +64,10 @@ async def claim(
     key: IdempotencyKey,
     body: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
 ) -> Response:
-    """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once."""
+    """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once.
+
+    Fewer than `max` are claimed where they would be more than a response holds, 16 MiB by default; one always fits.
+    """
     queues = body.queues
     for queue in queues or ():
         check_queue(caller, queue)
@@ -92,15 +97,23 @@ async def claim(
     if claimed.value and await request.is_disconnected():
         await services.leases.give_back(claimed.value)
         raise ClientDisconnect
-    return _ClaimResponse(services, claimed)
+
+    def render() -> bytes:
+        return list_body("jobs", (to_json(claimed_document(job)) for job in claimed.value))
+
+    try:
+        body_bytes = await rendered(sum(job.size for job in claimed.value), render)
+    except BaseException:
+        await services.leases.give_back(claimed.value)
+        raise
+    return _ClaimResponse(services, claimed, body_bytes)
 
 
 class _ClaimResponse(Response):
     """Response with claimed jobs, which are released if it cannot be delivered."""
 
-    def __init__(self, services: Services, claimed: Done[list[ClaimedJob]]) -> None:
-        response = json_response({"jobs": [claimed_document(job) for job in claimed.value]})
-        super().__init__(response.body, 200, replayed_headers(claimed.replayed), "application/json")
+    def __init__(self, services: Services, claimed: Done[list[ClaimedJob]], body: bytes) -> None:
+        super().__init__(body, 200, replayed_headers(claimed.replayed), "application/json")
         self._services = services
         self._claimed = claimed.value
 

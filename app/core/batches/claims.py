@@ -35,11 +35,13 @@ def job_count(request: ClaimRequest) -> int:
 
 
 async def apply_claims(
-    connection: Connection, claim_filter: ClaimFilter, requests: Sequence[ClaimRequest]
-) -> Applied[Done[list[ClaimedJob]]]:
+    connection: Connection, claim_filter: ClaimFilter, requests: Sequence[ClaimRequest], max_size: int
+) -> Applied[Done[list[ClaimedJob]] | None]:
     """Claim jobs for all requests, in their order: the first gets the most urgent jobs.
 
-    The repeat of a claim gets those of its jobs that are still held, with what is left of their leases.
+    No more is taken than one answer holds, lest the jobs of many answers be in memory at once. A request that gets
+    nothing while there is more to take has the outcome None, and is to be submitted again. The repeat of a claim gets
+    those of its jobs that are still held, with what is left of their leases.
     """
     project_id = claim_filter.project_id
     outcomes: list[Done[list[ClaimedJob]]] = []
@@ -49,7 +51,7 @@ async def apply_claims(
         record = await load(connection, project_id, request.idempotency)
         if record is not None:
             earlier = [HeldClaim(project_id, UUID(job_id), UUID(token)) for job_id, token in record.body.items()]
-            still_held = await claims.select_still_held(connection, earlier)
+            still_held = await claims.select_still_held(connection, earlier, max_size=max_size)
             outcomes.append(Done([_claimed_job(held) for held in still_held], replayed=True))
             continue
         outcomes.append(Done([]))
@@ -60,15 +62,20 @@ async def apply_claims(
         return Applied(outcomes)
     limited = any(request.limited for request in requests)
     free = await limits.lock_limited(connection, claim_filter) if limited else None
-    claimed = await claims.claim(connection, claim_filter, slots, free=free)
+    claimed = await claims.claim(connection, claim_filter, slots, free=free, max_size=max_size)
     for job in claimed:
         outcomes[owners[job.token]].value.append(_claimed_job(job))
     for request, outcome in zip(requests, outcomes, strict=True):
         if request.idempotency is not None and outcome.value and not outcome.replayed:
             tokens = {str(job.job.id): str(job.lease.token) for job in outcome.value}
             await store(connection, [(project_id, request.idempotency, tokens)])
-    return Applied(outcomes, changes_of(job.moved for job in claimed))
+    is_more = bool(claimed) and len(claimed) < claimed[0].found
+    waiting = {n for n in owners.values() if is_more and not outcomes[n].value}
+    return Applied(
+        [None if n in waiting else outcome for n, outcome in enumerate(outcomes)],
+        changes_of(job.moved for job in claimed),
+    )
 
 
 def _claimed_job(claimed: Claimed) -> ClaimedJob:
-    return ClaimedJob(claimed.job, Lease(claimed.token, claimed.lease_seconds), claimed.checkpoint)
+    return ClaimedJob(claimed.job, Lease(claimed.token, claimed.lease_seconds), claimed.checkpoint, claimed.size)
