@@ -148,11 +148,14 @@ class LogLine(TypedDict, total=False):
 
 
 class JobStates(TypedDict):
-    """The response to a wait for several jobs: those that exist, the ids of those that do not, and why it ended."""
+    """The response to a wait for several jobs: those that exist, the ids of those that do not, why it ended, and the
+    jobs whose included fields it had no room for.
+    """
 
     jobs: list[Job]
     not_found: list[str]
     ended_by: NotRequired[Literal["condition", "timeout", "shutdown"]]
+    documents_omitted: NotRequired[list[str]]
 
 
 class Report(TypedDict, total=False):

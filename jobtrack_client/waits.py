@@ -66,13 +66,14 @@ def wait_jobs(
     versions: Mapping[str, int] | None = None,
     include: Sequence[str] = (),
 ) -> JobStates:
-    """Return the states of up to 100 jobs, as `{jobs, not_found, ended_by}`.
+    """Return the states of up to 100 jobs, as `{jobs, not_found, ended_by, documents_omitted}`.
 
     It returns when `all` or `any` of them have ended or, with `change`, when one of them differs from the
     `versions` you have (`ended_by` is `condition`); after `wait` seconds at the latest (`timeout`; -1: no
     limit; 0: at once). Restarts and absences of the service do not end it. `include` adds fields that are
-    otherwise omitted: payload, result, billing. Raises `Unavailable` if the service is away when the time is
-    over.
+    otherwise omitted: payload, result, billing; `documents_omitted` names the jobs for whose fields the
+    response had no room: read these again, fewer at a time. Raises `Unavailable` if the service is away when
+    the time is over.
     """
 
     def build(seconds: int) -> Call[JobStates]:

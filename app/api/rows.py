@@ -3,12 +3,16 @@
 from typing import Any, Final
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler
+from pydantic_core import to_json
 
-from app.domain.errors import InvalidError
-from app.web.body import check_text
+from app.domain.errors import FieldError, InvalidError
+from app.web.body import MIB, check_text
 from app.web.framework_errors import invalid
 
 MAX_ROWS: Final = 1000
+MAX_DOCUMENT_BYTES: Final = MIB
+"""What a job alone may bring as well, whose whole body is no longer."""
+DOCUMENTS: Final = ("payload", "result", "billing", "checkpoint")
 
 
 class BadRow:
@@ -30,13 +34,16 @@ def judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
         return BadRow(value, invalid([{**e, "loc": e["loc"][tagged:]} for e in error.errors()]))
 
 
-def text_errors(body: bytes, rows: list[Any]) -> list[InvalidError | None]:
-    """Return an error for each row that contains a NUL, which PostgreSQL cannot store. Only an escape can write one, so
-    most batches are not searched.
+def row_errors(body: bytes, rows: list[Any]) -> list[InvalidError | None]:
+    """Return an error for each row that validation of its fields alone does not find wrong: one that contains a NUL,
+    which PostgreSQL cannot store, or a document that no other route would take.
+
+    Only an escape can write a NUL, and only a long body holds a long document, so most batches are not searched.
     """
-    if b"\\u0000" not in body:
+    has_escape, is_long = b"\\u0000" in body, len(body) > MAX_DOCUMENT_BYTES
+    if not has_escape and not is_long:
         return [None] * len(rows)
-    return [_text_error(row) for row in rows]
+    return [(_text_error(row) if has_escape else None) or (_size_error(row) if is_long else None) for row in rows]
 
 
 def _text_error(row: object) -> InvalidError | None:
@@ -44,4 +51,14 @@ def _text_error(row: object) -> InvalidError | None:
         check_text(row)
     except InvalidError as error:
         return error
+    return None
+
+
+def _size_error(row: object) -> InvalidError | None:
+    if not isinstance(row, dict):
+        return None
+    for name in DOCUMENTS:
+        if name in row and len(to_json(row[name])) > MAX_DOCUMENT_BYTES:
+            sentence = f"Should have at most {MAX_DOCUMENT_BYTES} bytes of JSON."
+            return InvalidError([FieldError(f"/{name}", f"{name}_too_long", sentence)])
     return None

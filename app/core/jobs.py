@@ -2,7 +2,8 @@
 `job_lists`, and what a rerun does in `batches.rerun`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +18,7 @@ from app.db.connection import Connection
 from app.db.documents import DocumentRead
 from app.db.engine import Database
 from app.db.transitions import Move
-from app.domain.answers import Include
+from app.domain.answers import EVERYTHING, Include
 from app.domain.errors import (
     AlreadyTerminalError,
     InvalidTransitionError,
@@ -65,12 +66,17 @@ class Jobs:
     async def create(self, project_id: UUID, job: NewJob, *, idempotency: Idempotency | None = None) -> Created:
         """Store a job and return it with its documents; with `job.claim` also the lease it is created under."""
         token = uuid4() if job.claim is not None else None
-        return await self._create_writer.submit(CreateRequest(project_id, job, idempotency, token=token))
+        created = await self._create_writer.submit(CreateRequest(project_id, job, idempotency, token=token))
+        (created,) = await self._with_documents(project_id, [created])
+        return created
 
     async def create_many(
         self, project_id: UUID, jobs: Iterable[NewJob], *, idempotency: Idempotency | None = None
     ) -> list[Created | JobtrackError]:
-        """Store jobs, each accepted or refused alone; returns the outcome of each, in the same order."""
+        """Store jobs, each accepted or refused alone; returns the outcome of each, in the same order.
+
+        Jobs that an earlier call made have documents as far as an answer holds them.
+        """
         jobs = list(jobs)
         if idempotency is not None and jobs:
             # Rows are judged alone: those that another request has more than the first one would else be created.
@@ -84,7 +90,15 @@ class Jobs:
             )
             for n, job in enumerate(jobs)
         ]
-        return await self._create_writer.submit_many(requests)
+        outcomes = await self._create_writer.submit_many(requests)
+        made = iter(await self._with_documents(project_id, [each for each in outcomes if isinstance(each, Created)]))
+        return [next(made) if isinstance(outcome, Created) else outcome for outcome in outcomes]
+
+    async def _with_documents(self, project_id: UUID, created: Sequence[Created]) -> list[Created]:
+        """Read the documents of the jobs that an earlier call made."""
+        replayed = list(dict.fromkeys(each.job.id for each in created if each.replayed))
+        found = await self.get_with_documents(project_id, replayed, EVERYTHING) if replayed else {}
+        return [replace(each, job=found.get(each.job.id, each.job)) if each.replayed else each for each in created]
 
     async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:
         """Read a job, with payload, result and billing if asked for; raises NotFoundError."""

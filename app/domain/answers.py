@@ -14,3 +14,6 @@ class Include(NamedTuple):
     billing: bool = False
     as_text: bool = False
     """They are shown as JSON in a JSON string, where every byte may take an escape: half as many fit."""
+
+
+EVERYTHING: Final = Include(payload=True, result=True, billing=True)

@@ -1,5 +1,6 @@
 """Answers end where they are full: pages early with a cursor, and none without a row."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ from tests.service_process import ServiceProcess
 LIMIT = SMALL_ANSWER
 PART = "x" * 15_000
 """Four of these fit."""
-WHOLE = "y" * 100_000
+WHOLE = random.Random(7).randbytes(50_000).hex()
+"""More than fits, also as the database packs it."""
 Create = Callable[..., Awaitable[dict[str, Any]]]
 
 
@@ -123,3 +125,22 @@ async def test_history_ends_early(api: httpx.AsyncClient, create: Create, queue:
     pages = await walk(api, f"{path}/events", "events")
     assert len(pages) == 2
     assert [event["type"] for page in pages for event in page] == ["job.created", *["job.claimed", "job.retrying"] * 15]
+
+
+async def test_repeated_batch_names_the_jobs_whose_documents_it_has_no_room_for(
+    api: httpx.AsyncClient, queue: str
+) -> None:
+    batch = {"jobs": [{"type": "t", "queue": queue, "claim": {"worker": "w"}} for _ in range(6)]}
+    key = {"Idempotency-Key": "grown"}
+    first = (await api.post("/v1/jobs/batch", json=batch, headers=key)).json()
+    assert first["documents_omitted"] == []
+    jobs = [row["job"] for row in first["results"]]
+    for job in jobs:
+        body = {"token": job["lease"]["token"], "result": PART}
+        assert (await api.post(f"/v1/jobs/{job['id']}/complete", json=body)).status_code == 200
+    answer = await api.post("/v1/jobs/batch", json=batch, headers=key)
+    again = [row["job"] for row in answer.json()["results"]]
+    assert len(answer.content) <= SMALL_ANSWER + 1_000 * len(jobs)
+    assert [job["id"] for job in again] == [job["id"] for job in jobs]
+    assert [job["result"] for job in again] == [PART] * 4 + [None] * 2
+    assert answer.json()["documents_omitted"] == [job["id"] for job in jobs[4:]]

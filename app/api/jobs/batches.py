@@ -3,20 +3,21 @@
 from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
+from pydantic_core import to_json
 
 from app.api.jobs.translate import created_document
 from app.api.jobs.wire import CreateResults, JobsIn
-from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.api.rows import BadRow, text_errors
+from app.api.rows import BadRow, row_errors
 from app.api.translate import error_document
 from app.domain.errors import ForbiddenError, JobtrackError
-from app.domain.job import NewJob
+from app.domain.job import Created, NewJob
 from app.domain.principal import Principal, Scope
 from app.web.auth import check_scope, requires
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices
 from app.web.idempotency import IdempotencyKey, replayed_headers
+from app.web.large import list_body, rendered, size_of
 from app.web.params import check_queue
 
 job_batches = router("Jobs", BATCH_BODY)
@@ -36,23 +37,33 @@ async def create_batch(
     key: IdempotencyKey,
     body: Annotated[JobsIn, Body(examples=[{"jobs": [{"type": "index_folder", "payload": {"folder": "/data"}}]}])],
 ) -> Response:
-    """Create up to 1,000 jobs. Each row is accepted or rejected independently."""
-    nul_errors = text_errors(await request.body(), (await request.json())["jobs"])
-    ready = [error or _ready(caller, row) for row, error in zip(body.jobs, nul_errors, strict=True)]
+    """Create up to 1,000 jobs. Each row is accepted or rejected independently; its payload takes up to 1 MiB of JSON.
+
+    Of a repeated request whose jobs have grown, the documents that do not fit into the response are null, and their
+    jobs are named in `documents_omitted`.
+    """
+    errors = row_errors(await request.body(), (await request.json())["jobs"])
+    ready = [error or _ready(caller, row) for row, error in zip(body.jobs, errors, strict=True)]
     jobs = [job for job in ready if isinstance(job, NewJob)]
     if any(job.claim is not None for job in jobs):
         key = key and key.of_caller(caller.key_id)
     created = iter(await services.jobs.create_many(caller.project_id, jobs, idempotency=key))
-    results = []
-    replayed = False
-    for job in ready:
-        outcome = next(created) if isinstance(job, NewJob) else job
-        if isinstance(outcome, JobtrackError):
-            results.append({"problem": error_document(outcome)})
-        else:
-            results.append({"job": created_document(outcome)})
-            replayed = replayed or outcome.replayed
-    return json_response({"results": results}, 200, replayed_headers(replayed))
+    outcomes = [next(created) if isinstance(job, NewJob) else job for job in ready]
+    made = [outcome for outcome in outcomes if isinstance(outcome, Created)]
+    omitted = [str(outcome.job.id) for outcome in made if outcome.job.documents is None]
+
+    def render() -> bytes:
+        return list_body("results", map(_result, outcomes), documents_omitted=omitted)
+
+    size = len(await request.body()) + size_of(outcome.job for outcome in made)
+    replayed = any(outcome.replayed for outcome in made)
+    return Response(await rendered(size, render), 200, replayed_headers(replayed), "application/json")
+
+
+def _result(outcome: Created | JobtrackError) -> bytes:
+    if isinstance(outcome, Created):
+        return to_json({"job": created_document(outcome)})
+    return to_json({"problem": error_document(outcome)})
 
 
 def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:

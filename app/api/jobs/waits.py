@@ -77,9 +77,10 @@ async def wait_for_jobs(
 
 def _document(services: Services, job: Job, include: Collection[str]) -> bytes:
     """Return a job as JSON. Without its large fields it is rendered once for all requests that wait for it."""
-    if job.documents is None:
+    if not include:
         return services.jobs.summary_of(job)
-    return to_json(job_document(job, include))
+    # Not from the cache, which belongs to the event loop: this may be a thread.
+    return to_json(job_document(job, include if job.documents is not None else ()))
 
 
 def _body(

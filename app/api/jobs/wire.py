@@ -233,3 +233,6 @@ class CreateResults(Answer):
     """Results of a batch, in the order of the request."""
 
     results: list[CreateResult]
+    documents_omitted: list[str] = Field(
+        description="Jobs of an earlier request whose payload, result and billing are null here for lack of room."
+    )

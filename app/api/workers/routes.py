@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
-from app.api.rows import BadRow, text_errors
+from app.api.rows import BadRow, row_errors
 from app.api.translate import error_document
 from app.api.wire import JobSummary
 from app.api.workers.translate import claimed_document, outcome_document
@@ -221,9 +221,12 @@ async def reports(
         ReportsIn, Body(examples=[{"reports": [{"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}]}])
     ],
 ) -> Response:
-    """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently."""
-    nul_errors = text_errors(await request.body(), (await request.json())["reports"])
-    ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, nul_errors, strict=True)]
+    """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently.
+
+    The result, billing and checkpoint of a row take up to 1 MiB of JSON each.
+    """
+    errors = row_errors(await request.body(), (await request.json())["reports"])
+    ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, errors, strict=True)]
     calls = [call for call in ready if isinstance(call, WorkerCall)]
     outcomes = iter(await services.leases.submit_many(calls, idempotency=key) if calls else ())
     results = []

@@ -109,7 +109,8 @@ async def _read_replays(connection: Connection, earlier: dict[UUID, CreationReco
     refs = list({JobRef(record.project_id, record.job_id) for record in earlier.values()})
     if not refs:
         return {}
-    current = await jobs.select_with_documents(connection, refs)
+    # Without their documents, which may be larger by now than an answer: `core.jobs` reads as much as that holds.
+    current = await jobs.select_by_ids(connection, refs)
     fences = await jobs.select_fences(connection, refs)
     # A job created already claimed must hand its token to the caller whose first answer was lost.
     return {ref: Created(job, _rest_of_lease(job, fences.get(ref)), replayed=True) for ref, job in current.items()}
