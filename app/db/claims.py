@@ -6,17 +6,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.db import tables
-from app.db.claim_candidates import BY_ID, BY_QUEUE, CANDIDATE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
+from app.db.claim_candidates import BY_ID, BY_QUEUE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
 from app.db.connection import Connection
-from app.db.jobs import JOB, LEASE_LEFT
-from app.db.lookups import lookup, state_among, target_by_key
+from app.db.jobs import JOB, RUN
+from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Int4, Values
 from app.db.projection import LEFT_OUT, Projection, Value
 from app.db.sizes import ANY_SIZE, fitting
 from app.db.statement import Statement
 from app.db.transitions import MOVED, Moved
 from app.domain.job import DEFAULT_LEASE_SECONDS, ClaimFilter, Documents, Job
-from app.domain.states import LEASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Claimed:
     """How many jobs the statement could have taken, had there been room for them in the answer."""
 
 
-_CLAIMED: Final = Projection(
+CLAIMED: Final = Projection(
     Claimed,
     "j",
     {
@@ -88,11 +87,10 @@ _CLAIMED: Final = Projection(
         ),
     },
 )
-_DOCUMENTS = f"""
+DOCUMENTS = f"""
     LEFT JOIN {lookup("payloads", "l", project_id="o.project_id", job_id="o.id")} ON true
     LEFT JOIN {lookup("checkpoints", "c", project_id="o.project_id", job_id="o.id")} ON true
 """
-_RUN = lookup("runs", "r", project_id="j.project_id", job_id="j.id")
 
 
 def _claim(candidates: str) -> str:
@@ -107,7 +105,7 @@ def _claim(candidates: str) -> str:
         placed AS (
             SELECT o.project_id, o.id, o.state, o.n, o.row_size, l.payload, c.checkpoint
             FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
-            LEFT JOIN free s ON s.name = o.queue {_DOCUMENTS}
+            LEFT JOIN free s ON s.name = o.queue {DOCUMENTS}
             -- A queue that got its limit after this claim read the limits has no free place, as it was not counted.
             WHERE q.concurrency_limit IS NULL OR o.place <= s.free
         ),
@@ -139,13 +137,13 @@ def _claim(candidates: str) -> str:
             FROM claimed c
         )
         -- A run that was there shows as it was before this statement, which has changed nothing but its lease.
-        SELECT :returned FROM claimed j LEFT JOIN {_RUN} ON true
+        SELECT :returned FROM claimed j LEFT JOIN {RUN} ON true
         ORDER BY j.n
     """
 
 
-CLAIM_BY_QUEUE = Statement(_claim(BY_QUEUE), Values(_QueueClaim), _CLAIMED)
-CLAIM_BY_ID = Statement(_claim(BY_ID), Values(_IdClaim), _CLAIMED)
+CLAIM_BY_QUEUE = Statement(_claim(BY_QUEUE), Values(_QueueClaim), CLAIMED)
+CLAIM_BY_ID = Statement(_claim(BY_ID), Values(_IdClaim), CLAIMED)
 
 
 async def claim(
@@ -175,66 +173,6 @@ async def claim(
     if claim_filter.job_ids is None:
         return await connection.fetch(CLAIM_BY_QUEUE, _QueueClaim(**values))
     return await connection.fetch(CLAIM_BY_ID, _IdClaim(**values, job_ids=claim_filter.job_ids))
-
-
-@dataclass(frozen=True, slots=True)
-class HeldClaim:
-    """A job of an earlier claim, and the token that the claim handed out with it."""
-
-    project_id: UUID
-    job_id: UUID
-    token: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class _StillHeld:
-    claims: Sequence[HeldClaim]
-    max_size: int
-
-
-_HELD: Final = f"""
-    SELECT o.project_id, o.id, o.row_size, l.payload, c.checkpoint,
-           row_number() OVER (ORDER BY o.priority DESC, o.scheduled_at, o.id) AS n
-    FROM (
-        SELECT {CANDIDATE} FROM :claims
-        CROSS JOIN {lookup("jobs", "j", project_id="claims.project_id", id="claims.job_id")}
-        WHERE j.token = claims.token AND {state_among(LEASED)}
-    ) o {_DOCUMENTS}
-"""
-STILL_HELD = Statement(
-    f"""
-    WITH taken AS MATERIALIZED ({fitting(_HELD, "n", "payload", "checkpoint")})
-    SELECT :returned FROM taken o CROSS JOIN {lookup("jobs", "j", project_id="o.project_id", id="o.id")}
-    LEFT JOIN {_RUN} ON true
-    ORDER BY o.n
-    """,
-    Values(_StillHeld),
-    _CLAIMED.but(
-        moved=MOVED.but(source="j.state"),
-        lease_seconds=LEASE_LEFT,
-        checkpoint=tables.checkpoints.alias("o").c.checkpoint,
-        job=JOB.but(
-            documents=Projection(
-                Documents,
-                columns={
-                    "payload": tables.payloads.alias("o").c.payload,
-                    **dict.fromkeys(("result", "billing", "size"), LEFT_OUT),
-                },
-            )
-        ),
-        size="o.size",
-        found="o.found",
-    ),
-)
-
-
-async def select_still_held(
-    connection: Connection, claims: Sequence[HeldClaim], *, max_size: int = ANY_SIZE
-) -> list[Claimed]:
-    """Read the jobs of an earlier claim that are still held under the tokens that it handed out, no more than
-    `max_size` bytes but for the first.
-    """
-    return await connection.fetch(STILL_HELD, _StillHeld(claims, max_size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from app.db import claims, job_lists, jobs, reports, tables, transitions
-from app.db.claims import Claimed, HeldClaim, Slot
+from app.db import claims, held_claims, job_lists, jobs, reports, tables, transitions
+from app.db.claims import Claimed, Slot
 from app.db.connection import Connection
 from app.db.jobs import Fence
 from app.db.reports import Admitted, HeldToken
@@ -164,7 +164,7 @@ async def test_job_that_is_still_held_reads_back(connection: Connection) -> None
     run = await run_row(connection, job)
     checkpoint = await distinct.insert(connection, tables.checkpoints, **of_job(job))
     payload = await distinct.stored(connection, tables.payloads, job_id=job["id"])
-    (claimed,) = await claims.select_still_held(connection, [HeldClaim(*ref(job), job["token"])])
+    (claimed,) = await held_claims.select_still_held(connection, [held_claims.HeldClaim(*ref(job), job["token"])])
     assert claimed == Claimed(
         moved=moved_of(job, source=JobState.RUNNING, target=JobState.RUNNING, now=claimed.moved.now),
         token=job["token"],

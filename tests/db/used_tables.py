@@ -11,6 +11,7 @@ from app.db import (
     depths,
     documents,
     events,
+    held_claims,
     idempotency,
     inputs,
     item_pages,
@@ -161,8 +162,8 @@ async def _claims(connection: Connection, waiting: list[UUID]) -> None:
     await claims.claim(connection, by_id, slots())
     await claims.claim(connection, limited, slots(), free=await limits.lock_limited(connection, limited))
     claimed = await claims.claim(connection, every, slots())
-    await claims.select_still_held(
-        connection, [claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
+    await held_claims.select_still_held(
+        connection, [held_claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
     )
 
 

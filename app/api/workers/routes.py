@@ -45,9 +45,9 @@ batches = router("Workers", BATCH_BODY)
 
 WorkerKey = Annotated[Principal, requires(Scope.WORK)]
 
-_TOKEN = "0192f0c1-3b1d-4c56-8b57-0d4e6f1a2b3c"  # noqa: S105
-_JOB = "0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"
+_TOKEN, _JOB = "0192f0c1-3b1d-4c56-8b57-0d4e6f1a2b3c", "0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"
 _REPORT = {"token": _TOKEN, "stage": "embedding", "progress": 40, "items": [{"key": "a.pdf", "status": "completed"}]}
+_COMPLETE_ROW = {"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}
 
 
 @workers.post(
@@ -94,19 +94,17 @@ async def claim(
             idempotency=key and key.of_caller(caller.key_id),
         ),
     )
-    if claimed.value and await request.is_disconnected():
-        await services.leases.give_back(claimed.value)
-        raise ClientDisconnect
 
     def render() -> bytes:
         return list_body("jobs", (to_json(claimed_document(job)) for job in claimed.value))
 
     try:
-        body_bytes = await rendered(sum(job.size for job in claimed.value), render)
+        if claimed.value and await request.is_disconnected():
+            raise ClientDisconnect  # noqa: TRY301 - given back below
+        return _ClaimResponse(services, claimed, await rendered(sum(job.size for job in claimed.value), render))
     except BaseException:
         await services.leases.give_back(claimed.value)
         raise
-    return _ClaimResponse(services, claimed, body_bytes)
 
 
 class _ClaimResponse(Response):
@@ -217,13 +215,10 @@ async def reports(
     caller: WorkerKey,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[
-        ReportsIn, Body(examples=[{"reports": [{"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}]}])
-    ],
+    body: Annotated[ReportsIn, Body(examples=[{"reports": [_COMPLETE_ROW]}])],
 ) -> Response:
-    """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently.
-
-    The result, billing and checkpoint of a row take up to 1 MiB of JSON each.
+    """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently; its
+    result, billing and checkpoint take up to 1 MiB of JSON each.
     """
     errors = row_errors(await request.body(), (await request.json())["reports"])
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, errors, strict=True)]

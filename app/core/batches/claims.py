@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 from app.core.batches.changes import changes_of
 from app.core.batches.idempotency import load, store
-from app.db import claims, limits
-from app.db.claims import Claimed, HeldClaim, Slot
+from app.db import claims, held_claims, limits
+from app.db.claims import Claimed, Slot
 from app.db.connection import Connection
+from app.db.held_claims import HeldClaim
 from app.domain.idempotency import Done, Idempotency
 from app.domain.job import ClaimedJob, ClaimFilter, Lease
 from app.live.group_writer import Applied
@@ -51,7 +52,7 @@ async def apply_claims(
         record = await load(connection, project_id, request.idempotency)
         if record is not None:
             earlier = [HeldClaim(project_id, UUID(job_id), UUID(token)) for job_id, token in record.body.items()]
-            still_held = await claims.select_still_held(connection, earlier, max_size=max_size)
+            still_held = await held_claims.select_still_held(connection, earlier, max_size=max_size)
             outcomes.append(Done([_claimed_job(held) for held in still_held], replayed=True))
             continue
         outcomes.append(Done([]))
