@@ -1,5 +1,5 @@
 """Creating, reading, cancelling, rerunning and deleting single jobs. Many at once are in `bulk`, lists in
-`job_lists`, and what a rerun does in `batches.rerun`.
+`job_lists`; what the transactions do is in `batches.single` and `batches.rerun`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -9,25 +9,18 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID, uuid4
 
-from app.core.access import check_queue, no_such_job
-from app.core.batches.changes import changes_of
-from app.core.batches.idempotency import bind, job_deleted_error, load, store
+from app.core.access import no_such_job
+from app.core.batches import single
+from app.core.batches.idempotency import bind
 from app.core.batches.rerun import RerunRequest, apply_rerun
-from app.db import deletions, jobs, transitions
-from app.db.connection import Connection
 from app.db.documents import DocumentRead
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.answers import EVERYTHING, Include
-from app.domain.errors import (
-    AlreadyTerminalError,
-    InvalidTransitionError,
-    JobtrackError,
-)
+from app.domain.errors import JobtrackError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import new_id
 from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
-from app.domain.states import JobEvent, JobState
 from app.live.body_cache import BodyCache, CachedBody
 from app.live.change_feed import Change
 from app.live.group_writer import GroupWriter
@@ -166,7 +159,7 @@ class Jobs:
         harmless. `queues` are the only ones that the caller's key may use; None means all.
         """
         move = Move(project_id=project_id, job_id=job_id, cancelled_by=by, reason=reason)
-        done, changes = await self._database.write(_cancel, move, queues, idempotency)
+        done, changes = await self._database.write(single.cancel, move, queues, idempotency)
         self._announce(changes)
         return done
 
@@ -201,53 +194,7 @@ class Jobs:
     ) -> Done[None]:
         """Delete a job that has ended: every reader stops seeing it at once, its rows are removed in steps."""
         ref = JobRef(project_id, job_id)
-        done = await self._database.write(_delete, ref, queues, idempotency)
+        done = await self._database.write(single.delete, ref, queues, idempotency)
         if not done.replayed:
             self._announce([Change(ref, event_types=("deleted",))])
         return done
-
-
-async def _cancel(
-    connection: Connection, move: Move, queues: frozenset[str] | None, key: Idempotency | None
-) -> tuple[Done[Job], list[Change]]:
-    ref = JobRef(move.project_id, move.job_id)
-    await transitions.lock_in_order(connection, [ref])
-    replayed = await load(connection, ref.project_id, key) is not None
-    if queues is not None or replayed:
-        job = (await jobs.select_by_ids(connection, [ref])).get(ref)
-        if job is not None:
-            check_queue(job, queues)
-        if replayed:
-            return _replayed(job), []
-    moved = await transitions.move(connection, JobEvent.CANCEL, [move])
-    job = moved[0].job if moved else None
-    if job is None:
-        job = (await jobs.select_by_ids(connection, [ref])).get(ref)
-    if job is None:
-        raise no_such_job()
-    if job.state not in (JobState.CANCELLED, JobState.CANCELLING):
-        raise AlreadyTerminalError(f"The job has ended ({job.state}); it cannot be cancelled any more.", job)
-    await store(connection, [(ref.project_id, key, None)])
-    return Done(job), changes_of(moved)
-
-
-def _replayed(job: Job | None) -> Done[Job]:
-    if job is None:
-        raise job_deleted_error()
-    return Done(job, replayed=True)
-
-
-async def _delete(
-    connection: Connection, ref: JobRef, queues: frozenset[str] | None, key: Idempotency | None
-) -> Done[None]:
-    await transitions.lock_in_order(connection, [ref])
-    if await load(connection, ref.project_id, key) is not None:
-        return Done(None, replayed=True)
-    job = (await jobs.select_by_ids(connection, [ref])).get(ref)
-    if job is None:
-        raise no_such_job()
-    check_queue(job, queues)
-    if not await deletions.delete(connection, [ref]):
-        raise InvalidTransitionError(f"The job is still {job.state}; only an ended job can be deleted.", job)
-    await store(connection, [(ref.project_id, key, None)])
-    return Done(None)
