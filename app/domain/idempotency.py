@@ -1,4 +1,4 @@
-"""What makes a call safe to repeat, and what a call that was made safe came to."""
+"""Idempotency-Keys, and the results of the calls that carry them."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """What makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
+    """The key that makes a call safe to repeat: the caller's key, in the scope of a route, for one request."""
 
     route: str
     key: str
@@ -32,7 +32,7 @@ class Idempotency:
 
 
 class Done(NamedTuple, Generic[Value]):
-    """What a call came to. `replayed`: an earlier call under the same key had done it, and this one did nothing."""
+    """The result of a call. `replayed`: an earlier call under the same key had done it, and this one did nothing."""
 
     value: Value
     replayed: bool = False

@@ -105,4 +105,4 @@ class Replayed:
 
 
 WorkerOutcome: TypeAlias = Reported | Job | Replayed
-"""What a call comes to that was not refused."""
+"""The result of a call that was not refused."""

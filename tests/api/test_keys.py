@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.api import document
+from app.domain.idempotency import Done
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import Principal, Scope
 from app.main import create_app
@@ -36,9 +37,9 @@ class Wanted:
     def __init__(self) -> None:
         self.filters: list[ClaimFilter] = []
 
-    async def claim(self, wanted: ClaimFilter, **_: Any) -> list[ClaimedJob]:
+    async def claim(self, wanted: ClaimFilter, **_: Any) -> Done[list[ClaimedJob]]:
         self.filters.append(wanted)
-        return []
+        return Done([])
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class BulkOutcome:
 
 @dataclass(frozen=True, slots=True)
 class BulkPlan:
-    """The jobs that a call is about, chosen once: what matches its filter changes while it goes on."""
+    """The jobs that a call is about, chosen once: what matches its filter changes while it runs."""
 
     matched: int
     job_ids: Sequence[UUID]

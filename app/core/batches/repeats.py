@@ -17,7 +17,7 @@ from app.live.group_writer import Deferred, Outcome
 async def find_replays(
     connection: Connection, calls: Sequence[WorkerCall], answered: Container[int]
 ) -> dict[int, Outcome[WorkerOutcome]]:
-    """Answer the calls that were made before under the same key."""
+    """Return the outcomes of the calls that were made before under the same key."""
     keyed = {n: call.idempotency for n, call in enumerate(calls) if call.idempotency and n not in answered}
     if not keyed:
         return {}
@@ -62,7 +62,7 @@ def find_repeats(calls: Sequence[WorkerCall], answered: Container[int]) -> dict[
 
 
 def repeat_outcome(first: WorkerCall, repeat: WorkerCall, outcome: Outcome[WorkerOutcome]) -> Outcome[WorkerOutcome]:
-    """Return what the repeat of a call of the same batch comes to."""
+    """Return the outcome of a call whose key comes earlier in the same batch."""
     is_same = first.idempotency == repeat.idempotency
     if isinstance(outcome, JobtrackError):
         # Refused, which leaves its key free: another request under it has its own turn, with the next batch.

@@ -98,7 +98,7 @@ async def _created_before(connection: Connection, project_id: UUID, request: Rer
 
 
 async def _live_rerun(connection: Connection, original: Job, request: RerunRequest) -> Job | None:
-    """Return the rerun that is live if it is what is asked for: one of the same items. Raise if it is another one."""
+    """Return the live rerun of the same items, None if there is none; raises InvalidTransitionError for another one."""
     live = await jobs.select_live_rerun(connection, original.ref)
     if live is None:
         return None
