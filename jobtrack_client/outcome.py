@@ -77,14 +77,14 @@ def _read(failure: Fail, name: str) -> Any:
     """Return an attribute, or None: a subclass may have forgotten to call `Fail.__init__`."""
     try:
         return getattr(failure, name, None)
-    except Exception:  # noqa: BLE001  a property of a subclass
+    except BaseException:  # noqa: BLE001  a property of a subclass, as in `plain`
         return None
 
 
 def _truth(retryable: Any) -> bool:
     try:
         return retryable is None or bool(retryable)
-    except Exception:  # noqa: BLE001  another attempt is the lesser harm
+    except BaseException:  # noqa: BLE001  another attempt is the lesser harm
         return True
 
 
@@ -93,7 +93,7 @@ def _seconds(delay: Any) -> float | None:
         return None
     try:
         seconds = float(delay)
-    except Exception:  # noqa: BLE001  any object may have been passed
+    except BaseException:  # noqa: BLE001  any object may have been passed
         return None
     # The comparison is false for NaN, which is no delay at all.
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if seconds == seconds else None  # noqa: PLR0124

@@ -28,6 +28,6 @@ def lines_of(error: BaseException, characters: int) -> str:
     """Return the traceback of an error, the last so many characters of it: they are nearest to the cause."""
     try:
         lines = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  a broken attribute of the exception
+    except BaseException:  # noqa: BLE001  a broken attribute of the exception, as in `plain`
         lines = plain(error)
     return plain(lines)[-characters:]

@@ -40,9 +40,11 @@ class Forgetful(Fail):
 
 
 class Stubborn(Fail):
+    """Nothing that an exception does while it is read may end the worker, as SystemExit ends the event loop."""
+
     @property
     def retryable(self) -> bool:
-        raise ValueError
+        raise SystemExit
 
     @retryable.setter
     def retryable(self, _: object) -> None:
@@ -51,7 +53,14 @@ class Stubborn(Fail):
 
 class Undecided:
     def __bool__(self) -> bool:
-        raise ValueError
+        raise SystemExit
+
+    __float__ = __bool__
+
+
+class UntraceableError(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit
 
 
 @pytest.mark.parametrize(
@@ -119,6 +128,7 @@ def test_a_traceback_ends_with_its_cause_whatever_the_error_says() -> None:
     assert lines_of(ValueError("caf\udce9"), 4000) == "ValueError: caf\\udce9\n"
     assert "str() failed" in lines_of(MuteError(), 4000)
     assert len(lines_of(ValueError("x" * 9000), 4000)) == 4000
+    assert lines_of(UntraceableError("untold"), 4000) == "untold"
 
 
 def test_plain_text_is_sent_as_it_is() -> None:
