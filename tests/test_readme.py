@@ -73,7 +73,7 @@ async def test_the_python_example_is_what_happens(
     monkeypatch.setenv("JOBTRACK_URL", service.url)
     monkeypatch.setenv("JOBTRACK_API_KEY", service.api_key)
     queue = f"readme-{uuid.uuid4()}"
-    (example,) = re.findall(r"```python\n(from jobtrack_client.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```python\n(from jobtrack_client import JobFailed.*?)```", README, re.DOTALL)
     running = asyncio.create_task(asyncio.to_thread(exec, example.replace('"docs"', repr(queue)), {}))
     ids = []
     for call in (
