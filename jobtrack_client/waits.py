@@ -12,6 +12,7 @@ from jobtrack_client.call import Call
 from jobtrack_client.errors import JobFailed, JobtrackError, NotEnded
 from jobtrack_client.follow import Follow, ended_by
 from jobtrack_client.models import Job, JobStates, Until, has_succeeded, is_terminal
+from jobtrack_client.patience import once
 from jobtrack_client.sender import AsyncSender, Sender
 
 T = TypeVar("T")
@@ -23,11 +24,13 @@ LONGEST_GET_SECONDS = 50
 def follow(self: Sender, limits: Follow, build: Callable[[int], Call[T]], longest: int | None = None) -> T:
     """Send a call that waits until its wait has ended by its condition, or because the time of the caller is over.
 
-    `build` returns the call for a wait of so many seconds, `longest` is the longest wait of a single call.
+    `build` returns the call for a wait of so many seconds, `longest` is the longest wait of a single call. Each call is
+    sent once: the client's own retries do not know the time of the caller, and five calls to a service that hangs take
+    minutes.
     """
     while True:
         try:
-            result, response = self.exchange(build(limits.next_wait(longest)))
+            result, response = self.exchange(once(build(limits.next_wait(longest))))
         except JobtrackError as error:
             pause: float | None = limits.after_error(error)
         else:
@@ -43,7 +46,7 @@ async def follow_async(
     """Send a call that waits until its wait has ended; see `follow`."""
     while True:
         try:
-            result, response = await self.exchange(build(limits.next_wait(longest)))
+            result, response = await self.exchange(once(build(limits.next_wait(longest))))
         except JobtrackError as error:
             pause: float | None = limits.after_error(error)
         else:
@@ -124,7 +127,8 @@ def wait(self: Sender, job_id: str, timeout: float | None = None) -> Job:
     """Wait until the job has ended, however it ended, and return it with payload, result and billing.
 
     Restarts and absences of the service do not end the wait. Raises `NotEnded`, a `TimeoutError`, after
-    `timeout` seconds (None: no limit), and `NotFound` if the job does not exist or is deleted meanwhile.
+    `timeout` seconds (None: no limit), `Unavailable` if the service is away then, and `NotFound` if the job
+    does not exist or is deleted meanwhile.
     """
     limits = _limits(self, None if timeout is None else max(0.0, timeout))
     states = follow(self, limits, lambda seconds: calls.wait_jobs([job_id], wait=seconds))
@@ -157,7 +161,7 @@ def run(
 
     `idempotency_key` and `fields` are those of `create_job`, `timeout` is that of `wait`. Raises `JobFailed`,
     with the error of the job, if it did not succeed; a job that completed with failed items did. Raises
-    `NotEnded` when the time is over; the job goes on.
+    `NotEnded` when the time is over, or `Unavailable` if the service is away then; the job goes on.
     """
     job = self.send(calls.create_job(type, idempotency_key=idempotency_key, **fields))
     return _result(wait(self, job["id"], timeout))

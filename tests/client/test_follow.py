@@ -142,18 +142,33 @@ def test_get_waits_as_long_as_its_caller_in_calls_of_fifty_seconds(kind: str, cl
     assert [request.url.params["wait"] for request in service.requests] == ["50", "50", "20"]
 
 
+TEN_SECONDS: dict[str, Follow] = {
+    "wait_jobs": lambda jobs: jobs.wait_jobs(["1"], wait=10),
+    "get_job": lambda jobs: jobs.get_job("1", wait=10),
+    "wait": lambda jobs: jobs.wait("1", timeout=10),
+}
+
+
 @both
-@pytest.mark.parametrize("name", ["wait_jobs", "get_job", "wait"])
+@pytest.mark.parametrize("name", TEN_SECONDS)
 def test_own_time_ends_an_absence(kind: str, name: str, clock: Clock) -> None:
     began = clock.now
-    follows: dict[str, Follow] = {
-        "wait_jobs": lambda jobs: jobs.wait_jobs(["1"], wait=10),
-        "get_job": lambda jobs: jobs.get_job("1", wait=10),
-        "wait": lambda jobs: jobs.wait("1", timeout=10),
-    }
     with pytest.raises(Unavailable):
-        outcome(kind, Service(lambda *_: httpx.ConnectError("refused")), follows[name])
+        outcome(kind, Service(lambda *_: httpx.ConnectError("refused")), TEN_SECONDS[name])
     assert 10 <= clock.now - began < 20
+
+
+@both
+@pytest.mark.parametrize("name", TEN_SECONDS)
+def test_own_time_ends_the_wait_for_a_service_that_hangs(kind: str, name: str, clock: Clock) -> None:
+    def answer(request: httpx.Request, _: int) -> Answer:
+        clock.now += request.extensions["timeout"]["read"]
+        return httpx.ReadTimeout("hung")
+
+    service = Service(answer)
+    with pytest.raises(Unavailable, match="did not answer in time"):
+        outcome(kind, service, TEN_SECONDS[name])
+    assert len(service.requests) == 1
 
 
 @both
@@ -223,7 +238,7 @@ def test_wait_for_a_job_that_is_deleted_says_so(kind: str) -> None:
 
 @both
 def test_stream_resumes_before_an_event_that_was_cut_off(kind: str) -> None:
-    """Half an event is neither glued to the next connection nor taken for heard, and 204 says that all was told."""
+    """Half an event is neither glued to the next connection nor taken for heard."""
     begun = frame("job.progressed", {"n": 2}, "c")
     connections = (
         streamed(frame("snapshot", RUNNING, "a"), frame("job.progressed", {"n": 1}, "b"), begun[:-1], cut=True),
@@ -236,6 +251,15 @@ def test_stream_resumes_before_an_event_that_was_cut_off(kind: str) -> None:
     told = outcome(kind, service, FOLLOWS["stream_job"])
     assert [event.data["n"] for event in told if event.name == "job.progressed"] == [1, 2]
     assert [request.headers.get("Last-Event-ID") for request in service.requests] == [None, "b", "c", "c", "d"]
+
+
+@both
+def test_stream_ends_where_the_service_has_nothing_more_to_tell(kind: str) -> None:
+    """By 204 alone: the end itself was not told, as it is not where retention has removed its event."""
+    connections = (streamed(frame("snapshot", RUNNING, "a"), cut=True), httpx.Response(204))
+    service = Service(lambda _, number: connections[number - 1])
+    assert [event.name for event in outcome(kind, service, FOLLOWS["stream_job"])] == ["snapshot"]
+    assert len(service.requests) == 2
 
 
 @both
