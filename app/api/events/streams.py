@@ -112,7 +112,8 @@ async def stream_job(
 
     Its last two events are the job in its final state and the event of its end. A stream that ends before them was cut
     off (by a restart of the service, or after ten minutes): reconnect with the id of the last event, as standard
-    clients do. A request with the id of the job's last event gets 204, after which `EventSource` does not reconnect.
+    clients do. A request with the id of the job's last event gets 204, after which `EventSource` does not reconnect. Of
+    a job that has ended before the first request the `snapshot` is all, and has that id.
     """
     parsed = job_id_of(job_id)
     after = _resumed(request, caller.project_id, cursor)
