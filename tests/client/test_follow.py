@@ -254,6 +254,23 @@ def test_stream_resumes_before_an_event_that_was_cut_off(kind: str) -> None:
 
 
 @both
+def test_stream_that_was_read_proves_the_address(kind: str, clock: Clock) -> None:
+    def read(jobs: Jobs) -> Any:
+        async def read_async() -> list[Any]:
+            return [event async for event in jobs.stream_job("1")]
+
+        return read_async() if kind == "async" else [*jobs.stream_job("1")]
+
+    def answer(request: httpx.Request, number: int) -> Answer:
+        if number == 1 or clock.now >= back_at:
+            return answer_of(request, ENDED, "condition")
+        return httpx.ConnectError("refused")
+
+    back_at = clock.now + ABSENCE_SECONDS
+    assert is_of_the_end(outcome(kind, Service(answer), FOLLOWS["wait"], before=read))
+
+
+@both
 def test_stream_ends_where_the_service_has_nothing_more_to_tell(kind: str) -> None:
     """By 204 alone: the end itself was not told, as it is not where retention has removed its event."""
     connections = (streamed(frame("snapshot", RUNNING, "a"), cut=True), httpx.Response(204))
