@@ -1,6 +1,6 @@
 """Builds everything, starts it, and stops it in the order that loses nothing. The only place where parts meet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
 
 from app.api.translate import render_detail, render_summary
@@ -16,6 +16,7 @@ from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.core.key_admin import KeyAdmin
+from app.core.key_holds import KeyHolds
 from app.core.keys import ApiKeys
 from app.core.leases import Leases
 from app.core.logs import Logs
@@ -31,6 +32,7 @@ from app.db.documents import DocumentRead
 from app.db.engine import Database, make_engine
 from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
+from app.domain.principal import KeyChange
 from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
@@ -69,6 +71,7 @@ class Runtime:
         self.stream = EventStream(self.database)
         origin = uuid4().hex
         keys = ApiKeys(self.database)
+        holds = KeyHolds(self.database)
         reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         document_reads: ReadBatcher[DocumentRead, Job] = ReadBatcher(self.database, documents.select)
@@ -80,7 +83,7 @@ class Runtime:
         listeners = Listeners(
             changed=self._changed,
             claimable=self.idle_claims.wake_for,
-            keys_changed=keys.forget,
+            keys_changed=self._keys_changed,
             reconnected=self.sweep.nudge,
         )
         self.announcer = Announcer(self.database, origin, listeners, metrics.count_events)
@@ -123,6 +126,7 @@ class Runtime:
             inputs=Inputs(self.database, jobs),
             queues=queues,
             keys=keys,
+            holds=holds,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
             health=Health(self.database),
@@ -133,6 +137,7 @@ class Runtime:
         self._loops: Iterable[Service] = (
             self.announcer,
             self.feed,
+            holds,
             self.sweep,
             Periodic("revalidator", Revalidator(self.database, self._caches).check),
             self.stream,
@@ -152,10 +157,16 @@ class Runtime:
         self.waiters.wake(changes)
         self.stream.changed(changes)
 
+    def _keys_changed(self, changes: Sequence[KeyChange] | None) -> None:
+        self.services.keys.forget(changes)
+        self.services.holds.keys_changed(changes)
+
     def _watch(self, metrics: Metrics) -> None:
         """Register gauges of what the machinery knows about itself."""
         metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
         metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
+        holds = self.services.holds
+        metrics.watch("held_requests", "Requests that are held open, and end with their keys.", lambda: len(holds))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
         metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
         database = self.database

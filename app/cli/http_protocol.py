@@ -1,9 +1,15 @@
-"""HTTP as uvicorn speaks it, but for what it sends to clients of before HTTP/1.1."""
+"""HTTP as uvicorn speaks it, but for what it sends to clients of before HTTP/1.1, and a way to drop a connection."""
 
+import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.web.holding import ABORT
 
 _BEFORE_CHUNKS: Final = frozenset({"0.9", "1.0"})
 
@@ -15,8 +21,17 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["state"][ABORT] = partial(_reset, cycle.transport)
         unchunked = cycle.scope["http_version"] in _BEFORE_CHUNKS
         super()._start_asgi_task(cycle, _without_chunks(cycle, app) if unchunked else app)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Drop a connection with a reset: without lingering time, the system would still end it in good order."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _without_chunks(cycle: RequestResponseCycle, app: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
 from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
-from app.core.keys import make_key
+from app.domain.key_text import make_key
 from app.runtime import prepare
 
 if TYPE_CHECKING:

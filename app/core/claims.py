@@ -75,8 +75,10 @@ class Claims:
                 if taken.value or taken.replayed or left <= 0 or self._idle.draining:
                     return taken
                 try:
+                    # Not `wait_for`, which in Python 3.11 may swallow the cancellation by a key that has ended.
                     with timed_wait():
-                        await asyncio.wait_for(idle.woken.wait(), left)
+                        async with asyncio.timeout(left):
+                            await idle.woken.wait()
                 except TimeoutError:
                     return Done([])
         finally:

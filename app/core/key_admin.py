@@ -1,14 +1,13 @@
 """Managing keys, and which key may do so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from app.core import audit
 from app.core.batches.idempotency import load, store
-from app.core.keys import digest_of, make_key
-from app.db import keys, projects
+from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
@@ -21,7 +20,8 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.idempotency import Done, Idempotency
-from app.domain.principal import Principal, Scope, StoredKey
+from app.domain.key_text import digest_of, make_key
+from app.domain.principal import KeyChange, KeyRef, Principal, Scope, StoredKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class NewKey:
 class KeyAdmin:
     """Creates, shows and revokes keys. A key manages only keys with no more rights than its own."""
 
-    def __init__(self, database: Database, announce_keys: Callable[[], None]) -> None:
+    def __init__(self, database: Database, announce_keys: Callable[[Sequence[KeyChange]], None]) -> None:
         self._database = database
         self._announce_keys = announce_keys
 
@@ -78,7 +78,7 @@ class KeyAdmin:
         """Revoke a key permanently and at once; no error if it was revoked before."""
         place = _project_of(actor.principal, project_id)
         done = await self._database.write(_revoke, actor, place, key_id, idempotency)
-        self._announce_keys()
+        self._announce_keys([KeyChange(KeyRef(place, key_id), ended=True)])
         return done
 
     async def set_expiry(
@@ -92,8 +92,8 @@ class KeyAdmin:
     ) -> Done[StoredKey]:
         """Set when a key expires: None means never, a time in the past means now."""
         place = _project_of(actor.principal, project_id)
-        done = await self._database.write(_set_expiry, actor, place, key_id, expires_at, idempotency)
-        self._announce_keys()
+        done, ended = await self._database.write(_set_expiry, actor, place, key_id, expires_at, idempotency)
+        self._announce_keys([KeyChange(KeyRef(place, key_id), ended)])
         return done
 
 
@@ -168,13 +168,14 @@ async def _set_expiry(
     key_id: str,
     expires_at: datetime | None,
     idempotency: Idempotency | None,
-) -> Done[StoredKey]:
+) -> tuple[Done[StoredKey], bool]:
+    """Set a key's expiry; returns the key, and whether it has ended."""
     owner = actor.principal.project_id
     record = await load(connection, owner, idempotency)
     # Read after the record, whose call may have committed just before: the key is as that call has left it.
     key = await _managed(connection, actor.principal, project_id, key_id)
     if record is not None:
-        return Done(key, replayed=True)
+        return Done(key, replayed=True), await _has_ended(connection, KeyRef(project_id, key_id))
     if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
         await _keep_an_operator(connection, key)
     changed = await keys.set_expiry(connection, project_id, key_id, expires_at)
@@ -182,7 +183,11 @@ async def _set_expiry(
         raise KeyRevokedError("The key is revoked, which is for good; make a new one.")
     audit.record(connection, audit.key_changed(Action.KEYS_SET_EXPIRY, actor, key, changed))
     await store(connection, [(owner, idempotency, None)])
-    return Done(changed)
+    return Done(changed), await _has_ended(connection, KeyRef(project_id, key_id))
+
+
+async def _has_ended(connection: Connection, ref: KeyRef) -> bool:
+    return not await key_lookups.select_valid(connection, [ref])
 
 
 async def _existing(connection: Connection, project_id: UUID, key_id: str) -> StoredKey:

@@ -1,30 +1,23 @@
 """API keys: shown once, stored by digest, and checked from memory while nothing changes."""
 
 import asyncio
-import hashlib
-import secrets
-import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from app.core import audit
 from app.core.refusals import Refusals
-from app.db import keys, projects
+from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
-from app.domain.principal import Principal, Scope
-
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-PREFIX = "jt"
-ID_LENGTH = 12
-SECRET_LENGTH = 43
-"""Of 62 letters each: 256 bits."""
-CHECKSUM_LENGTH = 6
+from app.domain.key_text import digest_of, make_key
+from app.domain.principal import KeyChange, Principal, Scope
+from app.live.read_batcher import ReadBatcher
 
 MAX_KEY_LENGTH = 255
 """The longest bootstrap key allowed; anything longer is refused before it is hashed."""
@@ -44,26 +37,6 @@ MAX_ADDRESSES = 10_000
 DEFAULT_PROJECT = "default"
 
 
-def _base62(number: int, length: int) -> str:
-    letters = []
-    for _ in range(length):
-        number, rest = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[rest])
-    return "".join(reversed(letters))
-
-
-def make_key() -> tuple[str, str]:
-    """Generate a key `jt_<id>_<secret><checksum>`; returns its id and the key. The checksum shows a typo."""
-    key_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
-    body = f"{PREFIX}_{key_id}_" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
-    return key_id, body + _base62(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
-
-
-def digest_of(key: str) -> bytes:
-    """Digest a key. A fast hash is right here: the input is uniformly random, so stretching would buy nothing."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-
 @dataclass(slots=True)
 class _Remembered:
     principal: Principal
@@ -75,6 +48,10 @@ class ApiKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._digests: ReadBatcher[bytes, Principal] = ReadBatcher(database, key_lookups.select_by_digests)
+        """One query at a time, whatever is guessed: strangers take one connection of the pool, and no right key waits
+        longer than two of these queries take.
+        """
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         """By the key itself, which is in memory with its requests anyway: a digest for each request would cost more
         than the rest of the check.
@@ -140,7 +117,7 @@ class ApiKeys:
     async def _read(self, key: str) -> Principal | None:
         task, since = asyncio.current_task(), asyncio.get_running_loop().time()
         try:
-            principal = await self._database.read(keys.select_by_digest, digest_of(key))
+            principal = await self._digests.get(digest_of(key))
         finally:
             # If this is not the latest look-up, some key was revoked in the meantime, and the result may be older.
             is_latest = self._looking.get(key) is task
@@ -167,9 +144,19 @@ class ApiKeys:
         remembered = self._remembered.get(key)
         return None if remembered is None or _expired(remembered.principal) else remembered.principal
 
-    def forget(self) -> None:
-        """Forget all keys, because some process created, changed or revoked one."""
-        self._remembered.clear()
+    def forget(self, changes: Sequence[KeyChange] | None) -> None:
+        """Forget the keys that some process changed or revoked; None: any may have been.
+
+        Only these: a look-up of every key in use, whenever one is revoked, is a crowd that others can call up.
+        """
+        if changes is None:
+            self._remembered.clear()
+        else:
+            changed = {change.key for change in changes}
+            for key, known in list(self._remembered.items()):
+                if known.principal.ref in changed:
+                    del self._remembered[key]
+        # What is being looked up may have been read before the change.
         self._looking.clear()
 
     async def write_uses(self) -> float:

@@ -1,4 +1,4 @@
-"""API keys. The projects that they belong to are in `projects`."""
+"""API keys as they are managed. The projects that they belong to are in `projects`, and checks in `key_lookups`."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,28 +20,6 @@ from app.domain.principal import Principal, Scope, StoredKey
 _K: Final = tables.keys.alias("k")
 _KEYS: Final = tables.keys
 _NOW: Final = func.statement_timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class _Digest:
-    digest: bytes
-
-
-SELECT_BY_DIGEST = Statement(
-    """
-    SELECT :returned FROM keys k
-    WHERE k.digest = :digest AND k.revoked_at IS NULL
-      AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())
-    LIMIT 1
-    """,
-    Values(_Digest),
-    Projection(Principal, _K, {"key_id": _K.c.id, "expires_at": reading(_K.c.expires_at, finite)}),
-)
-
-
-async def select_by_digest(connection: Connection, digest: bytes) -> Principal | None:
-    """Find the valid key with this digest. The one look-up without a project: the key is what names it."""
-    return await connection.fetchrow(SELECT_BY_DIGEST, _Digest(digest))
 
 
 KEY: Final = Projection(StoredKey, _KEYS, {"expires_at": reading(_KEYS.c.expires_at, finite)})

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -23,6 +24,21 @@ IMPLIED = {
 """Scopes that hold others."""
 
 
+class KeyRef(NamedTuple):
+    """A key, by its project and id."""
+
+    project_id: UUID
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A key that was changed or revoked, and whether that has ended it."""
+
+    key: KeyRef
+    ended: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A key that was checked, as the rest of the service sees it."""
@@ -38,6 +54,11 @@ class Principal:
     Reading is not limited.
     """
     expires_at: datetime | None = None
+
+    @property
+    def ref(self) -> KeyRef:
+        """The key itself."""
+        return KeyRef(self.project_id, self.key_id)
 
     def may(self, scope: Scope) -> bool:
         """Whether the key has the scope, by itself or within a wider one."""

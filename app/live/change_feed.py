@@ -20,6 +20,7 @@ from app.db.engine import Database, asyncpg_dsn, connect_options
 from app.db.parameters import Values
 from app.db.statement import Statement
 from app.domain.job import Job, JobRef
+from app.domain.principal import KeyChange, KeyRef
 from app.live.idle_claims import ClaimableJob
 from app.live.loop import Loop
 
@@ -61,7 +62,7 @@ class _News:
 
     jobs: dict[JobRef, None] = field(default_factory=dict)
     claimable: list[ClaimableJob] = field(default_factory=list)
-    keys: bool = False
+    keys: list[KeyChange] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.claimable or self.keys)
@@ -73,7 +74,8 @@ class Listeners:
 
     changed: Callable[[Mapping[JobRef, Job | None]], None]
     claimable: Callable[[Iterable[ClaimableJob]], None]
-    keys_changed: Callable[[], None]
+    keys_changed: Callable[[Sequence[KeyChange] | None], None]
+    """Called with None where any key may have changed."""
     reconnected: Callable[[], None]
 
 
@@ -112,10 +114,10 @@ class Announcer(Loop):
             self._news.claimable.extend(claimable)
             self._some.set()
 
-    def announce_keys(self) -> None:
-        """Announce that cached keys must be dropped, because one was created, changed or revoked."""
-        self._listeners.keys_changed()
-        self._news.keys = True
+    def announce_keys(self, changes: Sequence[KeyChange]) -> None:
+        """Announce that these keys were changed or revoked; to be called after the commit."""
+        self._listeners.keys_changed(changes)
+        self._news.keys.extend(changes)
         self._some.set()
 
     async def run_once(self) -> None:
@@ -138,6 +140,10 @@ class Announcer(Loop):
 
 
 def _payloads(origin: str, news: _News) -> Iterator[str]:
+    # Before all else: a claim whose key has ended must not be woken by what comes after.
+    keys = [[change.key.project_id.hex, change.key.key_id, change.ended] for change in news.keys]
+    for start in range(0, len(keys), MAX_ENTRIES_A_PAYLOAD):
+        yield json.dumps({"from": origin, "keys": keys[start : start + MAX_ENTRIES_A_PAYLOAD]})
     jobs = [f"{project_id.hex}{job_id.hex}" for project_id, job_id in news.jobs]
     for start in range(0, len(jobs), MAX_ENTRIES_A_PAYLOAD):
         yield json.dumps({"from": origin, "jobs": jobs[start : start + MAX_ENTRIES_A_PAYLOAD]})
@@ -150,8 +156,6 @@ def _payloads(origin: str, news: _News) -> Iterator[str]:
         )
         if len(payload.encode()) <= MAX_PAYLOAD_BYTES:
             yield payload
-    if news.keys:
-        yield json.dumps({"from": origin, "keys": True})
 
 
 class ChangeFeed(Loop):
@@ -217,5 +221,10 @@ class ChangeFeed(Loop):
         if offer := message.get("offer"):
             project, queue, job_type, count = offer
             self._listeners.claimable([ClaimableJob(UUID(project), queue, job_type)] * count)
-        if message.get("keys"):
-            self._listeners.keys_changed()
+        if keys := message.get("keys"):
+            # Processes of the version before this one do not say which.
+            self._listeners.keys_changed(
+                [KeyChange(KeyRef(UUID(project), key_id), ended) for project, key_id, ended in keys]
+                if isinstance(keys, list)
+                else None
+            )

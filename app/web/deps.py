@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
     from app.core.key_admin import KeyAdmin
+    from app.core.key_holds import KeyHolds
     from app.core.keys import ApiKeys
     from app.core.leases import Leases
     from app.core.logs import Logs
@@ -44,6 +45,7 @@ class Services:
     inputs: "Inputs"
     queues: "Queues"
     keys: "ApiKeys"
+    holds: "KeyHolds"
     key_admin: "KeyAdmin"
     projects: "Projects"
     health: "Health"

@@ -1,46 +1,62 @@
-"""Waits that end with their client."""
+"""Waits that end with their client, and with their key."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterable, Awaitable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.web.holding import cut_off, hold, key_ended, release
+
+if TYPE_CHECKING:
+    from app.core.key_holds import Hold
 
 T = TypeVar("T")
 
 
 async def while_connected(request: Request, awaitable: Awaitable[T]) -> T:
-    """Await something for as long as the client is there; its leaving cancels the wait and raises ClientDisconnect."""
+    """Await something for as long as the client is there and its key is valid; the end of either cancels the wait and
+    raises ClientDisconnect or UnauthorizedError.
+    """
     async with Presence(request):
         return await awaitable
 
 
 class Presence:
-    """A block that is cancelled when the client leaves, and then raises ClientDisconnect.
+    """A block that is cancelled when the client leaves, and then raises ClientDisconnect; or when the key ends, and
+    then raises UnauthorizedError.
 
     A server tells of a client that left only to those who ask: nothing else would end a long wait for nobody. The wait
     itself stays in the task of the request, as under `asyncio.timeout`: a task of its own for each of ten thousand
     would cost 2 KB more.
     """
 
-    __slots__ = ("_left", "_task", "_watching", "request")
+    __slots__ = ("_hold", "_left", "_task", "_watching", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self._left = False
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._hold: Hold | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.current_task()
         self._watching = asyncio.create_task(self._watch())
+        self._hold = hold(self.request, self._end)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        held, self._hold = self._hold, None
+        if held is not None:
+            # Before anything is awaited here, where it could still be cancelled.
+            release(self.request, held)
         # Detached: the task keeps its cancellation, that its frames, and those this block. Every answered wait would
         # be a cycle of twenty objects, too old by then for a collection of what is young.
         watching, self._watching = self._watching, None
@@ -48,15 +64,49 @@ class Presence:
             await cancel_and_wait(watching)
         # Ours alone is turned into what it means: whoever else cancels the task is obeyed. A block that went on
         # nevertheless keeps what it came to.
-        ours = self._left and self._task is not None and self._task.uncancel() <= 0
+        has_ended = held is not None and held.ended
+        ours = (self._left or has_ended) and self._task is not None and self._task.uncancel() <= 0
         if ours and kind is asyncio.CancelledError:
-            raise ClientDisconnect from None
+            raise ClientDisconnect if self._left else key_ended() from None
 
     async def _watch(self) -> None:
         await client_gone(self.request)
-        self._left = True
+        # Cancelled once, by whichever comes first: each cancellation has to be taken back.
+        if self._hold is not None and not self._hold.ended:
+            self._left = True
+            self._cancel()
+
+    def _end(self) -> None:
+        if not self._left:
+            self._cancel()
+
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+class DownloadResponse(StreamingResponse):
+    """A streamed body that is cut when the key of its request ends."""
+
+    def __init__(
+        self, request: Request, content: AsyncIterable[bytes], status_code: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(content, status_code, headers)
+        self._request = request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the body."""
+        sending = asyncio.create_task(super().__call__(scope, receive, send))
+        held = hold(self._request, sending.cancel)
+        try:
+            await asyncio.wait({sending})
+            if held.ended:
+                await cut_off(self._request)
+            else:
+                sending.result()
+        finally:
+            release(self._request, held)
+            await cancel_and_wait(sending)
 
 
 async def client_gone(request: Request) -> None:

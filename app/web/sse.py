@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from app.web.disconnect import cancel_and_wait, client_gone
+from app.web.holding import cut_off, hold, release
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Below the shortest idle timeout that proxies commonly have."""
@@ -25,7 +26,9 @@ def sse_frame(event: str, data: Any, event_id: str | None = None) -> bytes:
 
 
 class EventStreamResponse(Response):
-    """Sends frames as they come, a comment when none does, and ends when the frames do, or the client leaves."""
+    """Sends frames as they come, a comment when none does, and ends when the frames do, or the client leaves. The end
+    of the key cuts it: a proper end would look like the job's.
+    """
 
     media_type = "text/event-stream"
 
@@ -51,12 +54,16 @@ class EventStreamResponse(Response):
         del scope, receive
         gone = asyncio.create_task(client_gone(self._request))
         sending = asyncio.create_task(self._send(send))
+        held = hold(self._request, sending.cancel)
         try:
             # A send to a client that does not read waits for ever; its leaving ends that too.
             await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
+            if held.ended:
+                await cut_off(self._request)
+            elif sending.done():
                 sending.result()
         finally:
+            release(self._request, held)
             await cancel_and_wait(sending, gone)
 
     async def _send(self, send: Send) -> None:

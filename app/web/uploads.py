@@ -3,12 +3,14 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from app.domain.errors import MalformedError, SlowBodyError, TooLargeError, UnsupportedMediaTypeError
+from app.web.holding import hold, key_ended, release
 
 SILENCE_SECONDS: Final = 30.0
 """A hundred MiB over a slow line may take its time; a client that sends nothing for this long is gone."""
@@ -41,22 +43,41 @@ async def _received(request: Request, max_bytes: int, silence_seconds: float) ->
         raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
     size, more = 0, True
     ends_at = asyncio.get_running_loop().time() + UPLOAD_SECONDS
-    while more:
-        try:
-            message = await asyncio.wait_for(request.receive(), silence_seconds)
-        except TimeoutError:
-            raise SlowBodyError(f"Nothing of the body came for {silence_seconds:g} seconds.") from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        if asyncio.get_running_loop().time() > ends_at:
-            raise SlowBodyError(f"The body did not arrive within {UPLOAD_SECONDS:g} seconds.")
-        piece = message.get("body", b"")
-        more = message.get("more_body", False)
-        size += len(piece)
-        if size > max_bytes:
-            raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
-        if piece:
-            yield piece
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    held = hold(request, lambda: ended.set_result(None))
+    try:
+        while more:
+            message = await _next_message(request, ended, silence_seconds)
+            if held.ended:
+                raise key_ended()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            if asyncio.get_running_loop().time() > ends_at:
+                raise SlowBodyError(f"The body did not arrive within {UPLOAD_SECONDS:g} seconds.")
+            piece = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(piece)
+            if size > max_bytes:
+                raise TooLargeError(f"The body is longer than {max_bytes} bytes.")
+            if piece:
+                yield piece
+    finally:
+        release(request, held)
+
+
+async def _next_message(request: Request, ended: "asyncio.Future[None]", silence_seconds: float) -> Message:
+    """Receive the next message of a body; a disconnect once the key has ended."""
+    receiving = asyncio.ensure_future(request.receive())
+    try:
+        both: set[asyncio.Future[Any]] = {receiving, ended}
+        await asyncio.wait(both, timeout=silence_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            return receiving.result()
+        if ended.done():
+            return {"type": "http.disconnect"}
+        raise SlowBodyError(f"Nothing of the body came for {silence_seconds:g} seconds.")
+    finally:
+        receiving.cancel()
 
 
 async def inflated(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:

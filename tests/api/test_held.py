@@ -3,17 +3,25 @@
 import asyncio
 import json
 from collections.abc import MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.core.key_holds import KeyHolds
+from app.db.engine import Database, make_engine
+from app.domain.errors import UnauthorizedError
+from app.domain.ids import new_id
+from app.domain.principal import KeyChange, Principal, Scope
 from app.web.disconnect import while_connected
 from app.web.held_response import SPACE_SECONDS, held_json_response
 from tests.api.conftest import Create
 from tests.service_process import ServiceProcess
 
+DATABASE = Database(make_engine("postgresql://nowhere/none", pool_size=1))
+CALLER = Principal(new_id(), "key", "n", frozenset({Scope.READ}))
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
 
 
@@ -23,7 +31,13 @@ class Client:
     def __init__(self, space_seconds: float = SPACE_SECONDS) -> None:
         self.left = asyncio.Event()
         self.sent: list[MutableMapping[str, Any]] = []
-        self.request = Request({**SCOPE, "state": {"space_seconds": space_seconds}}, self.receive)
+        self.holds = KeyHolds(DATABASE)
+        services = SimpleNamespace(holds=self.holds)
+        state = {"space_seconds": space_seconds, "services": services, "principal": CALLER}
+        self.request = Request({**SCOPE, "state": state}, self.receive)
+
+    def end_key(self) -> None:
+        self.holds.keys_changed([KeyChange(CALLER.ref, ended=True)])
 
     async def receive(self) -> MutableMapping[str, Any]:
         await self.left.wait()
@@ -131,6 +145,27 @@ async def test_block_that_goes_on_without_its_client_keeps_what_it_came_to() -> 
     client.left.set()
     assert await waiting == "given back"
     assert not waiting.cancelling()
+
+
+async def test_wait_ends_with_its_key() -> None:
+    client, work = Client(), Work()
+    waiting = asyncio.create_task(while_connected(client.request, work()))
+    await asyncio.sleep(0)
+    client.end_key()
+    # Who leaves at the same moment is not cancelled a second time.
+    client.left.set()
+    with pytest.raises(UnauthorizedError):
+        await waiting
+    assert work.cancelled
+    assert not waiting.cancelling()
+    assert not len(client.holds)
+
+
+async def test_key_that_ends_after_the_wait_changes_nothing() -> None:
+    client, work = Client(), Work()
+    work.done.set()
+    assert await while_connected(client.request, work()) == {"n": 1}
+    assert not len(client.holds)
 
 
 async def test_who_else_cancels_a_wait_is_obeyed() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.core.keys import ApiKeys, digest_of, make_key
+from app.core.keys import ApiKeys
 from app.core.waits import EndedBy, Until
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -20,6 +20,7 @@ from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
 from app.domain.job import Claim, ClaimFilter, Job, NewJob
+from app.domain.key_text import digest_of, make_key
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, Release, Report, Reported
 from app.runtime import Runtime

@@ -10,7 +10,8 @@ import pytest_asyncio
 from app.core import keys as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import ApiKeys
-from app.db.keys import SELECT_BY_DIGEST, revoke
+from app.db.key_lookups import SELECT_BY_DIGESTS
+from app.db.keys import revoke
 from app.db.statement import Statement
 from app.domain.audit import Actor
 from app.domain.errors import LastOperatorKeyError, UnauthorizedError
@@ -104,11 +105,24 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
     assert key is not None
     reading = asyncio.create_task(keys.authenticate(key, "a"))
     await asyncio.sleep(0)
-    keys.forget()
+    keys.forget([])
     await reading
-    assert not keys._remembered
+    assert key not in keys._remembered
     await keys.authenticate(key, "a")
-    assert len(keys._remembered) == 1
+    assert key in keys._remembered
+
+
+async def test_only_the_key_that_was_revoked_is_forgotten(runtime: Runtime, key_admin: KeyAdmin, first: Actor) -> None:
+    keys: ApiKeys = runtime.services.keys
+    made = [await key_admin.create(first, NewKey(name="n", scopes=frozenset({Scope.READ}))) for _ in range(2)]
+    (gone, gone_key), (_, kept_key) = made
+    assert gone_key is not None
+    assert kept_key is not None
+    for key in (gone_key, kept_key):
+        await keys.authenticate(key, "a")
+    await key_admin.revoke(first, gone.id)
+    assert keys.remembered(gone_key) is None
+    assert keys.remembered(kept_key) is not None
 
 
 async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin: KeyAdmin, first: Actor) -> None:
@@ -119,7 +133,7 @@ async def test_a_crowd_with_a_new_key_is_one_look_up(runtime: Runtime, key_admin
     runtime.database.on_statement = looked.append
     found = await asyncio.gather(*(keys.authenticate(key, "a") for _ in range(64)))
     assert len({one.key_id for one in found}) == 1
-    assert [statement for statement in looked if statement is SELECT_BY_DIGEST] == [SELECT_BY_DIGEST]
+    assert [statement for statement in looked if statement is SELECT_BY_DIGESTS] == [SELECT_BY_DIGESTS]
 
 
 async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.db import events, idempotency, inputs, item_pages, keys, limits, logs, projects, queues, tables
+from app.db import events, idempotency, inputs, item_pages, key_lookups, keys, limits, logs, projects, queues, tables
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.events import PageEnd
@@ -124,7 +124,8 @@ async def test_key_and_its_project_read_back(connection: Connection) -> None:
 async def test_principal_reads_back(connection: Connection) -> None:
     project = await distinct.insert(connection, tables.projects)
     row = await distinct.insert(connection, tables.keys, project_id=project["id"], scopes=SCOPES, revoked_at=None)
-    assert await keys.select_by_digest(connection, row["digest"]) == Principal(
+    found = await key_lookups.select_by_digests(connection, [row["digest"]])
+    assert found[row["digest"]] == Principal(
         project_id=row["project_id"],
         key_id=row["id"],
         name=row["name"],

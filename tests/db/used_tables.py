@@ -18,7 +18,7 @@ from app.db import (
     items,
     job_lists,
     jobs,
-    keys,
+    key_lookups,
     limits,
     logs,
     repairs,
@@ -34,6 +34,7 @@ from app.domain.ids import new_id
 from app.domain.item import Counts, ItemStatus
 from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
+from app.domain.principal import KeyRef
 from app.domain.states import JobEvent, JobState
 
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
@@ -265,7 +266,8 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     await events.select_last_of_job(connection, *key)
     await logs.select_page(connection, *key, offset=0, limit=BATCH, max_size=ANY_SIZE)
     await inputs.select_of_job(connection, key)
-    await keys.select_by_digest(connection, b"nobody's")
+    await key_lookups.select_by_digests(connection, [b"nobody's"] * BATCH)
+    await key_lookups.select_valid(connection, [KeyRef(PROJECT, f"nobody-{n}") for n in range(BATCH)])
 
 
 async def _others(connection: Connection, ended: list[JobRef]) -> None:

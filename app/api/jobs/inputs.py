@@ -4,7 +4,6 @@ import re
 from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
-from starlette.responses import StreamingResponse
 
 from app.api.jobs.wire import InputOut
 from app.api.responses import json_response
@@ -17,6 +16,7 @@ from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.conditions import names_tag
 from app.web.deps import CoreServices
+from app.web.disconnect import DownloadResponse
 from app.web.idempotency import IdempotencyKey, replayed_headers
 from app.web.params import job_id_of
 from app.web.uploads import limited_stream
@@ -151,7 +151,7 @@ def _answer(request: Request, services: Any, caller: Principal, stored: StoredIn
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size_bytes}"
     headers["Content-Length"] = str(end - start)
     body = services.inputs.read(caller.project_id, stored, start, end)
-    response = StreamingResponse(body, status, headers)
+    response = DownloadResponse(request, body, status, headers)
     # Keep the type as uploaded: the framework would add a charset to text.
     response.headers["Content-Type"] = stored.content_type
     return response

@@ -121,8 +121,9 @@ async def set_expiry(
     body: Annotated[KeyEndIn, Body(examples=[{"expires_at": "2030-01-01T00:00:00Z"}])],
     project: ProjectId = None,
 ) -> Response:
-    """Set a key's expiry, the only property that can change. A past time ends it within 2 seconds in every process;
-    null removes the expiry. The last operator key without an expiry cannot be given one.
+    """Set a key's expiry, the only property that can change. A past time ends it within 2 seconds in every process,
+    with everything that it holds open; null removes the expiry. The last operator key without an expiry cannot be given
+    one.
     """
     stored, replayed = await services.key_admin.set_expiry(
         actor, _id(key_id), body.expires_at, project_id=_project(project), idempotency=key
@@ -141,7 +142,9 @@ async def set_expiry(
 async def revoke(
     actor: Acting, services: CoreServices, key: IdempotencyKey, key_id: KeyId, project: ProjectId = None
 ) -> Response:
-    """Revoke a key for good; every process rejects it within 2 seconds. The last operator key cannot be revoked."""
+    """Revoke a key for good. Within 2 seconds every process rejects it, and ends the waits, claims, streams, uploads
+    and downloads that it holds open. The last operator key cannot be revoked.
+    """
     done = await services.key_admin.revoke(actor, _id(key_id), project_id=_project(project), idempotency=key)
     return Response(None, 204, replayed_headers(done.replayed))
 

@@ -1,0 +1,46 @@
+"""Calls that are held open under a key. When the key ends, so do they: with 401, or cut where the answer has begun."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from fastapi import Request
+
+from app.domain.errors import UnauthorizedError
+from app.web.deps import principal, services
+
+if TYPE_CHECKING:
+    from app.core.key_holds import Hold
+
+ABORT: Final = "abort"
+"""Where our server leaves, in a request's state, what drops its connection at once."""
+
+
+def hold(request: Request, end: Callable[[], object]) -> "Hold":
+    """Register a request that stays open; `end` is called when its key has ended. To be followed by `release`."""
+    return services(request).holds.add(principal(request), end)
+
+
+def release(request: Request, held: "Hold") -> None:
+    """Forget a request that stays open no longer."""
+    services(request).holds.remove(held)
+
+
+def key_ended() -> UnauthorizedError:
+    """Return the error for a key that has ended while its request was held open."""
+    return UnauthorizedError("This API key is not valid any more.")
+
+
+async def cut_off(request: Request) -> None:
+    """Drop the connection of an answer that has begun, so that nobody takes what was sent for the whole of it.
+
+    Reset, not closed: to a client of before HTTP/1.1 a closed connection is the proper end of a body, and what waits
+    for a client that does not read must not be sent any more either.
+    """
+    abort: Callable[[], None] | None = request.scope["state"].get(ABORT)
+    if abort is None:
+        # Under another server: it closes the connection of an application that fails.
+        raise ConnectionAbortedError("the key ended before the answer did")
+    abort()
+    # Until the server knows it, too: it would log an answer that stopped halfway as a fault.
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
