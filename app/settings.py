@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.domain.answers import MAX_ANSWER_BYTES
+from app.domain.key_text import is_mistyped
 from app.paths import default_data_dir
 
 PREFIX = "JOBTRACK_"
@@ -28,6 +30,10 @@ _SECRETS = ("database_url", "listen_url", "bootstrap_key")
 _ALIASES = {"database_url": "DATABASE_URL", "port": "PORT"}
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://\S+")
 _KEY = re.compile(r"[\x21-\x7e]{32,255}")
+
+
+def _parts(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 class SettingsError(Exception):
@@ -134,6 +140,11 @@ class Settings(BaseSettings):
         description="The vendors' APIs to serve besides the native one: names separated by commas (`immuta,docent`), "
         "or `none`; default: all.",
     )
+    trusted_proxies: Annotated[str | None, Field(validation_alias=_named("trusted_proxies"))] = Field(
+        default=None,
+        description="The proxies in front of the service: addresses and networks separated by commas (`10.0.0.5, "
+        "172.16.0.0/12`). Only from these is X-Forwarded-For believed; default: none.",
+    )
     bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
         default=None,
         description="The first admin key, of 32 to 255 visible characters, which is installed if there is no key yet; "
@@ -152,7 +163,24 @@ class Settings(BaseSettings):
     def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _KEY.fullmatch(value.get_secret_value()):
             raise ValueError("a key has 32 to 255 visible ASCII characters and no spaces")
+        if value is not None and is_mistyped(value.get_secret_value()):
+            raise ValueError("it looks like a generated key in which a character is wrong; it would be refused")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        for network in _parts(value):
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is neither an address nor a network like 172.16.0.0/12") from None
+        return value
+
+    @property
+    def trusted_networks(self) -> tuple[str, ...]:
+        """The trusted proxies, one by one."""
+        return _parts(self.trusted_proxies)
 
     @field_validator("data_dir")
     @classmethod

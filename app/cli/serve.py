@@ -87,7 +87,15 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         if prepared is None:
             # There can be no pooler between the service and its own database.
             prepared = database_url is None
-        serving = Serving(url, listen_url, settings.pool_size, prepared, settings.max_answer_bytes, dialects)
+        serving = Serving(
+            url,
+            listen_url,
+            settings.pool_size,
+            prepared,
+            settings.max_answer_bytes,
+            dialects,
+            trusted_proxies=settings.trusted_networks,
+        )
         try:
             listener.listen(BACKLOG)
         except OSError as error:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Serving:
     max_answer_bytes: int
     dialects: tuple[str, ...] | None = None
     """The names of the dialects to serve; None: all."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose X-Forwarded-For is believed."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -96,7 +98,7 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def server_config(app: Front) -> uvicorn.Config:
+def server_config(app: Front, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
     """Return how uvicorn serves the application."""
     return uvicorn.Config(
         app,
@@ -106,6 +108,9 @@ def server_config(app: Front) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn believes any process of this machine by default, and so any client of a proxy on it.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_CAP_SECONDS,
@@ -138,7 +143,8 @@ def serve_until_signal(
         await runtime.start()
         try:
             app = create_app(runtime.services, telemetry=runtime.telemetry, dialect_names=dialects)
-            server = DrainingServer(server_config(app), runtime.drain, on_started=on_started, before_drain=before_drain)
+            config = server_config(app, serving.trusted_proxies)
+            server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
                 _stop_with_parent(parent, server)
             # Not among the loops of the runtime: it is the process's own, and needs to know what the server does.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.core import audit
+from app.core.guesses import Guesses
 from app.core.refusals import Refusals
 from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
@@ -15,7 +16,7 @@ from app.db.engine import Database
 from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
-from app.domain.key_text import digest_of, make_key
+from app.domain.key_text import digest_of, is_mistyped, make_key
 from app.domain.principal import KeyChange, Principal, Scope
 from app.live.read_batcher import ReadBatcher
 
@@ -28,11 +29,8 @@ RENEWED_SECONDS = 1.0
 """A key in use is looked up again after this time, in the background: no request has to wait for it."""
 MAX_REMEMBERED = 10_000
 
-WRONG_KEYS_ALLOWED = 20
 WRITE_USES_SECONDS = 60.0
 """`last_used_at` is for finding keys that are no longer used, for which a minute is precise enough."""
-WRONG_KEYS_SECONDS = 10.0
-MAX_ADDRESSES = 10_000
 
 DEFAULT_PROJECT = "default"
 
@@ -56,7 +54,7 @@ class ApiKeys:
         """By the key itself, which is in memory with its requests anyway: a digest for each request would cost more
         than the rest of the check.
         """
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._guesses = Guesses()
         self.refusals = Refusals()
         self._used: set[tuple[UUID, str]] = set()
         self._looking: dict[str, asyncio.Task[Principal | None]] = {}
@@ -75,7 +73,7 @@ class ApiKeys:
         return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
-        """Return the principal of a key; raises UnauthorizedError, or ThrottledError for an address that guesses.
+        """Return the principal of a key; raises UnauthorizedError, or ThrottledError for a wrong one too many.
 
         Keys are refused nowhere else, so that every refusal is counted for the log.
         """
@@ -89,21 +87,24 @@ class ApiKeys:
             raise
 
     async def _authenticate(self, key: str, address: str) -> Principal:
-        if len(key) > MAX_KEY_LENGTH:
+        if len(key) > MAX_KEY_LENGTH or is_mistyped(key):
             raise UnauthorizedError("This API key is not valid.")
         found = self.remembered(key)
         if found is not None:
             return found
-        now = asyncio.get_running_loop().time()
-        known = self._remembered.get(key)
-        if known is None:
-            # A key that was valid a moment ago is never throttled for the guesses of others at the same address.
-            self._throttle(address, now)
-
-        # Shielded: a caller that is cancelled does not cancel the look-up for the others.
-        principal = await asyncio.shield(self._look_up(key))
+        seconds_left = self._guesses.count(address)
+        principal: Principal | None = None
+        is_wrong = False
+        try:
+            # Shielded: a caller that is cancelled does not cancel the look-up for the others.
+            principal = await asyncio.shield(self._look_up(key))
+            is_wrong = principal is None
+        finally:
+            if not is_wrong:
+                self._guesses.take_back(address)
         if principal is None:
-            self._count_wrong(address, now)
+            if seconds_left > 0:
+                raise ThrottledError("Too many wrong keys came from this address; wait before the next.", seconds_left)
             raise UnauthorizedError("This API key is not valid.")
         return principal
 
@@ -169,20 +170,6 @@ class ApiKeys:
         if used:
             await self._database.write(keys.mark_used, used)
         return WRITE_USES_SECONDS
-
-    def _throttle(self, address: str, now: float) -> None:
-        count, since = self._wrong.get(address, (0, now))
-        left = since + WRONG_KEYS_SECONDS - now
-        if count >= WRONG_KEYS_ALLOWED and left > 0:
-            raise ThrottledError("Too many wrong keys from this address; wait, then use a right one.", left)
-
-    def _count_wrong(self, address: str, now: float) -> None:
-        count, since = self._wrong.pop(address, (0, now))
-        if now - since > WRONG_KEYS_SECONDS:
-            count, since = 0, now
-        self._wrong[address] = (count + 1, since)
-        while len(self._wrong) > MAX_ADDRESSES:
-            self._wrong.popitem(last=False)
 
     async def install_first(self, bootstrap_key: str | None) -> str | None:
         """Create the first project and an operator's key in an empty database; None if there are keys already.

@@ -40,7 +40,7 @@ class Refusals:
         return len(self._counts)
 
     def note(self, address: str, *, throttled: bool = False) -> None:
-        """Count a refusal; `throttled` is one because of those before it, whatever the key is."""
+        """Count a refusal; `throttled` is one of a wrong key behind many others."""
         self.flush()
         if address not in self._counts and len(self._counts) >= MAX_ADDRESSES:
             address = OTHERS

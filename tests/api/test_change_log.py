@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from app.api import document
-from app.core.keys import MAX_KEY_LENGTH, WRONG_KEYS_ALLOWED
+from app.core.guesses import WRONG_KEYS_ALLOWED
+from app.core.keys import MAX_KEY_LENGTH
 from app.domain.audit import Action
 from tests.conftest import StartService
 from tests.service_process import API_KEY, ServiceProcess

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from app import logs
 from app.cli import app
+from app.domain.key_text import make_key
 from app.settings import Settings, SettingsError, load, unknown_names
 
 DSN = "postgresql://jobtrack:s3cret@db/jobtrack"
@@ -46,6 +47,16 @@ def test_an_option_wins_over_the_environment_and_the_name_over_its_alias(monkeyp
     monkeypatch.setenv("JOBTRACK_PORT", "82")
     assert load().port == 82
     assert load(port=83, host=None).port == 83
+
+
+def test_bootstrap_key_that_would_be_refused_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key()[1]
+    monkeypatch.setenv("JOBTRACK_BOOTSTRAP_KEY", key)
+    assert load().bootstrap_key is not None
+    monkeypatch.setenv("JOBTRACK_BOOTSTRAP_KEY", key[:-1] + ("a" if key[-1] != "a" else "b"))
+    with pytest.raises(SettingsError, match=r"JOBTRACK_BOOTSTRAP_KEY is wrong: .* character is wrong") as refused:
+        load()
+    assert key[:-1] not in str(refused.value)
 
 
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

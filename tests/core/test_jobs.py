@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from app.core.keys import ApiKeys
 from app.core.waits import EndedBy, Until
 from app.domain.errors import (
     AlreadyTerminalError,
@@ -13,14 +12,11 @@ from app.domain.errors import (
     InvalidError,
     InvalidTransitionError,
     NotFoundError,
-    ThrottledError,
-    UnauthorizedError,
 )
 from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
 from app.domain.job import Claim, ClaimFilter, Job, NewJob
-from app.domain.key_text import digest_of, make_key
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, Release, Report, Reported
 from app.runtime import Runtime
@@ -197,21 +193,6 @@ async def test_a_claimer_that_leaves_during_its_claim_gives_the_job_back(core: S
     await asyncio.gather(leaving, return_exceptions=True)
     again = await claim(core)
     assert (again.job.id, again.job.attempt) == (job.id, 1)
-
-
-async def test_keys_are_found_by_digest_and_guessing_is_throttled(runtime: Runtime) -> None:
-    keys: ApiKeys = runtime.services.keys
-    first = await keys.install_first(None)
-    assert first is not None
-    assert await keys.install_first(None) is None
-    assert (await keys.authenticate(first, "a")).name == "first key"
-    for _ in range(20):
-        with pytest.raises(UnauthorizedError):
-            await keys.authenticate(make_key()[1], "guesser")
-    with pytest.raises(ThrottledError):
-        await keys.authenticate(make_key()[1], "guesser")
-    assert (await keys.authenticate(first, "guesser")).name == "first key"
-    assert len(digest_of(first)) == 32
 
 
 async def test_a_replayed_create_never_hands_out_a_later_holders_token(core: Services) -> None:

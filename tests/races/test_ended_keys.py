@@ -237,8 +237,10 @@ async def test_key_that_ends_while_its_body_comes_does_nothing_more(pair: Pair) 
     url = pair.second.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     head = f"POST /v1/keys HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {admin['key']}\r\n"
-    writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-    await writer.drain()
+    writer.write(
+        f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode()
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).split()[1] == b"100", "the key is not checked before the body is read"
     assert (await pair.first.delete(f"/v1/keys/{admin['id']}")).status_code == 204
     # As slow as it takes for a key to be checked again: longer than any key is remembered.
     for letter in body:
