@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.core import audit
 from app.core.batches.idempotency import load, store
+from app.core.key_lifetimes import allowed_end, earlier_end
 from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -47,6 +48,7 @@ class KeyAdmin:
     ) -> tuple[StoredKey, str | None]:
         """Create a key; returns it as it is stored, and the key itself, which is not stored anywhere.
 
+        It ends with its maker at the latest: the key of a helper that ends tonight could make itself an heir otherwise.
         A repeat gets no key: nothing that is stored could show it again.
         """
         caller = actor.principal
@@ -55,8 +57,9 @@ class KeyAdmin:
             raise ForbiddenError("A key cannot make one that may more than itself: a scope or queue is missing here.")
         key_id, key = make_key()
         principal = Principal(project_id, key_id, new_key.name, new_key.scopes, new_key.queues)
+        expires_at = earlier_end(new_key.expires_at, caller.expires_at)
         stored, created = await self._database.write(
-            _create_key, actor, principal, digest_of(key), expires_at=new_key.expires_at, idempotency=idempotency
+            _create_key, actor, principal, digest_of(key), expires_at=expires_at, idempotency=idempotency
         )
         return stored, key if created else None
 
@@ -90,7 +93,10 @@ class KeyAdmin:
         project_id: UUID | None = None,
         idempotency: Idempotency | None = None,
     ) -> Done[StoredKey]:
-        """Set when a key expires: None means never, a time in the past means now."""
+        """Set when a key expires: None means never, a time in the past means now.
+
+        A key may lengthen the life of another up to its own end, and never its own.
+        """
         place = _project_of(actor.principal, project_id)
         done, ended = await self._database.write(_set_expiry, actor, place, key_id, expires_at, idempotency)
         self._announce_keys([KeyChange(KeyRef(place, key_id), ended)])
@@ -176,6 +182,7 @@ async def _set_expiry(
     key = await _managed(connection, actor.principal, project_id, key_id)
     if record is not None:
         return Done(key, replayed=True), await _has_ended(connection, KeyRef(project_id, key_id))
+    expires_at = allowed_end(actor.principal, key, expires_at)
     if expires_at is not None and (key.expires_at is None or expires_at < key.expires_at):
         await _keep_an_operator(connection, key)
     changed = await keys.set_expiry(connection, project_id, key_id, expires_at)

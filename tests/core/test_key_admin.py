@@ -1,6 +1,7 @@
 """Managing keys in a database of the test's own: the last operator, and when a key was last used."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,8 +15,8 @@ from app.db.key_lookups import SELECT_BY_DIGESTS
 from app.db.keys import revoke
 from app.db.statement import Statement
 from app.domain.audit import Actor
-from app.domain.errors import LastOperatorKeyError, UnauthorizedError
-from app.domain.principal import Principal, Scope
+from app.domain.errors import ForbiddenError, LastOperatorKeyError, UnauthorizedError
+from app.domain.principal import Principal, Scope, StoredKey
 from app.runtime import Runtime
 
 PAST, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
@@ -69,6 +70,44 @@ async def test_two_operators_cannot_end_each_others_keys_at_once(key_admin: KeyA
         assert sum(isinstance(end, LastOperatorKeyError) for end in ends) == 1
         if not isinstance(ends[0], LastOperatorKeyError):
             first = Actor(Principal(first.principal.project_id, another.id, "another", frozenset(Scope)))
+
+
+def in_hours(hours: float) -> datetime:
+    return datetime.now(UTC) + timedelta(hours=hours)
+
+
+async def test_lifetimes_are_inherited(key_admin: KeyAdmin, first: Actor) -> None:
+    def actor(key: StoredKey) -> Actor:
+        principal = Principal(key.project_id, key.id, key.name, key.scopes, key.queues, key.expires_at)
+        return replace(first, principal=principal)
+
+    async def make(maker: Actor, expires_at: datetime | None) -> StoredKey:
+        key = NewKey(name="n", scopes=frozenset({Scope.ADMIN}), expires_at=expires_at)
+        return (await key_admin.create(maker, key))[0]
+
+    soon, later, last = in_hours(1), in_hours(2), in_hours(3)
+    assert (await make(first, None)).expires_at is None
+    maker = await make(first, later)
+    assert (await make(actor(maker), None)).expires_at == later
+    assert (await make(actor(maker), last)).expires_at == later
+    heir = await make(actor(maker), soon)
+    assert heir.expires_at == soon
+
+    # Its own end: shorter, never longer, however it is asked for.
+    for end in (None, last):
+        with pytest.raises(ForbiddenError, match="its own life"):
+            await key_admin.set_expiry(actor(maker), maker.id, end)
+    assert (await key_admin.get(first.principal, maker.id)).expires_at == later
+    assert (await key_admin.set_expiry(actor(maker), maker.id, later)).expires_at == later
+
+    # Another's: up to its own end, and none is shortened by it.
+    for end in (None, last):
+        assert (await key_admin.set_expiry(actor(maker), heir.id, end)).expires_at == later
+    for own, end in ((None, None), (last, None), (last, in_hours(9))):
+        other = await make(first, own)
+        assert (await key_admin.set_expiry(actor(maker), other.id, end)).expires_at == own
+        assert (await key_admin.set_expiry(actor(maker), other.id, soon)).expires_at == soon
+    assert (await key_admin.set_expiry(first, heir.id, None)).expires_at is None
 
 
 async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAdmin, first: Actor) -> None:

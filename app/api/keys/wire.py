@@ -24,7 +24,9 @@ class KeyIn(Body):
         description="Restricts configuring and pausing queues, and creating, changing and claiming jobs, to these "
         "queues; null: no restriction. Reads are not restricted.",
     )
-    expires_at: Time | None = Field(default=None, description="Expiry; null: never.")
+    expires_at: Time | None = Field(
+        default=None, description="Expiry; null: never. It is no later than the expiry of the calling key."
+    )
     project_id: Id | None = Field(
         default=None, description="A project other than the caller's own; only for a key with `operator`."
     )
@@ -33,7 +35,10 @@ class KeyIn(Body):
 class KeyEndIn(Body):
     """A key's new expiry."""
 
-    expires_at: Time | None = Field(description="Expiry; a past time ends the key now, null: never.")
+    expires_at: Time | None = Field(
+        description="Expiry; a past time ends the key now, null: never. A later one than before goes no further than "
+        "the expiry of the calling key, and is 403 for that key itself."
+    )
 
 
 class KeyOut(Answer):

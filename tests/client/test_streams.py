@@ -1,0 +1,40 @@
+"""A stream that stops is no job that has ended."""
+
+import json
+
+import httpx
+import pytest
+
+from jobtrack_client import AsyncJobtrackClient, JobtrackClient, Unauthorized
+
+RUNNING: dict[str, str | None] = {"id": "1", "completed_at": None}
+ENDED: dict[str, str | None] = {"id": "1", "completed_at": "2030-01-01T00:00:00.000Z"}
+
+
+def answers(*jobs: dict[str, str | None]) -> httpx.MockTransport:
+    """Answer with a stream for each job, that ends in good order; then with 401."""
+    left = list(jobs)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        del request
+        if not left:
+            return httpx.Response(401, json={"detail": "gone", "code": "unauthorized"})
+        event = f"retry: 1\n\nevent: job\ndata: {json.dumps(left.pop(0))}\n\n"
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, text=event)
+
+    return httpx.MockTransport(answer)
+
+
+def test_stream_of_a_job_goes_on_until_the_job_has_ended() -> None:
+    with JobtrackClient("http://t", "k", transport=answers(RUNNING, ENDED, RUNNING)) as client:
+        assert [event.data for event in client.stream_job("1")] == [RUNNING, ENDED]
+
+
+def test_stream_that_stops_before_its_job_says_why() -> None:
+    with JobtrackClient("http://t", "k", transport=answers(RUNNING)) as client, pytest.raises(Unauthorized):
+        list(client.stream_job("1"))
+
+
+async def test_asynchronous_stream_goes_on_until_the_job_has_ended() -> None:
+    async with AsyncJobtrackClient("http://t", "k", transport=answers(RUNNING, ENDED, RUNNING)) as client:
+        assert [event.data async for event in client.stream_job("1")] == [RUNNING, ENDED]
