@@ -16,7 +16,7 @@ RawHeader = tuple[bytes, bytes]
 
 def render_error(request: Request, error: JobtrackError) -> Response:
     """Render an error: the renderer of every native route."""
-    return problem_response(request, error, job_of(error))
+    return problem_response(request, error, job_of(error, request.scope["state"].get("principal")))
 
 
 def json_bytes(body: bytes, headers: Iterable[RawHeader]) -> Response:

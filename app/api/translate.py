@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from app.domain.answers import Include
 from app.domain.errors import ConflictError, JobtrackError
 from app.domain.job import Documents, Job, Lease
+from app.domain.principal import Principal, Scope
 from app.web.problems import problem_document
 
 LARGE = frozenset({"payload", "result", "billing"})
@@ -93,11 +94,13 @@ def lease_document(lease: Lease) -> dict[str, Any]:
     return {"token": str(lease.token), "expires_in_seconds": lease.expires_in_seconds}
 
 
-def job_of(error: JobtrackError) -> dict[str, Any] | None:
-    """Describe the job that a conflict carries."""
-    return job_document(error.job) if isinstance(error, ConflictError) and error.job is not None else None
+def job_of(error: JobtrackError, caller: Principal | None) -> dict[str, Any] | None:
+    """Describe the job that a conflict carries, for a caller that could read it."""
+    if not isinstance(error, ConflictError) or error.job is None:
+        return None
+    return job_document(error.job) if caller is not None and caller.may(Scope.READ) else None
 
 
-def error_document(error: JobtrackError) -> dict[str, Any]:
+def error_document(error: JobtrackError, caller: Principal) -> dict[str, Any]:
     """Describe an error of one row of a batch."""
-    return problem_document(error, None, job_of(error))
+    return problem_document(error, None, job_of(error, caller))

@@ -114,7 +114,7 @@ class Problem(Answer):
     retryable: bool
     instance: str = Field(default="", description="The id of the request.")
     errors: list[FieldProblem] = Field(default=[])
-    job: JobSummary | None = Field(default=None, description="On 409: the current job.")
+    job: JobSummary | None = Field(default=None, description="On 409: the current job, for keys with `read`.")
 
 
 class RetryIn(Body):

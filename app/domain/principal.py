@@ -8,13 +8,14 @@ from uuid import UUID
 
 
 class Scope(StrEnum):
-    """What a key may do. Admin implies read, submit and work; operator implies all."""
+    """What a key may do. Admin implies read, submit and work; operator implies all. Metrics is for a scraper alone."""
 
     READ = "read"
     SUBMIT = "submit"
     WORK = "work"
     ADMIN = "admin"
     OPERATOR = "operator"
+    METRICS = "metrics"
 
 
 IMPLIED = {

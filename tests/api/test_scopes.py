@@ -68,7 +68,7 @@ def test_scopes_by_what_a_route_does() -> None:
         "events_stream": Scope.READ,
         "livez": None,
         "readyz": None,
-        "metrics": Scope.OPERATOR,
+        "metrics": Scope.METRICS,
     }
 
 

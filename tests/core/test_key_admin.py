@@ -97,17 +97,17 @@ async def test_lifetimes_are_inherited(key_admin: KeyAdmin, first: Actor) -> Non
     for end in (None, last):
         with pytest.raises(ForbiddenError, match="its own life"):
             await key_admin.set_expiry(actor(maker), maker.id, end)
-    assert (await key_admin.get(first.principal, maker.id)).expires_at == later
-    assert (await key_admin.set_expiry(actor(maker), maker.id, later)).expires_at == later
+    assert (await key_admin.get(first.principal, maker.id)).value.expires_at == later
+    assert (await key_admin.set_expiry(actor(maker), maker.id, later)).value.expires_at == later
 
     # Another's: up to its own end, and none is shortened by it.
     for end in (None, last):
-        assert (await key_admin.set_expiry(actor(maker), heir.id, end)).expires_at == later
+        assert (await key_admin.set_expiry(actor(maker), heir.id, end)).value.expires_at == later
     for own, end in ((None, None), (last, None), (last, in_hours(9))):
         other = await make(first, own)
-        assert (await key_admin.set_expiry(actor(maker), other.id, end)).expires_at == own
-        assert (await key_admin.set_expiry(actor(maker), other.id, soon)).expires_at == soon
-    assert (await key_admin.set_expiry(first, heir.id, None)).expires_at is None
+        assert (await key_admin.set_expiry(actor(maker), other.id, end)).value.expires_at == own
+        assert (await key_admin.set_expiry(actor(maker), other.id, soon)).value.expires_at == soon
+    assert (await key_admin.set_expiry(first, heir.id, None)).value.expires_at is None
 
 
 async def test_key_without_the_scope_operator_is_revoked_freely(key_admin: KeyAdmin, first: Actor) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
-from app.api.jobs.translate import created_document
+from app.api.jobs.translate import created_document, shown_of_created
 from app.api.jobs.wire import CreateResults, JobsIn
 from app.api.routes import problems, router
 from app.api.rows import BadRow, row_errors
@@ -53,17 +53,17 @@ async def create_batch(
     omitted = [str(outcome.job.id) for outcome in made if outcome.job.documents is None]
 
     def render() -> bytes:
-        return list_body("results", map(_result, outcomes), documents_omitted=omitted)
+        return list_body("results", (_result(caller, outcome) for outcome in outcomes), documents_omitted=omitted)
 
     size = len(await request.body()) + size_of(outcome.job for outcome in made)
     replayed = any(outcome.replayed for outcome in made)
     return Response(await rendered(size, render), 200, replayed_headers(replayed), "application/json")
 
 
-def _result(outcome: Created | JobtrackError) -> bytes:
+def _result(caller: Principal, outcome: Created | JobtrackError) -> bytes:
     if isinstance(outcome, Created):
-        return to_json({"job": created_document(outcome)})
-    return to_json({"problem": error_document(outcome)})
+        return to_json({"job": created_document(outcome, shown_of_created(caller))})
+    return to_json({"problem": error_document(outcome, caller)})
 
 
 def _ready(caller: Principal, row: Any) -> NewJob | JobtrackError:

@@ -1,12 +1,13 @@
 """Jobs: create, read (and wait for one), rerun, cancel, delete."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import Body, Query, Request, Response
 
 from app.api.fields import MAX_INT
 from app.api.headers import WAIT_ENDED, etag_of, known_version, preferred_wait, wait_ended, wait_seconds
-from app.api.jobs.translate import created_document
+from app.api.jobs.translate import created_document, shown_of_created, shown_of_rerun
 from app.api.jobs.wire import JobCreated, JobIn, RerunIn
 from app.api.responses import json_bytes, json_response, not_modified
 from app.api.routes import JobIdText, problems, router
@@ -74,7 +75,8 @@ async def create(
     if job.claim is not None:
         check_scope(caller, Scope.WORK)
         key = key and key.of_caller(caller.key_id)
-    return _created(await services.jobs.create(caller.project_id, job.to_domain(), idempotency=key))
+    created = await services.jobs.create(caller.project_id, job.to_domain(), idempotency=key)
+    return _created(created, shown_of_created(caller))
 
 
 @jobs.get(
@@ -152,6 +154,7 @@ async def rerun(
 ) -> Response:
     """Create a copy of a terminal job, which stays unchanged. While a rerun of the same items is live, further calls
     without an Idempotency-Key return it; while one of other items is, they get 409 with that job.
+    A key without `read` gets null for its payload.
     """
     parsed = job_id_of(job_id)
     created = await services.jobs.rerun(
@@ -161,7 +164,7 @@ async def rerun(
         idempotency=key,
         queues=caller.queues,
     )
-    response = _created(created)
+    response = _created(created, shown_of_rerun(caller))
     response.headers["Link"] = f'</v1/jobs/{parsed}>; rel="original"'
     return response
 
@@ -203,6 +206,6 @@ async def delete(caller: Submitter, services: CoreServices, key: IdempotencyKey,
     return Response(status_code=204, headers=replayed_headers(done.replayed))
 
 
-def _created(created: Created) -> Response:
+def _created(created: Created, shown: Collection[str]) -> Response:
     headers = {"Location": f"/v1/jobs/{created.job.id}", **replayed_headers(created.replayed)}
-    return json_response(created_document(created), 201, headers)
+    return json_response(created_document(created, shown), 201, headers)

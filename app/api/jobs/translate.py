@@ -1,16 +1,31 @@
 """New jobs and items as documents."""
 
+from collections.abc import Collection
 from typing import Any
 
 from app.api.translate import LARGE, job_document, lease_document, time_text
 from app.domain.item import Item
 from app.domain.job import Created
+from app.domain.principal import Principal, Scope
 
 
-def created_document(created: Created) -> dict[str, Any]:
-    """Describe a job that was just created."""
+def shown_of_created(caller: Principal) -> Collection[str]:
+    """Return the large parts that a creation shows its caller. A repeat finds what has become of the job since, which
+    without `read` is others' business.
+    """
+    return LARGE if caller.may(Scope.READ) else {"payload"}
+
+
+def shown_of_rerun(caller: Principal) -> Collection[str]:
+    """Return the large parts that a rerun shows its caller: they are of a job that somebody else may have created."""
+    return LARGE if caller.may(Scope.READ) else ()
+
+
+def created_document(created: Created, shown: Collection[str]) -> dict[str, Any]:
+    """Describe a job that was just created; of payload, result and billing what is not to be shown is null."""
     lease = lease_document(created.lease) if created.lease else None
-    return {**job_document(created.job, LARGE), "lease": lease}
+    hidden = dict.fromkeys(sorted(LARGE.difference(shown)))
+    return {**job_document(created.job, shown), **hidden, "lease": lease}
 
 
 def item_document(job_id: str, item: Item) -> dict[str, Any]:

@@ -15,7 +15,10 @@ class KeyIn(Body):
 
     name: Name
     scopes: list[Annotated[Scope, Field(strict=False)]] = Field(
-        min_length=1, max_length=10, description="`admin` holds read, submit and work; `operator` holds all."
+        min_length=1,
+        max_length=10,
+        description="`admin` holds read, submit and work; `operator` holds all; `metrics` "
+        "reads `/metrics` and nothing else.",
     )
     queues: list[Name] | None = Field(
         default=None,

@@ -26,9 +26,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
         **problems(),
     },
 )
-async def read_metrics(caller: Annotated[Principal, requires(Scope.OPERATOR)], services: CoreServices) -> Response:
+async def read_metrics(caller: Annotated[Principal, requires(Scope.METRICS)], services: CoreServices) -> Response:
     """Return the metrics of this process, labelled `process`. With several processes behind one address, each scrape
-    reaches one of them.
+    reaches one of them. They tell of all projects: only an operator makes a key with `metrics`, which may nothing else.
     """
     del caller
     return Response(await services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -229,7 +229,7 @@ async def reports(
     for row, call in zip(body.reports, ready, strict=True):
         outcome = next(outcomes) if isinstance(call, WorkerCall) else call
         if isinstance(outcome, JobtrackError):
-            results.append({"job_id": row.job_id, "problem": error_document(outcome)})
+            results.append({"job_id": row.job_id, "problem": error_document(outcome, caller)})
         else:
             replayed = replayed or isinstance(outcome, Replayed)
             result = outcome.outcome if isinstance(outcome, Replayed) else outcome
