@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import MutableMapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,17 +10,14 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.core.key_holds import KeyHolds
-from app.db.engine import Database, make_engine
 from app.domain.errors import UnauthorizedError
-from app.domain.ids import new_id
-from app.domain.principal import KeyChange, Principal, Scope
+from app.domain.principal import KeyChange
 from app.web.disconnect import while_connected
 from app.web.held_response import SPACE_SECONDS, held_json_response
 from tests.api.conftest import Create
+from tests.held_state import CALLER, held_state
 from tests.service_process import ServiceProcess
 
-DATABASE = Database(make_engine("postgresql://nowhere/none", pool_size=1))
-CALLER = Principal(new_id(), "key", "n", frozenset({Scope.READ}))
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
 
 
@@ -31,9 +27,8 @@ class Client:
     def __init__(self, space_seconds: float = SPACE_SECONDS) -> None:
         self.left = asyncio.Event()
         self.sent: list[MutableMapping[str, Any]] = []
-        self.holds = KeyHolds(DATABASE)
-        services = SimpleNamespace(holds=self.holds)
-        state = {"space_seconds": space_seconds, "services": services, "principal": CALLER}
+        state = held_state(space_seconds)
+        self.holds: KeyHolds = state["services"].holds
         self.request = Request({**SCOPE, "state": state}, self.receive)
 
     def end_key(self) -> None:

@@ -17,6 +17,7 @@ from app.web.disconnect import while_connected
 from app.web.held_response import held_json_response
 from app.web.problems import problem_response
 from app.web.routing import guarded_route
+from tests.held_state import held_state
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -24,7 +25,6 @@ SCOPE: dict[str, Any] = {
     "path": "/",
     "headers": [],
     "query_string": b"",
-    "state": {"space_seconds": 60.0},
 }
 
 
@@ -54,7 +54,7 @@ async def test_wait_that_was_answered_leaves_no_cycle(by: str) -> None:
         return 1
 
     async def answer() -> "weakref.ref[Any]":
-        request = Request(SCOPE, stays)
+        request = Request({**SCOPE, "state": held_state(60.0)}, stays)
         if by == "while_connected":
             await while_connected(request, work())
         else:
