@@ -8,10 +8,12 @@ from uuid import UUID
 from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
 from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
-from app.db import limits
+from app.db import key_lookups, limits
 from app.db.engine import Database
+from app.domain.errors import UnauthorizedError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.job import ClaimedJob, ClaimFilter
+from app.domain.principal import KeyRef
 from app.live.change_feed import Change
 from app.live.group_writer import MAX_BATCH, GroupWriter
 from app.live.idle_claims import IdleClaims
@@ -41,6 +43,7 @@ class Claims:
         self._announce = announce
         self._max_answer_bytes = max_answer_bytes
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
+        self._valid: ReadBatcher[KeyRef, float | None] = ReadBatcher(database, key_lookups.select_valid)
         self._limits: dict[UUID, tuple[bool, float]] = {}
         self._writers: dict[tuple[ClaimFilter, Idempotency | None], _Writer] = {}
         self._returning: set[asyncio.Task[object]] = set()
@@ -54,12 +57,14 @@ class Claims:
         lease_seconds: int | None,
         wait_seconds: float,
         idempotency: Idempotency | None = None,
+        key: KeyRef | None = None,
     ) -> Done[list[ClaimedJob]]:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
 
         There are fewer where they would be more than an answer holds; one there always is.
 
-        A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
+        A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases. `key`
+        is the caller's: it is checked again after each wait, and UnauthorizedError is raised if it has ended.
         """
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         idle = self._idle.join(claim_filter)
@@ -81,11 +86,20 @@ class Claims:
                             await idle.woken.wait()
                 except TimeoutError:
                     return Done([])
+                if key is not None:
+                    await self._check(key)
         finally:
             self._idle.leave(idle)
             # A wake-up that was used, or that this claim no longer needs, goes to the next claim of the same filter.
             if taken.value or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))
+
+    async def _check(self, key: KeyRef) -> None:
+        """Check a key after the job that woke its claim was there: the notification of its end may be slower than the
+        sweep that found the job. One query for all claims that are woken together.
+        """
+        if key not in await self._valid.get_many((key,)):
+            raise UnauthorizedError("This API key is not valid any more.")
 
     async def wait_for_returns(self) -> None:
         """Wait until every job whose claimer has disconnected is released; called before the database is closed."""

@@ -97,7 +97,7 @@ async def test_lifetimes_are_inherited(key_admin: KeyAdmin, first: Actor) -> Non
     for end in (None, last):
         with pytest.raises(ForbiddenError, match="its own life"):
             await key_admin.set_expiry(actor(maker), maker.id, end)
-    assert (await key_admin.get(first.principal, maker.id)).value.expires_at == later
+    assert (await key_admin.get(first.principal, maker.id)).expires_at == later
     assert (await key_admin.set_expiry(actor(maker), maker.id, later)).value.expires_at == later
 
     # Another's: up to its own end, and none is shortened by it.

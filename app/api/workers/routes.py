@@ -92,6 +92,7 @@ async def claim(
             lease_seconds=body.lease_seconds,
             wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
             idempotency=key and key.of_caller(caller.key_id),
+            key=caller.ref,
         ),
     )
 
