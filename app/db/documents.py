@@ -81,7 +81,7 @@ SELECT = Statement(
 
 
 async def select(connection: Connection, reads: Sequence[DocumentRead]) -> dict[DocumentRead, Job]:
-    """Read jobs with the documents that are asked for: as many as fit into each answer, and the first in any case.
+    """Read jobs with the requested documents: as many as fit into each answer, and the first in any case.
 
     What does not fit comes without documents; unknown jobs are left out.
     """

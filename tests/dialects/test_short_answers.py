@@ -122,3 +122,14 @@ async def test_captain_pages_of_files_end_early(api: httpx.AsyncClient) -> None:
         assert len(page["files"]) == 2
         cursor = {"files_cursor": page["files_page"]["next_cursor"]}
     assert seen == [f"k{n}" for n in range(7)]
+
+
+async def test_llamacloud_finds_an_item_behind_more_batches_than_one_answer_holds(api: httpx.AsyncClient) -> None:
+    origin = {"llamacloud": "batch"}
+    job = await created(api, labels=origin, payload={"job_config": {}})
+    report = {"token": job["lease"]["token"], "items": [{"key": "behind", "status": "completed", "result": {}}]}
+    assert (await api.post(f"/v1/jobs/{job['id']}/report", json=report)).status_code == 200
+    newer = [{"type": "parse", "labels": origin}] * (SMALL_ANSWER // 1_000)
+    assert (await api.post("/v1/jobs/batch", json={"jobs": newer})).status_code == 200
+    answer = await api.get(f"{BATCHES}/items/behind/processing-results")
+    assert (answer.status_code, len(answer.json().get("processing_results", ()))) == (200, 1)
