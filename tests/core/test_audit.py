@@ -28,6 +28,7 @@ from app.runtime import Runtime
 from app.web.deps import Services
 
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
+BLOCKED_BY_THIS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 Lines = list[MutableMapping[str, Any]]
 
 
@@ -209,8 +210,9 @@ async def test_caller_who_leaves_does_not_keep_a_change_out_of_the_log(
         await queues.lock_one(connection, actor.principal.project_id, "q")
         # It waits for the lock, so it is on its way when its caller leaves.
         leaving = asyncio.create_task(core.queues.set_paused(actor, "q", paused=True))
-        while runtime.database.connections_in_use() < 2:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not await connection.driver.fetchval(BLOCKED_BY_THIS):
+                await asyncio.sleep(0.01)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
     async with asyncio.timeout(10):
