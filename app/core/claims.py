@@ -63,8 +63,8 @@ class Claims:
 
         There are fewer where they would be more than an answer holds; one there always is.
 
-        A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases. `key`
-        is the caller's: it is checked again after each wait, and UnauthorizedError is raised if it has ended.
+        A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
+        `key` is the caller's: it is checked again after each wait, and UnauthorizedError is raised if it has ended.
         """
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         idle = self._idle.join(claim_filter)

@@ -11,6 +11,7 @@ from app.db.keys import revoke
 from app.db.statement import Statement
 from app.domain.audit import Actor
 from app.domain.errors import UnauthorizedError
+from app.domain.idempotency import Done
 from app.domain.ids import new_id
 from app.domain.job import ClaimedJob, ClaimFilter, NewJob
 from app.domain.principal import KeyRef, Scope
@@ -30,7 +31,7 @@ async def test_woken_claim_checks_its_key_and_leaves_the_job_to_the_next(runtime
         stored, _ = await core.key_admin.create(operator, NewKey(name="n", scopes=frozenset({Scope.WORK})))
         return KeyRef(project_id, stored.id)
 
-    def claim(key: KeyRef) -> asyncio.Task[list[ClaimedJob]]:
+    def claim(key: KeyRef) -> asyncio.Task[Done[list[ClaimedJob]]]:
         claim_filter = ClaimFilter(project_id=project_id)
         return asyncio.create_task(
             core.claims.claim(claim_filter, worker="w", max_jobs=1, lease_seconds=30, wait_seconds=SECONDS, key=key)
@@ -56,7 +57,7 @@ async def test_woken_claim_checks_its_key_and_leaves_the_job_to_the_next(runtime
     job = (await core.jobs.create(project_id, NewJob(id=new_id(), type="t"))).job
     with pytest.raises(UnauthorizedError):
         await gone
-    [claimed] = await waiting
+    [claimed] = (await waiting).value
     assert claimed.job.id == job.id
     events, _ = await core.events.page(project_id, job.id)
     assert [event.type for event in events] == ["job.created", "job.claimed"]
