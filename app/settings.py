@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.key_text import is_mistyped
 from app.paths import default_data_dir
+from app.secret_files import ALIASES, PREFIX, SECRETS, SecretFiles, SettingsError, variables_of
 
-PREFIX = "JOBTRACK_"
 # Read by the client commands and the client itself: known names, but not settings of the service.
 _ELSEWHERE = frozenset({"JOBTRACK_URL", "JOBTRACK_API_KEY", "JOBTRACK_API_KEY_FILE"})
 _TEST_PREFIX = "JOBTRACK_TEST_"
-_SECRETS = ("database_url", "listen_url", "bootstrap_key")
-_ALIASES = {"database_url": "DATABASE_URL", "port": "PORT"}
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://\S+")
 _KEY = re.compile(r"[\x21-\x7e]{32,255}")
 
@@ -36,43 +33,8 @@ def _parts(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
-class SettingsError(Exception):
-    """A setting is wrong; the message is one sentence that names it and never repeats a secret."""
-
-
-def _names(field: str) -> list[str]:
-    """Return the environment variables of a field; the first one that is set is used."""
-    return [PREFIX + field.upper(), *([_ALIASES[field]] if field in _ALIASES else [])]
-
-
 def _named(field: str) -> Any:
-    return AliasChoices(*_names(field))
-
-
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Secrets in files, as container platforms mount them: `JOBTRACK_BOOTSTRAP_KEY_FILE=/run/secrets/key`."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the content of a secret's file, without the line feed that editors append."""
-        del field
-        for name in _names(field_name):
-            path = os.environ.get(f"{name}_FILE")
-            if path and field_name in _SECRETS:
-                if any(os.environ.get(plain) for plain in _names(field_name)):
-                    raise SettingsError(f"Both {name} and {name}_FILE are set: leave one of them out.")
-                try:
-                    return Path(path).read_text().strip(), _names(field_name)[0], False
-                except (OSError, UnicodeDecodeError) as error:
-                    why = error.strerror if isinstance(error, OSError) else "it is not text"
-                    # Where it is no path, somebody has put the secret itself there.
-                    shown = f"{path}, which" if path.startswith("/") else "a file that"
-                    raise SettingsError(f"{name}_FILE names {shown} cannot be read: {why}.") from None
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the values of all secrets that are set by files."""
-        values = (self.get_field_value(info, name) for name, info in self.settings_cls.model_fields.items())
-        return {key: value for value, key, _ in values if value is not None}
+    return AliasChoices(*variables_of(field))
 
 
 class Settings(BaseSettings):
@@ -202,12 +164,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in their order of precedence: the command line, the environment, files."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
 
 def load(**options: object) -> Settings:
     """Read the environment; options that are not None take precedence. Raises `SettingsError`."""
-    values: dict[str, Any] = {_names(name)[0]: value for name, value in options.items() if value is not None}
+    values: dict[str, Any] = {variables_of(name)[0]: value for name, value in options.items() if value is not None}
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -217,7 +179,7 @@ def load(**options: object) -> Settings:
 def unknown_names(environment: Mapping[str, str]) -> list[str]:
     """Return a warning for every JOBTRACK_ name that is not a setting, so that a typing error is noticed."""
     names = {PREFIX + field.upper() for field in Settings.model_fields} | _ELSEWHERE
-    names |= {f"{PREFIX}{field.upper()}_FILE" for field in _SECRETS}
+    names |= {f"{PREFIX}{field.upper()}_FILE" for field in SECRETS}
     warnings = []
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in names and not name.startswith(_TEST_PREFIX):
@@ -231,16 +193,16 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
 
 def settings_named() -> list[tuple[str, str, str]]:
     """List the settings: the field, the environment variable that sets it, and the description."""
-    return [(field, _names(field)[0], info.description or "") for field, info in Settings.model_fields.items()]
+    return [(field, variables_of(field)[0], info.description or "") for field, info in Settings.model_fields.items()]
 
 
 def origin_of(field: str) -> str:
     """Return where the value of a setting comes from."""
-    for name in _names(field):
+    for name in variables_of(field):
         if os.environ.get(name):
             return f"environment {name}"
-    for name in _names(field):
-        if field in _SECRETS and os.environ.get(f"{name}_FILE"):
+    for name in variables_of(field):
+        if field in SECRETS and os.environ.get(f"{name}_FILE"):
             return f"file {name}_FILE"
     return "default"
 
@@ -251,7 +213,7 @@ def _sentence(error: ValidationError) -> str:
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         place = str(fault["loc"][0])
         field = place.removeprefix(PREFIX).lower()
-        field = next((name for name, alias in _ALIASES.items() if alias == place), field)
-        name = next((name for name in _names(field) if os.environ.get(name)), _names(field)[0])
+        field = next((name for name, alias in ALIASES.items() if alias == place), field)
+        name = next((name for name in variables_of(field) if os.environ.get(name)), variables_of(field)[0])
         faults.append(f"{name} is wrong: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults) + "."

@@ -16,7 +16,8 @@ import asyncpg
 
 from app.cli.exits import Exit, fail, needing
 from app.logs import configure, scrub
-from app.settings import Settings, SettingsError, load, unknown_names
+from app.secret_files import SettingsError
+from app.settings import Settings, load, unknown_names
 
 logger = logging.getLogger("jobtrack")
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from app import logs
 from app.cli import app
 from app.domain.key_text import make_key
-from app.settings import Settings, SettingsError, load, unknown_names
+from app.secret_files import SettingsError
+from app.settings import Settings, load, unknown_names
 
 DSN = "postgresql://jobtrack:s3cret@db/jobtrack"
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.core.guesses import WRONG_KEYS_ALLOWED
-from app.settings import SettingsError, load
+from app.secret_files import SettingsError
+from app.settings import load
 from tests.conftest import StartService
 from tests.service_process import ServiceProcess
 
