@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 import uvicorn
 
+from app.cli.connections import Connections
 from app.cli.server import server_config
 from app.main import create_app
 from app.runtime import Runtime, prepare
@@ -26,7 +27,9 @@ class Inside:
 
 
 @asynccontextmanager
-async def serve_inside(database_url: str, *, space_seconds: float = SPACE_SECONDS) -> AsyncIterator[Inside]:
+async def serve_inside(
+    database_url: str, *, space_seconds: float = SPACE_SECONDS, connections: Connections | None = None
+) -> AsyncIterator[Inside]:
     await prepare(database_url, API_KEY)
     runtime = Runtime(database_url, pool_size=4)
     await runtime.start()
@@ -34,8 +37,11 @@ async def serve_inside(database_url: str, *, space_seconds: float = SPACE_SECOND
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         app = create_app(runtime.services, space_seconds=space_seconds)
-        server = uvicorn.Server(server_config(app))
+        server = uvicorn.Server(server_config(app, connections))
         serving = asyncio.create_task(server.serve([listener]))
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.01)
         headers = {"Authorization": f"Bearer {API_KEY}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
             yield Inside(runtime, port, client)

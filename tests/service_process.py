@@ -27,6 +27,9 @@ def free_port() -> int:
 class ServiceProcess:
     """`jobtrack serve` on a database. Its output is kept, and shown when it does not get ready."""
 
+    wrapper: tuple[str, ...] = ()
+    """What runs the command in its place."""
+
     def __init__(self, database_url: str, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.database_url = database_url
         self.api_key = API_KEY
@@ -51,7 +54,7 @@ class ServiceProcess:
         """Start it, or start it again at the same address after it has ended."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
+                [*self.wrapper, sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
                 cwd=self.log.parent,
                 env=self._environment,
                 stdout=log,

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
 
+from app.cli.connections import Connections, connections_for
 from app.cli.http_protocol import HttpProtocol
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
@@ -98,12 +100,17 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def server_config(app: Front, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
+def server_config(
+    app: Front, connections: Connections | None = None, *, trusted_proxies: Sequence[str] = ()
+) -> uvicorn.Config:
     """Return how uvicorn serves the application."""
+    protocol: Any = functools.partial(HttpProtocol, connections=connections or Connections())
     return uvicorn.Config(
         app,
         lifespan="off",
-        http=HttpProtocol,
+        http=protocol,
+        # What is installed beside it must not add a protocol.
+        ws="none",
         # Logging is configured already, and the access log would cost more than the request.
         log_config=None,
         access_log=False,
@@ -131,6 +138,7 @@ def serve_until_signal(
 
     # From the parent process they arrive as a list.
     dialects = None if serving.dialects is None else tuple(serving.dialects)
+    connections = connections_for(serving.pool_size)
 
     async def run() -> None:
         runtime = Runtime(
@@ -143,7 +151,7 @@ def serve_until_signal(
         await runtime.start()
         try:
             app = create_app(runtime.services, telemetry=runtime.telemetry, dialect_names=dialects)
-            config = server_config(app, serving.trusted_proxies)
+            config = server_config(app, connections, trusted_proxies=serving.trusted_proxies)
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:
                 _stop_with_parent(parent, server)

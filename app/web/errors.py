@@ -36,6 +36,7 @@ STATUS: Final[Mapping[str, int]] = {
     "invalid": 422,
     "invalid_cursor": 422,
     "throttled": 429,
+    "head_too_large": 431,
     "internal_error": 500,
     "unavailable": 503,
     "too_many_waits": 503,
@@ -59,6 +60,15 @@ def allow_header(methods: Container[str]) -> str:
     """Write the methods of a path, in an order that never changes, as the value of `Allow`. What has GET has HEAD."""
     found = [method for method in METHODS if method in methods]
     return ", ".join([*found, "HEAD"] if "GET" in found else found)
+
+
+class HeadTooLargeError(JobtrackError):
+    """The request's line and headers, or what stands beside its body, are longer than any request needs."""
+
+    code = "head_too_large"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The head of a request, or the trailers of its body, are longer than {max_bytes} bytes.")
 
 
 class FrameworkError(JobtrackError):

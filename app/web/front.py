@@ -11,7 +11,7 @@ from typing import Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.errors import MalformedError
+from app.domain.errors import MalformedError, UnavailableError
 from app.web.deps import Services
 from app.web.errors import Render
 from app.web.exchange import Exchange
@@ -21,6 +21,7 @@ from app.web.problems import problem_response
 from app.web.route_table import RouteTable
 
 _NO_HOST: Final = "The request needs exactly one Host header."
+_IS_FULL: Final = "This process holds as many connections as it may, each with a request under way."
 
 
 def has_host(scope: Scope) -> bool:
@@ -64,9 +65,10 @@ class Front:
         state["services"] = self._services
         state["space_seconds"] = self._space_seconds
         try:
-            if not has_host(scope):
+            refusal = UnavailableError(_IS_FULL) if "is_full" in state else None
+            if refusal or not has_host(scope):
                 request = Request(scope, receive, exchange.send)
-                await exchange.answer(self._render(request, MalformedError(_NO_HOST)), receive)
+                await exchange.answer(self._render(request, refusal or MalformedError(_NO_HOST)), receive)
                 return
             found = self._table.find(scope["method"], scope["path"], scope.get("raw_path") or b"")
             if found is None:

@@ -21,6 +21,7 @@ TITLES: Final[Mapping[str, str]] = {
     "invalid": "The request is not valid",
     "invalid_cursor": "The cursor is not valid",
     "throttled": "Too many requests",
+    "head_too_large": "The head of the request is too large",
     "internal_error": "Internal error",
     "unavailable": "Temporarily unavailable",
     "too_many_waits": "Too many open waits",
