@@ -1,5 +1,6 @@
 """Builds everything, starts it, and stops it in the order that loses nothing. The only place where parts meet."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from app.core.projects import Projects
 from app.core.queues import Queues
 from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
 from app.core.retention import Retention
+from app.core.space import Space
 from app.core.waits import Waits
 from app.db import documents
 from app.db import jobs as job_rows
@@ -60,11 +62,15 @@ class Runtime:
         pool_size: int = POOL_SIZE,
         prepared: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        space: Space | None = None,
     ) -> None:
         metrics = Metrics()
+        self.space = space or Space()
         self.telemetry = HttpMetrics(metrics.registry)
         self.database = Database(
-            make_engine(database_url, pool_size=pool_size, prepared=prepared), on_statement=metrics.count_statement
+            make_engine(database_url, pool_size=pool_size, prepared=prepared),
+            on_statement=metrics.count_statement,
+            on_no_space=self.space.note_full,
         )
         self.waiters = Waiters()
         self.idle_claims = IdleClaims()
@@ -107,6 +113,7 @@ class Runtime:
             summaries,
             create_writer,
             announce,
+            self.space,
             max_answer_bytes=max_answer_bytes,
         )
         leases = Leases(self.database, calls, metrics.count_stale)
@@ -123,13 +130,13 @@ class Runtime:
             items=Items(self.database, jobs, max_answer_bytes=max_answer_bytes),
             events=Events(self.database, jobs, self.waiters, self.stream, max_answer_bytes=max_answer_bytes),
             logs=Logs(self.database, jobs, self.waiters, max_answer_bytes=max_answer_bytes),
-            inputs=Inputs(self.database, jobs),
+            inputs=Inputs(self.database, jobs, self.space),
             queues=queues,
             keys=keys,
             holds=holds,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
-            health=Health(self.database),
+            health=Health(self.database, self.space),
             metrics=metrics,
         )
         metrics.queue_depths = queues.totals
@@ -169,6 +176,10 @@ class Runtime:
         metrics.watch("held_requests", "Requests that are held open, and end with their keys.", lambda: len(holds))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
         metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
+        space = self.space
+        if space.is_watched:
+            free = "Free bytes of the embedded database's volume."
+            metrics.watch("data_free_bytes", free, lambda: math.nan if (n := space.free_bytes()) is None else n)
         database = self.database
         metrics.watch("db_pool_checked_out_connections", "Connections in use.", database.connections_in_use)
         metrics.watch("db_pool_size_connections", "Connections there may be.", database.connections_allowed)

@@ -97,6 +97,13 @@ class Settings(BaseSettings):
         description="The folder for the embedded database, the generated API key and the demo's index; default: the "
         "user's data folder, or /var/lib/jobtrack for root.",
     )
+    min_free_bytes: Annotated[int, Field(validation_alias=_named("min_free_bytes"))] = Field(
+        default=256 * 2**20,
+        description="With the embedded database: creations and uploads are refused while its volume has less free "
+        "space than this, so that jobs which run can still be finished; 0: never.",
+        ge=0,
+        le=2**50,
+    )
     dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
         default=None,
         description="The vendors' APIs to serve besides the native one: names separated by commas (`immuta,docent`), "

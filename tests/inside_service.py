@@ -11,6 +11,7 @@ import uvicorn
 
 from app.cli.connections import Connections
 from app.cli.server import server_config
+from app.core.space import Space
 from app.main import create_app
 from app.runtime import Runtime, prepare
 from app.web.held_response import SPACE_SECONDS
@@ -28,10 +29,14 @@ class Inside:
 
 @asynccontextmanager
 async def serve_inside(
-    database_url: str, *, space_seconds: float = SPACE_SECONDS, connections: Connections | None = None
+    database_url: str,
+    *,
+    space_seconds: float = SPACE_SECONDS,
+    connections: Connections | None = None,
+    space: Space | None = None,
 ) -> AsyncIterator[Inside]:
     await prepare(database_url, API_KEY)
-    runtime = Runtime(database_url, pool_size=4)
+    runtime = Runtime(database_url, pool_size=4, space=space)
     await runtime.start()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

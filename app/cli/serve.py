@@ -87,6 +87,8 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         if prepared is None:
             # There can be no pooler between the service and its own database.
             prepared = database_url is None
+        # A database that is named may be anywhere.
+        volume = str(settings.data_dir) if database_url is None else None
         serving = Serving(
             url,
             listen_url,
@@ -95,6 +97,8 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             settings.max_answer_bytes,
             dialects,
             trusted_proxies=settings.trusted_networks,
+            volume=volume,
+            min_free_bytes=settings.min_free_bytes,
         )
         try:
             listener.listen(BACKLOG)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
@@ -21,6 +22,7 @@ import uvloop
 
 from app.cli.connections import Connections, connections_for
 from app.cli.http_protocol import HttpProtocol
+from app.core.space import Space
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
@@ -54,6 +56,9 @@ class Serving:
     """The names of the dialects to serve; None: all."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose X-Forwarded-For is believed."""
+    volume: str | None = None
+    """A folder on the volume of the database, if it is the embedded one."""
+    min_free_bytes: int = 0
 
 
 class DrainingServer(uvicorn.Server):
@@ -124,6 +129,15 @@ def server_config(
     )
 
 
+def space_of(serving: Serving) -> Space:
+    """Return the room of the database: what its volume has, where that is ours."""
+    volume = serving.volume
+    if volume is None:
+        return Space()
+    # What is reserved for root is not the database's.
+    return Space(lambda: (found := os.statvfs(volume)).f_bavail * found.f_frsize, least_bytes=serving.min_free_bytes)
+
+
 def serve_until_signal(
     serving: Serving,
     listener: socket.socket,
@@ -147,6 +161,7 @@ def serve_until_signal(
             pool_size=serving.pool_size,
             prepared=serving.prepared,
             max_answer_bytes=serving.max_answer_bytes,
+            space=space_of(serving),
         )
         await runtime.start()
         try:

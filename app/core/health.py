@@ -2,9 +2,14 @@
 
 import asyncio
 
+import structlog
+
+from app.core.space import Space
 from app.db import migrate
 from app.db.engine import Database
 from app.domain.errors import JobtrackError
+
+log = structlog.get_logger(__name__)
 
 REMEMBERED_SECONDS = 1.0
 TIMEOUT_SECONDS = 1.0
@@ -13,8 +18,9 @@ TIMEOUT_SECONDS = 1.0
 class Health:
     """Checks the database, and whether the process is shutting down."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, space: Space | None = None) -> None:
         self._database = database
+        self._space = space or Space()
         self._checked_at = float("-inf")
         self._failures: dict[str, str] = {}
         self._outdated = migrate.outdated_revisions()
@@ -26,7 +32,10 @@ class Health:
             return {"draining": "The process is going down and takes no new work."}
         now = asyncio.get_running_loop().time()
         if now - self._checked_at >= REMEMBERED_SECONDS:
-            self._failures = await self._check()
+            found = {**await self._check(), **self._space.failures()}
+            if found and found != self._failures:
+                log.warning("not ready", failures=found)
+            self._failures = found
             self._checked_at = now
         return self._failures
 

@@ -11,6 +11,7 @@ import structlog
 from app.core.access import check_queue, no_such_job
 from app.core.batches.idempotency import job_deleted_error, key_of, load, store
 from app.core.jobs import Jobs
+from app.core.space import Space
 from app.db import idempotency as idempotency_rows
 from app.db import inputs, jobs, transitions
 from app.db.connection import Connection
@@ -40,7 +41,8 @@ MAX_INPUT_BYTES: Final = 100 * 1024 * 1024
 class Inputs:
     """Stores and reads the inputs of all projects' jobs."""
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database, jobs: Jobs, space: Space) -> None:
+        self._space = space
         self._database = database
         self._jobs = jobs
 
@@ -92,6 +94,7 @@ class Inputs:
 
         No transaction is open while the sender sends: each chunk is one short write.
         """
+        self._space.check()
         upload_id, digest = uuid4(), hashlib.sha256()
         buffer, size, n = bytearray(), 0, 0
         try:
@@ -100,6 +103,8 @@ class Inputs:
                 digest.update(piece)
                 buffer += piece
                 while len(buffer) >= CHUNK_BYTES:
+                    # An upload may take an hour, and there are others.
+                    self._space.check()
                     await self._database.write(
                         inputs.insert_chunk, project_id, upload_id, n, bytes(buffer[:CHUNK_BYTES])
                     )

@@ -13,11 +13,12 @@ from app.core.access import no_such_job
 from app.core.batches import single
 from app.core.batches.idempotency import bind
 from app.core.batches.rerun import RerunRequest, apply_rerun
+from app.core.space import Space
 from app.db.documents import DocumentRead
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.answers import EVERYTHING, Include
-from app.domain.errors import JobtrackError
+from app.domain.errors import JobtrackError, NoSpaceError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import new_id
 from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
@@ -42,9 +43,11 @@ class Jobs:
         summaries: BodyCache,
         create_writer: GroupWriter[CreateRequest, Created],
         announce: Callable[[Iterable[Change]], None],
+        space: Space,
         *,
         max_answer_bytes: int,
     ) -> None:
+        self._space = space
         self._database = database
         self._reads = reads
         self._full_reads = full_reads
@@ -58,6 +61,7 @@ class Jobs:
 
     async def create(self, project_id: UUID, job: NewJob, *, idempotency: Idempotency | None = None) -> Created:
         """Store a job and return it with its documents; with `job.claim` also the lease it is created under."""
+        self._space.check()
         token = uuid4() if job.claim is not None else None
         created = await self._create_writer.submit(CreateRequest(project_id, job, idempotency, token=token))
         (created,) = await self._with_documents(project_id, [created])
@@ -83,6 +87,10 @@ class Jobs:
             )
             for n, job in enumerate(jobs)
         ]
+        try:
+            self._space.check()
+        except NoSpaceError as error:
+            return [error] * len(requests)
         outcomes = await self._create_writer.submit_many(requests)
         made = iter(await self._with_documents(project_id, [each for each in outcomes if isinstance(each, Created)]))
         return [next(made) if isinstance(outcome, Created) else outcome for outcome in outcomes]
@@ -179,6 +187,7 @@ class Jobs:
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
+        self._space.check()
         request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live)
         created, changes = await self._database.write(apply_rerun, JobRef(project_id, job_id), request)
         self._announce(changes)

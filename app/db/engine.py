@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from app.db.connection import Connection
-from app.db.failures import CONNECTION_ERRORS, driver_error, is_lost, is_unavailable, may_repeat
+from app.db.failures import CONNECTION_ERRORS, driver_error, is_lost, is_unavailable, may_repeat, unavailable
 from app.db.statement import Statement
-from app.domain.errors import UnavailableError
+from app.domain.errors import NoSpaceError, UnavailableError
 
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
@@ -97,11 +97,18 @@ class Database:
     """Runs units of work: `read` outside a transaction, `write` in exactly one."""
 
     def __init__(
-        self, engine: AsyncEngine, *, on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None
+        self,
+        engine: AsyncEngine,
+        *,
+        on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None,
+        on_no_space: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        """`on_statement` is called for every statement that is sent, except BEGIN and COMMIT."""
+        """`on_statement` is called for every statement that is sent, except BEGIN and COMMIT; `on_no_space` with the
+        error of one that the database refused because its disk is full.
+        """
         self.engine = engine
         self.on_statement = on_statement
+        self._on_no_space = on_no_space
         self._units: set[asyncio.Task[Any]] = set()
 
     def connections_in_use(self) -> int:
@@ -185,7 +192,10 @@ class Database:
                 if not is_unavailable(error):
                     raise
                 if tries_left == 0 or not may_repeat(error):
-                    raise UnavailableError("The database is not available just now.") from error
+                    refusal = unavailable(error)
+                    if isinstance(refusal, NoSpaceError):
+                        self._on_no_space(error)
+                    raise refusal from error
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 

@@ -4,6 +4,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.domain.errors import NoSpaceError, UnavailableError
+
 READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
 TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
@@ -48,6 +50,13 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return _is_connection(error) or may_repeat(error) or _sqlstate(error) in UNAVAILABLE
     return True
+
+
+def unavailable(error: BaseException) -> UnavailableError:
+    """Return what the callers of a unit of work are told of an error after which the database cannot serve."""
+    if _sqlstate(error) == DISK_FULL:
+        return NoSpaceError("The database's disk is full: nothing can be stored until there is space on it.")
+    return UnavailableError("The database is not available just now.")
 
 
 def may_repeat(error: BaseException) -> bool:

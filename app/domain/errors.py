@@ -130,6 +130,13 @@ class UnavailableError(JobtrackError):
     retry_after_seconds = 1.0
 
 
+class NoSpaceError(UnavailableError):
+    """The disk of the database is full, or nearly."""
+
+    code = "no_space"
+    retry_after_seconds = 30.0
+
+
 class TooManyWaitsError(UnavailableError):
     """This process holds as many waits open as it may; another one, or a moment later, may have room."""
 

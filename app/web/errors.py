@@ -40,6 +40,7 @@ STATUS: Final[Mapping[str, int]] = {
     "internal_error": 500,
     "unavailable": 503,
     "too_many_waits": 503,
+    "no_space": 503,
 }
 
 

@@ -15,15 +15,17 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from app.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError, UnavailableError
+from app.domain.errors import FieldError, InvalidError, MalformedError, NoSpaceError, NotFoundError, UnavailableError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.binding import Handler, bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
 from app.web.errors import MethodNotAllowedError, Render
 from app.web.framework_errors import as_jobtrack_error
+from app.web.problems import request_id
 
 log = logging.getLogger(__name__)
 
+_SERVER_ERROR = 500
 CLIENT_GONE = 499
 """nginx's status for a client that disconnected; seen only in the access log."""
 
@@ -108,12 +110,26 @@ def _error_response(edge: _Edge, route: APIRoute, request: Request, error: Excep
     """Render an error.
 
     A function of its own: `handle` is a frame of the error's traceback, and with the error among its variables every
-    refused request would be a cycle of thirty objects.
+    refused request would be a cycle of thirty objects. Each answer of ours that is a 5xx has one line with its cause;
+    of a full disk there is one a minute, for the log may lie on it.
     """
     known = as_jobtrack_error(error)
     if known.code == "internal_error":
         log.error("A request failed unexpectedly: %s %s", request.method, route.path, exc_info=error)
-    return edge.render(request, known)
+    response = edge.render(request, known)
+    if response.status_code >= _SERVER_ERROR and known.code not in {"internal_error", NoSpaceError.code}:
+        cause = error.__cause__ or error
+        log.warning(
+            "%s %s is answered %d %s (request %s), for %s: %s",
+            request.method,
+            route.path,
+            response.status_code,
+            known.code,
+            request_id(request),
+            type(cause).__name__,
+            str(cause).partition("\n")[0],
+        )
+    return response
 
 
 def _guarded(route: APIRoute, edge: _Edge) -> Handler:
