@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail, needing
@@ -12,18 +14,29 @@ from app.cli.target import AsJson
 if TYPE_CHECKING:
     from app.settings import Settings
 
+logger = logging.getLogger("jobtrack")
+
 
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database schema up to date. Safe to repeat, and to run from many machines at once."""
     with needing("server", "Migrating"):
         from app.cli.start import embedded, start_up
         from app.db.migrate import is_current, upgrade
+        from app.db.sessions import store_settings
 
     with start_up() as settings, contextlib.ExitStack() as stack:
-        url = url_of(settings) or stack.enter_context(embedded(settings))
+        named = url_of(settings)
+        url = named or stack.enter_context(embedded(settings))
         was_current = is_current(url)
         if not was_current:
             upgrade(url)
+        # There can be no pooler before the embedded one.
+        if named and (statements := asyncio.run(store_settings(named))):
+            logger.warning(
+                "the role of JOBTRACK_DATABASE_URL may not alter itself; behind a pooler its sessions need settings. "
+                "Run as an administrator of the database: %s",
+                statements,
+            )
     if as_json:
         print(json.dumps({"migrated": not was_current}))
     else:
@@ -33,6 +46,19 @@ def migrate(as_json: AsJson = False) -> None:
 def url_of(settings: Settings) -> str | None:
     """Return the URL of the database in the settings, if there is one."""
     return settings.database_url.get_secret_value() if settings.database_url else None
+
+
+def warn_of_missing_settings(url: str) -> None:
+    """Write one warning where a pooler keeps the settings of our sessions from the database."""
+    from app.db.sessions import missing_settings
+
+    if statements := asyncio.run(missing_settings(url)):
+        logger.warning(
+            "a pooler keeps the settings of our sessions from the database, so that nothing there has a time limit. "
+            "Run `jobtrack migrate`, or as an administrator of the database: %s; then let the pooler open new "
+            "connections (RECONNECT in PgBouncer's console)",
+            statements,
+        )
 
 
 def require_current(url: str) -> None:

@@ -75,12 +75,27 @@ def connect_options(*, prepared: bool = False) -> dict[str, Any]:
     }
 
 
+async def connect(dsn: str, options: dict[str, Any] | None = None) -> Any:
+    """Open a connection with these options; without the settings that a pooler refuses, for the role has them there.
+
+    The options are changed then, so that their next connection is not refused first.
+    """
+    options = connect_options() if options is None else options
+    try:
+        return await asyncpg.connect(dsn, **options)
+    except asyncpg.ProtocolViolationError as error:
+        if "startup parameter" not in str(error):
+            raise
+    options["server_settings"] = {name: SESSION_SETTINGS[name] for name in ("application_name", "timezone")}
+    return await asyncpg.connect(dsn, **options)
+
+
 def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEngine:
     """Build the pool. No connection is opened yet."""
     dsn, options = asyncpg_dsn(url), connect_options(prepared=prepared)
     return create_async_engine(
         "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": lambda: asyncpg.connect(dsn, **options)},
+        connect_args={"async_creator_fn": lambda: connect(dsn, options)},
         # The units of work below begin and end their transactions themselves.
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,

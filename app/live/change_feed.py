@@ -16,8 +16,9 @@ import asyncpg
 import structlog
 
 from app.db.connection import Connection
-from app.db.engine import Database, asyncpg_dsn, connect_options
+from app.db.engine import Database, asyncpg_dsn, connect
 from app.db.parameters import Values
+from app.db.sessions import is_shared
 from app.db.statement import Statement
 from app.domain.job import Job, JobRef
 from app.domain.principal import KeyChange, KeyRef
@@ -33,6 +34,8 @@ MAX_ENTRIES_A_PAYLOAD = 60
 MAX_PAYLOAD_BYTES = 7_900
 PROBE_SECONDS = 10.0
 PROBE_TIMEOUT_SECONDS = 2.0
+SHARED_SECONDS = 300.0
+"""How long a pooler is taken for one that shares sessions: its mode may be changed while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,12 @@ class ChangeFeed(Loop):
 
     async def run_once(self) -> None:
         """Hold one listening connection until it is lost."""
-        connection = await asyncpg.connect(self._dsn, **connect_options())
+        if await is_shared(self._dsn):
+            # A LISTEN would stay in a session that others have, and each notification be a warning in the pooler's log.
+            self._warn()
+            await asyncio.sleep(SHARED_SECONDS)
+            return
+        connection = await connect(self._dsn)
         try:
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())
@@ -203,12 +211,15 @@ class ChangeFeed(Loop):
             self.up = True
         except TimeoutError:
             self.up = False
-            if not self._warned:
-                self._warned = True
-                log.warning(
-                    "the change feed hears nothing: LISTEN does not pass a transaction-mode pooler; waits are answered "
-                    "by the sweep, up to a second later. Set JOBTRACK_LISTEN_URL to a direct connection."
-                )
+            self._warn()
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "the change feed hears nothing: LISTEN does not pass a transaction-mode pooler; waits are answered "
+                "by the sweep, up to a second later. Set JOBTRACK_LISTEN_URL to a direct connection."
+            )
 
     def _receive(self, _: object, __: int, ___: str, payload: object) -> None:
         message = json.loads(str(payload))
