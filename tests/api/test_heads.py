@@ -10,7 +10,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from app.cli.connections import MAX_HEAD_BYTES, Connections
+from app.cli.connections import MAX_HEAD_BYTES, PROBES, Connections
 from app.cli.http_protocol import LINGER_BYTES
 from tests.api.raw_socket import Connection, connected
 from tests.inside_service import serve_inside
@@ -237,8 +237,8 @@ async def test_only_probes_are_answered_where_no_connection_is_idle(database_url
             while len(inside.runtime.waiters) < most:
                 await asyncio.sleep(0.01)
         # More than the reserve has places, and silent.
-        for _ in range(50):
-            await stack.enter_async_context(connected(inside.port))
+        first, *_ = [await stack.enter_async_context(connected(inside.port)) for _ in range(2 * PROBES)]
+        assert await first.rest() == b""
         for path, expected in (("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/jobs", 503)):
             connection = await stack.enter_async_context(connected(inside.port))
             connection.send(f"GET {path} HTTP/1.1", "Host: t\r\n")

@@ -1,5 +1,6 @@
 """A disk that is full, or nearly: what is refused, what goes on, and where it is said."""
 
+import asyncio
 import logging
 import uuid
 from typing import Any
@@ -42,6 +43,14 @@ async def refuse(database_url: str, table: str, sqlstate: str) -> None:
     )
     await connection.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()")
     await connection.close()
+
+
+async def chunks(database_url: str) -> int:
+    """How many chunks of inputs are stored."""
+    connection = await asyncpg.connect(asyncpg_dsn(database_url))
+    count = await connection.fetchval("SELECT count(*) FROM input_chunks")
+    await connection.close()
+    return int(count)
 
 
 async def creations(client: httpx.AsyncClient, failed_id: str, live_id: str) -> dict[str, httpx.Response]:
@@ -98,11 +107,16 @@ async def test_upload_is_cut_when_the_space_goes(database_url: str) -> None:
 
         async def body() -> Any:
             yield bytes(2**20)
+            # It has begun, so what refuses it is not what refuses one at its begin.
+            async with asyncio.timeout(20):
+                while not await chunks(database_url):
+                    await asyncio.sleep(0.01)
             volume.becomes(0)
             yield bytes(2**20)
 
         answer = await inside.client.put(f"/v1/jobs/{job_id}/input", content=body())
         assert (answer.status_code, answer.json()["code"]) == (503, "no_space")
+        assert not await chunks(database_url)
 
 
 async def test_database_that_says_its_disk_is_full_is_believed(database_url: str) -> None:
