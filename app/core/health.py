@@ -23,6 +23,7 @@ class Health:
         self._space = space or Space()
         self._checked_at = float("-inf")
         self._failures: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         self._outdated = migrate.outdated_revisions()
         self.draining = False
 
@@ -32,12 +33,13 @@ class Health:
             return {"draining": "The process is going down and takes no new work."}
         now = asyncio.get_running_loop().time()
         if now - self._checked_at >= REMEMBERED_SECONDS:
-            found = {**await self._check(), **self._space.failures()}
-            if found and found != self._failures:
-                log.warning("not ready", failures=found)
-            self._failures = found
+            self._failures = await self._check()
             self._checked_at = now
-        return self._failures
+        found = {**self._failures, **self._space.failures()}
+        if found and found != self._logged:
+            log.warning("not ready", failures=found)
+        self._logged = found
+        return found
 
     async def _check(self) -> dict[str, str]:
         try:
