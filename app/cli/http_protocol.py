@@ -19,12 +19,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app.cli.connections import MAX_HEAD_BYTES, PROBE_PATHS, Connections
+from app.cli.unchunked import BEFORE_CHUNKS, without_chunks
 from app.domain.errors import JobtrackError, MalformedError
 from app.web.errors import HeadTooLargeError, status_of
 from app.web.holding import ABORT
 from app.web.problems import problem_document
 
-_BEFORE_CHUNKS: Final = frozenset({"0.9", "1.0"})
 # Who is answered before its body was read may still be sending: closing at once would make its kernel throw the answer
 # away. So the connection is read on, for so long and so much, and only then closed.
 LINGER_SECONDS: Final = 5.0
@@ -153,7 +153,7 @@ class HttpProtocol(HttpToolsProtocol):
             scope["state"]["is_full"] = True
         if self.reserved or any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]):
             app = self._closing(cycle, app)
-        super()._start_asgi_task(cycle, _without_chunks(cycle, app) if scope["http_version"] in _BEFORE_CHUNKS else app)
+        super()._start_asgi_task(cycle, without_chunks(cycle, app) if scope["http_version"] in BEFORE_CHUNKS else app)
 
     def _closing(self, cycle: RequestResponseCycle, app: Any) -> Any:
         """Return the application with a `send` that ends the connection after an answer to an unread body."""
@@ -225,29 +225,3 @@ def _reset(transport: asyncio.Transport) -> None:
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-
-
-def _without_chunks(cycle: RequestResponseCycle, app: Any) -> Any:
-    """Return the application with a `send` that ends a body of unknown length by closing.
-
-    A client of before HTTP/1.1 knows no chunks and would read their sizes as part of the answer (RFC 9112 6.1). A held
-    wait or a stream ends with the connection there, which the server closes anyway.
-    """
-
-    async def call(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        until_close = False
-
-        async def send_unchunked(message: Any) -> None:
-            nonlocal until_close
-            if message["type"] == "http.response.start":
-                until_close = all(name.lower() != b"content-length" for name, _ in message["headers"])
-                if until_close:
-                    cycle.chunked_encoding = False
-            elif until_close:
-                # The server holds a body to its declared length: each part is as long as it is.
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await app(scope, receive, send_unchunked)
-
-    return call
