@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from app.api import document
+from app.core.key_holds import KeyHolds
+from app.db.engine import Database
 from app.domain.idempotency import Done
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import Principal, Scope
@@ -57,7 +59,8 @@ def door(wanted: Wanted) -> Door:
             return principal
 
         keys = SimpleNamespace(authenticate=authenticate, remembered=lambda _: None)
-        app = create_app(cast("Services", SimpleNamespace(keys=keys, claims=wanted)))
+        holds = KeyHolds(cast("Database", None))
+        app = create_app(cast("Services", SimpleNamespace(keys=keys, claims=wanted, holds=holds)))
         headers = {"Authorization": "Bearer any"}
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://app", headers=headers
