@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import time
 
 import httpx
 
 from jobtrack_client.errors import JobtrackError, Unavailable
+from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, pause_seconds
 
 logger = logging.getLogger("jobtrack_client")
 
 # How long a client that has never had an answer goes on: longer than a restart, then its address is taken for wrong.
 FIRST_ANSWER_SECONDS = 90.0
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 10.0
 _TOO_MANY = 429
 
 
@@ -32,7 +30,7 @@ class Follow:
         self._ends_at = None if seconds is None else now + seconds
         self._answered = answered
         self._first_answer_by = now + FIRST_ANSWER_SECONDS
-        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._failures = 0
 
     def left(self) -> float | None:
         """Return the seconds that are left; None if there is no end."""
@@ -50,7 +48,7 @@ class Follow:
         """Return the pause before the next call; None if this answer is the final one, by why its wait ended."""
         # From now on an absence is an absence, and not a wrong address.
         self._answered = True
-        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._failures = 0
         if ended_by == "shutdown":
             # Others serve, or will soon; this process would answer at once again.
             return self._next_pause()
@@ -69,8 +67,8 @@ class Follow:
         return self._next_pause()
 
     def _next_pause(self) -> float:
-        pause = random.uniform(self._pause_seconds / 2, self._pause_seconds)  # noqa: S311  spreads load, keeps no secret
-        self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        self._failures += 1
+        pause = pause_seconds(self._failures, LONGEST_PAUSE_SECONDS)
         left = self.left()
         return pause if left is None else min(pause, left)
 

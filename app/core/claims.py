@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 from uuid import UUID
 
+from app.core.access import key_ended
 from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
 from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
 from app.db import key_lookups, limits
 from app.db.engine import Database
-from app.domain.errors import UnauthorizedError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import KeyRef
@@ -99,7 +99,7 @@ class Claims:
         sweep that found the job. One query for all claims that are woken together.
         """
         if key not in await self._valid.get_many((key,)):
-            raise UnauthorizedError("This API key is not valid any more.")
+            raise key_ended()
 
     async def wait_for_returns(self) -> None:
         """Wait until every job whose claimer has disconnected is released; called before the database is closed."""

@@ -98,7 +98,9 @@ class Jobs:
     async def _with_documents(self, project_id: UUID, created: Sequence[Created]) -> list[Created]:
         """Read the documents of the jobs that an earlier call made."""
         replayed = list(dict.fromkeys(each.job.id for each in created if each.replayed))
-        found = await self.get_with_documents(project_id, replayed, EVERYTHING) if replayed else {}
+        if not replayed:
+            return list(created)
+        found = await self.get_with_documents(project_id, replayed, EVERYTHING)
         return [replace(each, job=found.get(each.job.id, each.job)) if each.replayed else each for each in created]
 
     async def get(self, project_id: UUID, job_id: UUID, *, documents: bool = False) -> Job:

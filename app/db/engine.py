@@ -43,6 +43,8 @@ SESSION_SETTINGS = {
     "enable_seqscan": "off",
 }
 
+CONNECTION_SETTINGS = ("application_name", "timezone")
+"""Those that a pooler passes on; the others are stored with the role (`sessions`)."""
 PREPARED_SETTINGS = {
     # Plans for a few rows, along the indexes: those that the tests check. A plan for a statement's thousand rows, on a
     # table without statistics yet, compared each row with each (measured: 9 s for 20,000 items instead of 0.5).
@@ -86,7 +88,7 @@ async def connect(dsn: str, options: dict[str, Any] | None = None) -> Any:
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" not in str(error):
             raise
-    options["server_settings"] = {name: SESSION_SETTINGS[name] for name in ("application_name", "timezone")}
+    options["server_settings"] = {name: SESSION_SETTINGS[name] for name in CONNECTION_SETTINGS}
     return await asyncpg.connect(dsn, **options)
 
 

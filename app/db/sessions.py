@@ -9,15 +9,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.db.engine import SESSION_SETTINGS, asyncpg_dsn, connect
+from app.db.engine import CONNECTION_SETTINGS, SESSION_SETTINGS, asyncpg_dsn, connect
 
 _ADVISORY_LOCK: Final = 0x6A6F6274
 """The migrations' own: two processes that alter a role at once fail."""
 
-_OF_CONNECTION: Final = frozenset({"application_name", "timezone"})
-"""What each connection sends itself, for poolers pass it on."""
-
-STORED: Final[Mapping[str, str]] = {name: v for name, v in SESSION_SETTINGS.items() if name not in _OF_CONNECTION}
+STORED: Final[Mapping[str, str]] = {name: v for name, v in SESSION_SETTINGS.items() if name not in CONNECTION_SETTINGS}
 
 _STATEMENT = "format('ALTER ROLE %I IN DATABASE %I SET %I = %L', current_user, current_database(), needed.name, value)"
 _NEEDED = "unnest($1::text[], $2::text[]) AS needed(name, value)"

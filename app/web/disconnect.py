@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.web.holding import cut_off, hold, key_ended, release
+from app.core.access import key_ended
+from app.web.holding import cut_off, hold, release
 
 if TYPE_CHECKING:
     from app.core.key_holds import Hold
@@ -96,17 +97,21 @@ class DownloadResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body."""
-        sending = asyncio.create_task(super().__call__(scope, receive, send))
-        held = hold(self._request, sending.cancel)
-        try:
-            await asyncio.wait({sending})
-            if held.ended:
-                await cut_off(self._request)
-            else:
-                sending.result()
-        finally:
-            release(self._request, held)
-            await cancel_and_wait(sending)
+        await send_while_valid(self._request, asyncio.create_task(super().__call__(scope, receive, send)))
+
+
+async def send_while_valid(request: Request, sending: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+    """Wait until an answer is sent or one of the others is done; cut the answer when the key of its request ends."""
+    held = hold(request, sending.cancel)
+    try:
+        await asyncio.wait({sending, *others}, return_when=asyncio.FIRST_COMPLETED)
+        if held.ended:
+            await cut_off(request)
+        elif sending.done():
+            sending.result()
+    finally:
+        release(request, held)
+        await cancel_and_wait(sending, *others)
 
 
 async def client_gone(request: Request) -> None:

@@ -8,8 +8,9 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.core.access import key_ended
 from app.web.disconnect import cancel_and_wait, client_gone
-from app.web.holding import cut_off, hold, key_ended, release
+from app.web.holding import cut_off, hold, release
 
 if TYPE_CHECKING:
     from app.core.key_holds import Hold

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import Request
 
-from app.domain.errors import UnauthorizedError
 from app.web.deps import principal, services
 
 if TYPE_CHECKING:
@@ -23,11 +22,6 @@ def hold(request: Request, end: Callable[[], object]) -> "Hold":
 def release(request: Request, held: "Hold") -> None:
     """Forget a request that stays open no longer."""
     services(request).holds.remove(held)
-
-
-def key_ended() -> UnauthorizedError:
-    """Return the error for a key that has ended while its request was held open."""
-    return UnauthorizedError("This API key is not valid any more.")
 
 
 async def cut_off(request: Request) -> None:

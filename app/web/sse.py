@@ -10,8 +10,7 @@ from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from app.web.disconnect import cancel_and_wait, client_gone
-from app.web.holding import cut_off, hold, release
+from app.web.disconnect import cancel_and_wait, client_gone, send_while_valid
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Below the shortest idle timeout that proxies commonly have."""
@@ -54,17 +53,8 @@ class EventStreamResponse(Response):
         del scope, receive
         gone = asyncio.create_task(client_gone(self._request))
         sending = asyncio.create_task(self._send(send))
-        held = hold(self._request, sending.cancel)
-        try:
-            # A send to a client that does not read waits for ever; its leaving ends that too.
-            await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
-            if held.ended:
-                await cut_off(self._request)
-            elif sending.done():
-                sending.result()
-        finally:
-            release(self._request, held)
-            await cancel_and_wait(sending, gone)
+        # A send to a client that does not read waits for ever; its leaving ends that too.
+        await send_while_valid(self._request, sending, gone)
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

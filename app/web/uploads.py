@@ -9,8 +9,9 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from app.core.access import key_ended
 from app.domain.errors import MalformedError, SlowBodyError, TooLargeError, UnsupportedMediaTypeError
-from app.web.holding import hold, key_ended, release
+from app.web.holding import hold, release
 
 SILENCE_SECONDS: Final = 30.0
 """A hundred MiB over a slow line may take its time; a client that sends nothing for this long is gone."""

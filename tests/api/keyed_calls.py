@@ -40,7 +40,7 @@ class Scene:
     headers: list[dict[str, str]] = field(default_factory=lambda: [{}, {}, {}])
 
     async def call(self, method: str, body: Any, *keys: str | bytes, turn: int = 0) -> httpx.Response:
-        """Make the call with these lines of Idempotency-Key."""
+        """Send the call with these lines of Idempotency-Key."""
         sent: dict[str, Any] = {} if body is None else {"content": body} if self.content else {"json": body}
         lines: list[tuple[Any, Any]] = [*self.headers[turn].items(), *(("Idempotency-Key", key) for key in keys)]
         return await self.api.request(method, self.url, headers=lines, **sent)

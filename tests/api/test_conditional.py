@@ -15,7 +15,7 @@ SUFFIXES = ("", "-gzip", "-br", "-zstd", "-deflate", ";gzip", ";br", "--gzip")
 
 @pytest.fixture(params=["job", "input", "file"])
 def conditional(request: pytest.FixtureRequest, api: httpx.AsyncClient, create: Create) -> Conditional:
-    """Make something that has an entity tag; returns its path."""
+    """Create something that has an entity tag; returns its path."""
 
     async def make() -> str:
         if request.param == "file":

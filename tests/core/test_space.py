@@ -35,7 +35,7 @@ class Volume:
 
 
 async def refuse(database_url: str, table: str, sqlstate: str) -> None:
-    """Make the database refuse each insert into a table as if for this reason."""
+    """Have the database refuse each insert into a table as if for this reason."""
     connection = await asyncpg.connect(asyncpg_dsn(database_url))
     await connection.execute(
         f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
