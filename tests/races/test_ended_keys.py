@@ -153,6 +153,8 @@ async def hold_all(pair: Pair, expires_at: str | None = None) -> Scene:
     async with asyncio.timeout(READY_SECONDS):
         while await held_by(pair.second) < before + len(CALLS):
             await asyncio.sleep(0.01)
+    # Counted as held is not yet waiting: the first look of the open claim is over when that of a later one is.
+    assert not await claim(pair.second, queue)
     return Scene(key, queue, calls)
 
 
