@@ -37,7 +37,7 @@ class Retention:
     """Removes in small steps. Safe in any number of processes at once: each skips what another has locked."""
 
     def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
-        self._database = database
+        self._database = database.for_maintenance()
         self._announce = announce
         self._orphans_at = 0.0
 

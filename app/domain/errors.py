@@ -98,6 +98,10 @@ class UnavailableError(JobtrackError):
     retry_after_seconds = 1.0
 
 
+class UnansweredError(UnavailableError):
+    """The database accepted a call and was silent for too long."""
+
+
 class TooManyWaitsError(UnavailableError):
     """This process holds as many waits open as it may; another one, or a moment later, may have room."""
 

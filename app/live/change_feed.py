@@ -16,7 +16,8 @@ import asyncpg
 import structlog
 
 from app.db.connection import Connection
-from app.db.engine import Database, asyncpg_dsn, connect_options
+from app.db.engine import Database
+from app.db.opening import asyncpg_dsn, open_connection
 from app.db.parameters import Values
 from app.db.statement import Statement
 from app.domain.job import Job, JobRef
@@ -171,7 +172,7 @@ class ChangeFeed(Loop):
 
     async def run_once(self) -> None:
         """Hold one listening connection until it is lost."""
-        connection = await asyncpg.connect(self._dsn, **connect_options())
+        connection = await open_connection(self._dsn)
         try:
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())
