@@ -29,6 +29,8 @@ class TcpProxy:
         self.port = 0
         self.default = Mode.PASS
         """The mode of new connections."""
+        self.away = False
+        """Whether every new connection is cut at once."""
 
     def set_mode(self, mode: Mode, *, new_ones: bool = False) -> int:
         """Change what happens to the open connections, and to new ones too if so; returns how many are open."""
@@ -36,6 +38,11 @@ class TcpProxy:
             link.mode = mode
         self.default = mode if new_ones else Mode.PASS
         return len(self._open)
+
+    async def go_away(self) -> None:
+        """Cut every connection, and each new one until `away` is unset."""
+        self.away = True
+        await self.close()
 
     async def close(self) -> None:
         """Cut every connection."""
@@ -45,6 +52,9 @@ class TcpProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            writer.transport.abort()
+            return
         there_reader, there = await asyncio.open_unix_connection(self._path)
         link = _Link(self.default)
         task = asyncio.current_task()
