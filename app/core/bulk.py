@@ -16,7 +16,7 @@ from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.transitions import Move
 from app.domain.audit import Action, Actor
-from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
+from app.domain.errors import ForbiddenError, InvalidError, JobBusyError, JobtrackError
 from app.domain.job import JobRef
 from app.domain.job_filter import JobFilter, JobIdPage
 from app.domain.principal import Principal
@@ -36,6 +36,8 @@ class BulkOutcome:
 
     matched: int
     changed: int
+    busy: int
+    """How many were left out because another transaction had locked them."""
     next_before: UUID | None
 
 
@@ -43,12 +45,18 @@ class Bulk:
     """Cancels and reruns many jobs, as `Jobs` does single ones."""
 
     def __init__(
-        self, database: Database, jobs: Jobs, lists: JobLists, announce: Callable[[Iterable[Change]], None]
+        self,
+        database: Database,
+        jobs: Jobs,
+        lists: JobLists,
+        announce: Callable[[Iterable[Change]], None],
+        count_busy: Callable[[str, int], None] = lambda _, __: None,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._lists = lists
         self._announce = announce
+        self._count_busy = count_busy
 
     async def cancel(
         self,
@@ -63,10 +71,11 @@ class Bulk:
         sources = sources_of(JobEvent.CANCEL) - {JobState.CANCELLING}
         page = await self._matching(actor.principal, job_filter, sources, before=before, limit=min(limit, MOST_CANCELS))
         if dry_run or not page.job_ids:
-            return BulkOutcome(len(page.job_ids), 0, page.next_before)
-        changes = await self._database.write(_cancel, actor, job_filter, page.job_ids)
+            return BulkOutcome(len(page.job_ids), 0, 0, page.next_before)
+        changes, busy = await self._database.write(_cancel, actor, job_filter, page.job_ids)
         self._announce(changes)
-        return BulkOutcome(len(page.job_ids), len(changes), page.next_before)
+        self._count_busy("bulk cancel", busy)
+        return BulkOutcome(len(page.job_ids), len(changes), busy, page.next_before)
 
     async def rerun(
         self,
@@ -87,21 +96,32 @@ class Bulk:
             actor.principal, job_filter, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS)
         )
         if dry_run or not page.job_ids:
-            return BulkOutcome(len(page.job_ids), 0, page.next_before)
+            return BulkOutcome(len(page.job_ids), 0, 0, page.next_before)
+        busy = 0
         counts = {"matched": len(page.job_ids), "changed": 0}
         try:
             for job_id in page.job_ids:
-                counts["changed"] += await self._rerun_one(actor.principal, job_id, only_failed_items=only_failed_items)
+                try:
+                    counts["changed"] += await self._rerun_one(
+                        actor.principal, job_id, only_failed_items=only_failed_items
+                    )
+                except JobBusyError:
+                    busy += 1
         finally:
             # Each is a transaction of its own, so what was committed before an error is recorded too.
             audit.write_line(audit.jobs_changed(Action.JOBS_RERUN_MANY, actor, job_filter, counts))
-        return BulkOutcome(len(page.job_ids), counts["changed"], page.next_before)
+        self._count_busy("bulk rerun", busy)
+        return BulkOutcome(len(page.job_ids), counts["changed"], busy, page.next_before)
 
     async def _rerun_one(self, principal: Principal, job_id: UUID, *, only_failed_items: bool) -> bool:
         """Rerun a job; returns whether that created a new one."""
         try:
             created = await self._jobs.rerun(
-                principal.project_id, job_id, only_failed_items=only_failed_items, queues=principal.queues
+                principal.project_id,
+                job_id,
+                only_failed_items=only_failed_items,
+                queues=principal.queues,
+                skip_busy=True,
             )
         except JobtrackError as error:
             if error.retryable:
@@ -133,11 +153,14 @@ class Bulk:
         return await self._lists.page_of_ids(principal.project_id, within, before=before, limit=limit)
 
 
-async def _cancel(connection: Connection, actor: Actor, job_filter: JobFilter, job_ids: Sequence[UUID]) -> list[Change]:
+async def _cancel(
+    connection: Connection, actor: Actor, job_filter: JobFilter, job_ids: Sequence[UUID]
+) -> tuple[list[Change], int]:
     project_id, by = actor.principal.project_id, actor.principal.name
-    await transitions.lock_in_order(connection, [JobRef(project_id, job_id) for job_id in job_ids])
-    moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for job_id in job_ids]
+    refs = [JobRef(project_id, job_id) for job_id in job_ids]
+    busy = await transitions.lock_free(connection, refs)
+    moves = [Move(project_id=project_id, job_id=ref.job_id, cancelled_by=by) for ref in refs if ref not in busy]
     changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
     counts = {"matched": len(job_ids), "changed": len(changes)}
     audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, job_filter, counts))
-    return changes
+    return changes, len(busy)

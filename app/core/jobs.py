@@ -144,12 +144,14 @@ class Jobs:
         idempotency: Idempotency | None = None,
         queues: frozenset[str] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
+        skip_busy: bool = False,
     ) -> Created:
         """Create a new job like an ended one; while such a rerun is live, another call without a key returns it.
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
+        With `skip_busy` it does not wait for an original that is locked: JobBusyError.
         """
-        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels)
+        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, skip_busy)
         created, changes = await self._database.write(apply_rerun, JobRef(project_id, job_id), request)
         self._announce(changes)
         return created

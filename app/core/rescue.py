@@ -19,6 +19,7 @@ from app.live.change_feed import Change
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+MOST_BUSY = 10 * BATCH
 LOOK_SECONDS = 1.0
 """No lease is shorter, so one that begins after a look cannot run out before the next look."""
 SHORTEST_REST_SECONDS = 0.25
@@ -39,15 +40,24 @@ ERRORS = {
 class Rescue:
     """Moves jobs whose lease or deadline has passed; any number of processes may do so at once."""
 
-    def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        announce: Callable[[Iterable[Change]], None],
+        count_busy: Callable[[str, int], None] = lambda _, __: None,
+    ) -> None:
         self._database = database
         self._announce = announce
+        self._count_busy = count_busy
+        self._busy = 0
         self._seen_at: datetime | None = None
         """The last look of this process, by the database's clock."""
 
     async def step(self) -> float:
         """Move the jobs that are due; returns the seconds until the next call is worth it, at most one."""
-        due = await self._database.read(sweeps.select_due, BATCH)
+        # More by those that were busy at the last look: as many of them as a batch holds must not hide the rest.
+        due = await self._database.read(sweeps.select_due, BATCH + min(self._busy, MOST_BUSY))
+        self._busy = 0
         if due.look.leased and self._is_late(due.look):
             return await self._grant_grace(due.look)
         self._seen_at = due.look.now
@@ -76,14 +86,19 @@ class Rescue:
         return 0.0
 
     async def _sweep(self, event: JobEvent, refs: Sequence[JobRef]) -> int:
-        changes = await self._database.write(_apply, event, refs)
+        changes, busy = await self._database.write(_apply, event, refs)
         self._announce(changes)
+        if busy:
+            self._busy += busy
+            self._count_busy("rescue", busy)
         if changes:
             log.info("swept", sweep=str(event), jobs=len(changes))
         return len(changes)
 
 
-async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> list[Change]:
+async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> tuple[list[Change], int]:
+    """Move the jobs that are not locked; returns their changes, and how many are. The next look finds those again."""
+    busy = await transitions.lock_free(connection, refs)
     code, message = ERRORS[event]
     moves = [
         Move(
@@ -94,6 +109,6 @@ async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]
             error_message=message,
         )
         for ref in refs
+        if ref not in busy
     ]
-    await transitions.lock_in_order(connection, refs)
-    return changes_of(await transitions.move(connection, event, moves))
+    return changes_of(await transitions.move(connection, event, moves)), len(busy)

@@ -102,6 +102,10 @@ class UnansweredError(UnavailableError):
     """The database accepted a call and was silent for too long."""
 
 
+class JobBusyError(UnavailableError):
+    """Another transaction has locked the job just now."""
+
+
 class TooManyWaitsError(UnavailableError):
     """This process holds as many waits open as it may; another one, or a moment later, may have room."""
 

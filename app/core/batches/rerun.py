@@ -10,7 +10,7 @@ from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import reused_key_error
 from app.db import create, inputs, items, jobs, transitions
 from app.db.connection import Connection
-from app.domain.errors import InputGoneError, InvalidError, InvalidTransitionError
+from app.domain.errors import InputGoneError, InvalidError, InvalidTransitionError, JobBusyError
 from app.domain.input import StoredInput
 from app.domain.job import Created, CreateRequest, Idempotency, Job, JobRef, NewJob
 from app.domain.states import RERUNNABLE
@@ -29,12 +29,17 @@ class RerunRequest:
     idempotency: Idempotency | None
     queues: frozenset[str] | None
     labels: Mapping[str, str]
+    skip_busy: bool = False
 
 
 async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
     # The lock of the original serialises its reruns, so that two calls at once do not create two jobs.
-    await transitions.lock_in_order(connection, [ref])
+    if request.skip_busy:
+        if await transitions.lock_free(connection, [ref]):
+            raise JobBusyError("Another call holds this job just now.")
+    else:
+        await transitions.lock_in_order(connection, [ref])
     original = (await jobs.select_with_documents(connection, [ref])).get(ref)
     if original is None:
         raise no_such_job()
