@@ -52,10 +52,11 @@ run: install assets ## Start everything: database, service and a demo job, on 12
 test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: test ## The same, on the embedded PostgreSQL 18 and on an installed 15
+test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
 	@test -n "$(PG15_BINDIR)" || { echo "No PostgreSQL 15 was found. Install one (Debian 12: apt-get install postgresql) or say where: make test-all PG15_BINDIR=..."; exit 1; }
+	@$(BIN)/python -m pytest -m long $(ARGS)
 	@echo "Testing on PostgreSQL 15 from $(PG15_BINDIR) ..."
-	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(BIN)/python -m pytest $(ARGS)
+	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(BIN)/python -m pytest -m "long or not long" $(ARGS)
 
 lint: install assets ## Check style, format, types and import boundaries
 	@$(BIN)/ruff check --quiet .

@@ -123,7 +123,7 @@ class Runtime:
         self.services = Services(
             jobs=jobs,
             lists=lists,
-            bulk=Bulk(self.database, jobs, lists, announce),
+            bulk=Bulk(self.database, jobs, lists, announce, metrics.count_busy),
             claims=self.claims,
             leases=leases,
             waits=Waits(jobs, self.waiters, metrics.observe_wake),
@@ -150,12 +150,16 @@ class Runtime:
             self.stream,
             Periodic(
                 "rescuer",
-                Rescue(self.database, announce).step,
+                Rescue(self.database, announce, metrics.count_busy).step,
                 at_least_seconds=SHORTEST_REST_SECONDS,
                 jitter_seconds=JITTER_SECONDS,
             ),
             Periodic("key uses", keys.write_uses),
-            Periodic("pruner", Retention(self.database, announce).prune, jitter_seconds=retention.JITTER_SECONDS),
+            Periodic(
+                "pruner",
+                Retention(self.database, announce, metrics.count_busy).prune,
+                jitter_seconds=retention.JITTER_SECONDS,
+            ),
         )
 
     def _changed(self, changes: Mapping[JobRef, Job | None]) -> None:

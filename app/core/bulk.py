@@ -13,7 +13,7 @@ from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
-from app.domain.errors import ForbiddenError, InvalidError, JobtrackError
+from app.domain.errors import ForbiddenError, IdempotencyInProgressError, InvalidError, JobBusyError, JobtrackError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.job import Created
 from app.domain.job_filter import JobFilter, JobIdPage
@@ -32,12 +32,18 @@ class Bulk:
     """Cancels and reruns many jobs, as `Jobs` does single ones."""
 
     def __init__(
-        self, database: Database, jobs: Jobs, lists: JobLists, announce: Callable[[Iterable[Change]], None]
+        self,
+        database: Database,
+        jobs: Jobs,
+        lists: JobLists,
+        announce: Callable[[Iterable[Change]], None],
+        count_busy: Callable[[str, int], None] = lambda _, __: None,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._lists = lists
         self._announce = announce
+        self._count_busy = count_busy
 
     async def cancel(
         self,
@@ -55,8 +61,13 @@ class Bulk:
         plan = BulkPlan.of(page, dry_run=dry_run)
         if not plan.job_ids and idempotency is None:
             return Done(plan.outcome(0))
-        done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
+        try:
+            done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
+        except IdempotencyInProgressError:
+            # Its first call held the jobs, which were left out as busy. It has committed by now: this finds its record.
+            done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
         self._announce(changes)
+        self._count_busy("bulk cancel", 0 if done.replayed else done.value.busy)
         return done
 
     async def rerun(
@@ -86,9 +97,15 @@ class Bulk:
         if earlier is not None:
             return Done(earlier, replayed=True)
         # A repeat that finds no result continues with the jobs of the first call, which may have been cut off. What the
-        # first call has rerun, or reruns at this moment, is not rerun again: each job's rerun has a key of its own.
+        # first call has rerun, or reruns at this moment, is not rerun again: each job's rerun has a key of its own. It
+        # waits for what is locked, for it may be the first call that holds it.
         outcome = await self._rerun_all(
-            actor, job_filter, begun.value, idempotency, only_failed_items=only_failed_items
+            actor,
+            job_filter,
+            begun.value,
+            idempotency,
+            only_failed_items=only_failed_items,
+            skip_busy=not begun.replayed,
         )
         first = await self._database.write(end_rerun, project_id, idempotency, outcome)
         return Done(first, begun.replayed)
@@ -101,24 +118,32 @@ class Bulk:
         idempotency: Idempotency | None,
         *,
         only_failed_items: bool,
+        skip_busy: bool = True,
     ) -> BulkOutcome:
         if not plan.job_ids:
             return plan.outcome(0)
         counts = {"matched": plan.matched, "changed": 0}
-        changed = 0
+        changed = busy = 0
         try:
             for job_id in plan.job_ids:
                 key = idempotency and idempotency.of_row(job_id)
-                created = await self._rerun_one(actor.principal, job_id, key, only_failed_items=only_failed_items)
+                try:
+                    created = await self._rerun_one(
+                        actor.principal, job_id, key, only_failed_items=only_failed_items, skip_busy=skip_busy
+                    )
+                except JobBusyError:
+                    busy += 1
+                    continue
                 changed += created is not None
                 counts["changed"] += created is not None and not created.replayed
         finally:
             # Each is a transaction of its own, so what was committed before an error is recorded too.
             audit.write_line(audit.jobs_changed(Action.JOBS_RERUN_MANY, actor, job_filter, counts))
-        return plan.outcome(changed)
+        self._count_busy("bulk rerun", busy)
+        return plan.outcome(changed, busy)
 
     async def _rerun_one(
-        self, principal: Principal, job_id: UUID, key: Idempotency | None, *, only_failed_items: bool
+        self, principal: Principal, job_id: UUID, key: Idempotency | None, *, only_failed_items: bool, skip_busy: bool
     ) -> Created | None:
         """Rerun a job; returns the new one, or None if it cannot be rerun."""
         try:
@@ -129,6 +154,7 @@ class Bulk:
                 idempotency=key,
                 queues=principal.queues,
                 if_none_is_live=True,
+                skip_busy=skip_busy,
             )
         except JobtrackError as error:
             if error.retryable:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 from uuid import UUID
 
+import structlog
+
 from app.core.access import key_ended
 from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
 from app.core.leases import Leases
@@ -17,7 +19,10 @@ from app.domain.principal import KeyRef
 from app.live.change_feed import Change
 from app.live.group_writer import MAX_BATCH, GroupWriter
 from app.live.idle_claims import IdleClaims
+from app.live.loop import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from app.live.read_batcher import ReadBatcher
+
+log = structlog.get_logger(__name__)
 
 LIMITS_KNOWN_SECONDS = 1.0
 MOST_PROJECTS_KNOWN = 10_000
@@ -117,7 +122,23 @@ class Claims:
             raise
 
     async def _give_back(self, taking: asyncio.Future[Done[list[ClaimedJob]]]) -> None:
-        await self._leases.give_back((await taking).value)
+        """Repeat until it is done: a job that is not given back waits for its lease's end, with nobody at it."""
+        try:
+            taken = (await taking).value
+        except Exception:  # noqa: BLE001 - nothing was taken, or nobody knows what
+            return
+        pause = FIRST_PAUSE_SECONDS
+        while taken:
+            try:
+                taken = await self._leases.give_back(taken)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the jobs are still to be given back
+                log.warning("jobs of a client that left could not be given back yet", error=repr(error))
+            if taken and self._idle.draining:
+                log.warning("jobs of a client that left wait for their leases' ends", jobs=len(taken))
+                return
+            if taken:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _take_once(self, claim_filter: ClaimFilter, request: ClaimRequest) -> Done[list[ClaimedJob]]:
         # A writer for each filter that is being claimed by: they do not wait for each other. A claim with a key goes

@@ -183,14 +183,16 @@ class Jobs:
         queues: frozenset[str] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         if_none_is_live: bool = False,
+        skip_busy: bool = False,
     ) -> Created:
         """Create a new job like an ended one; while a rerun of the same items is live, another call without a key
-        returns it, and with `if_none_is_live` no rerun is created beside any.
+        returns it. With `if_none_is_live` none is created beside any; with `skip_busy` a locked original is not
+        waited for, but raises JobBusyError.
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
         self._space.check()
-        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live)
+        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live, skip_busy)
         created, changes = await self._database.write(apply_rerun, JobRef(project_id, job_id), request)
         self._announce(changes)
         return created

@@ -168,7 +168,11 @@ class ApiKeys:
         self.refusals.flush()
         used, self._used = self._used, set()
         if used:
-            await self._database.write(keys.mark_used, used)
+            try:
+                await self._database.write(keys.mark_used, used)
+            except Exception:
+                self._used |= used  # For the next call.
+                raise
         return WRITE_USES_SECONDS
 
     async def install_first(self, bootstrap_key: str | None) -> str | None:

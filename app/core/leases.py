@@ -46,11 +46,19 @@ class Leases:
                 self._count_stale(_call_name(call))
         return outcomes
 
-    async def give_back(self, claimed: Sequence[ClaimedJob]) -> None:
-        """Release jobs whose claimer left before it had the answer; their attempts are not counted."""
-        await self.submit_many(
+    async def give_back(self, claimed: Sequence[ClaimedJob]) -> list[ClaimedJob]:
+        """Release jobs whose claimer left before it had the answer; their attempts are not counted.
+
+        Returns those that could not be released for a reason that passes.
+        """
+        outcomes = await self.submit_many(
             [Release(project_id=c.job.project_id, job_id=c.job.id, token=c.lease.token) for c in claimed]
         )
+        return [
+            c
+            for c, outcome in zip(claimed, outcomes, strict=True)
+            if isinstance(outcome, JobtrackError) and outcome.retryable
+        ]
 
 
 def _call_name(call: WorkerCall) -> str:

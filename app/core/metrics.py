@@ -50,6 +50,12 @@ class Metrics:
             ["operation"],
             registry=registry,
         )
+        self._busy = Counter(
+            "jobtrack_busy_skips",
+            "Jobs that background and bulk work left out, because another transaction had locked them.",
+            ["work"],
+            registry=registry,
+        )
         self._batches = Histogram(
             "jobtrack_group_commit_batch_size",
             "Calls in one transaction; one that is tried again counts again.",
@@ -108,6 +114,10 @@ class Metrics:
     def count_stale(self, operation: str) -> None:
         """Count a call that the fence refused."""
         self._stale.labels(operation).inc()
+
+    def count_busy(self, work: str, jobs: int) -> None:
+        """Count jobs that were locked by another transaction."""
+        self._busy.labels(work).inc(jobs)
 
     def count_statement(self, _: object) -> None:
         """Count a statement."""

@@ -40,7 +40,7 @@ class Queues:
         self._database = database
         self._counted: dict[tuple[UUID, str], Depth] = {}
         self._counted_at = float("-inf")
-        self._counting = asyncio.Lock()
+        self._counting: asyncio.Task[dict[tuple[UUID, str], Depth]] | None = None
 
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
         """Return queues behind a name, and the name behind which the next page begins, None at the end."""
@@ -68,12 +68,23 @@ class Queues:
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
         """Return the depths of all queues, counted at most once a second."""
-        loop = asyncio.get_running_loop()
-        async with self._counting:
-            if loop.time() - self._counted_at >= COUNTED_EVERY_SECONDS:
-                self._counted = await self._database.read(depths.select_depths)
-                self._counted_at = loop.time()
-            return self._counted
+        if self._counting is None:
+            if asyncio.get_running_loop().time() - self._counted_at < COUNTED_EVERY_SECONDS:
+                return self._counted
+            # One count for all who ask, who would otherwise wait for a silent database one after the other.
+            self._counting = asyncio.create_task(self._count())
+            self._counting.add_done_callback(self._seen)
+        return await asyncio.shield(self._counting)
+
+    async def _count(self) -> dict[tuple[UUID, str], Depth]:
+        self._counted = await self._database.read(depths.select_depths)
+        self._counted_at = asyncio.get_running_loop().time()
+        return self._counted
+
+    def _seen(self, counting: "asyncio.Task[dict[tuple[UUID, str], Depth]]") -> None:
+        self._counting = None
+        if not counting.cancelled():
+            counting.exception()
 
     async def live_jobs(self, project_id: UUID) -> dict[str, int]:
         """Return the number of a project's live jobs by state, as of at most a second ago."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -9,6 +10,7 @@ from app.core.batches.changes import changes_of
 from app.db import sweeps, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.db.sweeps import Look
 from app.db.transitions import Move
 from app.domain.job import JobRef
 from app.domain.states import JobEvent
@@ -17,11 +19,16 @@ from app.live.change_feed import Change
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+MOST_BUSY = 10 * BATCH
 LOOK_SECONDS = 1.0
 """No lease is shorter, so one that begins after a look cannot run out before the next look."""
 SHORTEST_REST_SECONDS = 0.25
 """Minimum rest, which batches leases that run out in succession: a quarter of the promised second."""
 JITTER_SECONDS = 0.1
+LATE = timedelta(seconds=LOOK_SECONDS + 2)
+"""Time without a look after which it was we who were away, and not the workers."""
+STORED_EVERY = timedelta(seconds=0.75)
+"""However many processes look, the last look is stored once a second or so."""
 
 ERRORS = {
     JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),
@@ -33,27 +40,65 @@ ERRORS = {
 class Rescue:
     """Moves jobs whose lease or deadline has passed; any number of processes may do so at once."""
 
-    def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        announce: Callable[[Iterable[Change]], None],
+        count_busy: Callable[[str, int], None] = lambda _, __: None,
+    ) -> None:
         self._database = database
         self._announce = announce
+        self._count_busy = count_busy
+        self._busy = 0
+        self._seen_at: datetime | None = None
+        """The last look of this process, by the database's clock."""
 
     async def step(self) -> float:
         """Move the jobs that are due; returns the seconds until the next call is worth it, at most one."""
-        due = await self._database.read(sweeps.select_due, BATCH)
+        # More by those that were busy at the last look: as many of them as a batch holds must not hide the rest.
+        due = await self._database.read(sweeps.select_due, BATCH + min(self._busy, MOST_BUSY))
+        self._busy = 0
+        if due.look.leased and self._is_late(due.look):
+            return await self._grant_grace(due.look)
+        self._seen_at = due.look.now
+        stored = due.look.seen_at
+        if due.look.leased and stored is not None and due.look.now - stored >= STORED_EVERY:
+            # The time of the look and not of the write, which may have had to wait for an outage's end.
+            await self._database.write(sweeps.record_look, due.look.now)
         swept = sum([await self._sweep(event, refs) for event, refs in due.jobs.items() if refs])
         if swept >= BATCH:
             return 0.0
         return LOOK_SECONDS if due.next_seconds is None else min(due.next_seconds, LOOK_SECONDS)
 
+    def _is_late(self, look: Look) -> bool:
+        """Whether neither this process nor another one looked when it should have."""
+        seen = [at for at in (look.seen_at, self._seen_at) if at is not None]
+        return bool(seen) and look.now - max(seen) > LATE
+
+    async def _grant_grace(self, look: Look) -> float:
+        """Lengthen the leases that ended while nobody could renew them; the next look begins from there."""
+        graced = await self._database.write(sweeps.grant_grace, self._seen_at, late_seconds=LATE.total_seconds())
+        if graced is None:
+            return SHORTEST_REST_SECONDS
+        self._seen_at = look.now
+        if graced:
+            log.warning("lengthened leases that ended while nobody could renew them", jobs=graced)
+        return 0.0
+
     async def _sweep(self, event: JobEvent, refs: Sequence[JobRef]) -> int:
-        changes = await self._database.write(_apply, event, refs)
+        changes, busy = await self._database.write(_apply, event, refs)
         self._announce(changes)
+        if busy:
+            self._busy += busy
+            self._count_busy("rescue", busy)
         if changes:
             log.info("swept", sweep=str(event), jobs=len(changes))
         return len(changes)
 
 
-async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> list[Change]:
+async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> tuple[list[Change], int]:
+    """Move the jobs that are not locked; returns their changes, and how many are. The next look finds those again."""
+    busy = await transitions.lock_free(connection, refs)
     code, message = ERRORS[event]
     moves = [
         Move(
@@ -64,6 +109,6 @@ async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]
             error_message=message,
         )
         for ref in refs
+        if ref not in busy
     ]
-    await transitions.lock_in_order(connection, refs)
-    return changes_of(await transitions.move(connection, event, moves))
+    return changes_of(await transitions.move(connection, event, moves)), len(busy)

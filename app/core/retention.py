@@ -1,8 +1,9 @@
 """Retention: removes, in small steps, deleted and aged jobs, old idempotency records and inputs that may go."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ JITTER_SECONDS: Final = 1.0
 ROWS_A_STEP: Final = 5_000
 """A step is a transaction of about ten milliseconds, too short to delay others at a lock or a checkpoint."""
 JOBS_A_STEP: Final = 200
+MOST_BUSY: Final = 10 * JOBS_A_STEP
 IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
 UPLOAD_TAKES_AT_MOST: Final = timedelta(hours=6)
 """An upload without a job that is older than this was abandoned."""
@@ -36,9 +38,16 @@ REPAIRED_A_STEP: Final = 1_000
 class Retention:
     """Removes in small steps. Safe in any number of processes at once: each skips what another has locked."""
 
-    def __init__(self, database: Database, announce: Callable[[Iterable[Change]], None]) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        announce: Callable[[Iterable[Change]], None],
+        count_busy: Callable[[str, int], None] = lambda _, __: None,
+    ) -> None:
+        self._database = database.for_maintenance()
         self._announce = announce
+        self._count_busy = count_busy
+        self._busy = 0
         self._orphans_at = 0.0
 
     async def prune(self) -> float:
@@ -49,23 +58,30 @@ class Retention:
         """Do one step of everything that is due; returns whether there may be more to do at once."""
         found = await self._database.read(deletions.select_anything, age=IDEMPOTENCY_KEPT)
         look_for_orphans = asyncio.get_running_loop().time() >= self._orphans_at
-        more = [
-            found.deleted and await self._prune_deleted(),
-            found.aged and await self._delete_aged(),
-            found.keys and await self._forget_keys(),
-            (found.inputs or look_for_orphans) and await self._drop_inputs(look_for_orphans=look_for_orphans),
-            found.repairs and await self._mend_deadlines(),
+        parts: list[tuple[bool, Callable[[], Awaitable[bool]]]] = [
+            # Credentials first.
+            (found.inputs or look_for_orphans, partial(self._drop_inputs, look_for_orphans=look_for_orphans)),
+            (found.deleted, self._prune_deleted),
+            (found.aged, self._delete_aged),
+            (found.keys, self._forget_keys),
+            (found.repairs, self._mend_deadlines),
         ]
-        return any(more)
+        return any([await _alone(part) for due, part in parts if due])
 
     async def _prune_deleted(self) -> bool:
         return await self._database.write(deletions.prune, jobs=JOBS_A_STEP, rows=ROWS_A_STEP) > 0
 
     async def _delete_aged(self) -> bool:
-        aged = await self._database.read(deletions.select_aged, JOBS_A_STEP)
+        # More by those that were busy in the last step: they must not hide the rest.
+        aged = await self._database.read(deletions.select_aged, JOBS_A_STEP + min(self._busy, MOST_BUSY))
         if not aged:
+            self._busy = 0
             return False
-        gone = await self._database.write(_delete, aged)
+        gone, self._busy = await self._database.write(_delete, aged)
+        if self._busy:
+            self._count_busy("retention", self._busy)
+        if not gone:
+            return False
         self._announce(Change(key, event_types=("pruned",)) for key in gone)
         log.info("deleted what its queue keeps no longer", jobs=len(gone))
         return True
@@ -84,16 +100,28 @@ class Retention:
 
     async def _mend_deadlines(self) -> bool:
         """Continue the walk over stored jobs that removes deadlines which mean none."""
-        mended, more = await self._database.write(_mend_step)
+        mended, more, busy = await self._database.write(_mend_step)
+        if busy:
+            self._count_busy("repairs", busy)
         self._announce(Change(ref) for ref in mended)
         if mended:
             log.info("removed deadlines that stood for none", jobs=len(mended))
         return more
 
 
-async def _delete(connection: Connection, aged: Sequence[JobRef]) -> list[JobRef]:
-    await transitions.lock_in_order(connection, aged)
-    return await deletions.delete(connection, aged)
+async def _alone(part: Callable[[], Awaitable[bool]]) -> bool:
+    """Do a part of a step, whose failure keeps no other part from its turn."""
+    try:
+        return await part()
+    except Exception as error:  # noqa: BLE001 - it comes again with the next look
+        log.warning("a part of retention failed", part=getattr(part, "__name__", "_drop_inputs"), error=repr(error))
+        return False
+
+
+async def _delete(connection: Connection, aged: Sequence[JobRef]) -> tuple[list[JobRef], int]:
+    """Delete those that are not locked; returns them, and how many are."""
+    busy = await transitions.lock_free(connection, aged)
+    return await deletions.delete(connection, [ref for ref in aged if ref not in busy]), len(busy)
 
 
 async def _drop_inputs(connection: Connection, *, look_for_orphans: bool) -> int:
@@ -103,17 +131,20 @@ async def _drop_inputs(connection: Connection, *, look_for_orphans: bool) -> int
     return dropped
 
 
-async def _mend_step(connection: Connection) -> tuple[list[JobRef], bool]:
+async def _mend_step(connection: Connection) -> tuple[list[JobRef], bool, int]:
+    """Repair the next jobs; returns those that were, whether there is more at once, and how many are locked."""
     repair = await repairs.select_next(connection)
     if repair is None:
-        return [], False
+        return [], False, 0
     seen = await repairs.select_jobs(connection, repair, REPAIRED_A_STEP)
     if not seen.last:
         await repairs.finish(connection, repair)
-        return [], True
-    mended = []
+        return [], True, 0
+    mended, busy = [], set[JobRef]()
     if seen.endless:
-        await transitions.lock_in_order(connection, seen.endless)
-        mended = await repairs.mend_deadlines(connection, seen.endless)
-    await repairs.advance(connection, repair, seen.last)
-    return mended, True
+        busy = await transitions.lock_free(connection, seen.endless)
+        mended = await repairs.mend_deadlines(connection, [ref for ref in seen.endless if ref not in busy])
+    if not busy:
+        await repairs.advance(connection, repair, seen.last)
+    # The walk does not pass by what is locked: it looks at these jobs again later.
+    return mended, not busy, len(busy)

@@ -4,6 +4,7 @@ SQLAlchemy keeps the pool, holds the schema and writes the statements that are n
 take four times the processor time for a row (78 µs for 20, docs/decisions/0003), and a worker's call is eight of them.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ Output = TypeVar("Output")
 class Connection:
     """One connection of the pool, lent for a unit of work."""
 
-    __slots__ = ("_driver", "_on_statement", "committed", "core")
+    __slots__ = ("_driver", "_on_statement", "committed", "core", "opened_at")
 
     def __init__(self, core: AsyncConnection, on_statement: Callable[[Statement[Any, Any]], None]) -> None:
         self.core = core
@@ -31,6 +32,8 @@ class Connection:
         if held is None:
             raise LookupError("the connection was given back")
         self._driver = cast("asyncpg.Connection[asyncpg.Record]", held.connection.driver_connection)
+        self.opened_at: float = held.info.setdefault("opened_at", asyncio.get_running_loop().time())
+        """When it was first lent, which is when it was opened, by the event loop's clock."""
 
     @property
     def driver(self) -> "asyncpg.Connection[asyncpg.Record]":

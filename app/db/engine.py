@@ -2,11 +2,12 @@
 
 A request may be cancelled at any moment, a transaction may not: cancelling one in flight throws its connection away,
 and a burst of impatient clients would become a burst of new connections (measured: 341 for 491 cancelled requests, 10
-when shielded). So each unit of work runs in a task of its own, bounded by `statement_timeout` and joined at shutdown.
+when shielded). So each unit of work runs in a task of its own, bounded by `app/db/deadlines.py` and joined at shutdown.
 """
 
 import asyncio
 import contextlib
+import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
@@ -17,79 +18,28 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from app.db import deadlines
 from app.db.connection import Connection
-from app.db.failures import CONNECTION_ERRORS, driver_error, is_lost, is_unavailable, may_repeat, unavailable
+from app.db.failures import (
+    CONNECTION_ERRORS,
+    driver_error,
+    is_lost,
+    is_silence,
+    is_unavailable,
+    may_repeat,
+    unavailable,
+)
+from app.db.opening import asyncpg_dsn, connect_options, open_connection
 from app.db.statement import Statement
-from app.domain.errors import NoSpaceError, UnavailableError
+from app.domain.errors import NoSpaceError, UnansweredError, UnavailableError
 
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
-STATEMENTS_KEPT = 300
-"""Larger than the number of distinct statements."""
-STATEMENT_SECONDS = 3
-"""How long a plan is kept. One made while a table of running jobs or of items was empty joins in the wrong order, or
-reads the whole table, once it has filled.
-"""
-SESSION_SETTINGS = {
-    "application_name": "jobtrack",
-    "statement_timeout": "5000",
-    "lock_timeout": "2000",
-    "idle_in_transaction_session_timeout": "15000",
-    "timezone": "UTC",
-    # The hot statements are short: compiling one costs more than it can save.
-    "jit": "off",
-    # Each statement has an index for what it reads. A table of one page is cheaper to read whole, but the plan is still
-    # used when it has grown. A table without an index is read whole all the same: `runs` by the sweep.
-    "enable_seqscan": "off",
-}
-
-CONNECTION_SETTINGS = ("application_name", "timezone")
-"""Those that a pooler passes on; the others are stored with the role (`sessions`)."""
-PREPARED_SETTINGS = {
-    # Plans for a few rows, along the indexes: those that the tests check. A plan for a statement's thousand rows, on a
-    # table without statistics yet, compared each row with each (measured: 9 s for 20,000 items instead of 0.5).
-    "plan_cache_mode": "force_generic_plan",
-}
-"""For a direct connection: a pooler refuses a setting that its configuration does not name."""
+UNCONFIRMED = "The database did not confirm the change; it may have been made."
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
-
-
-def asyncpg_dsn(url: str) -> str:
-    """Turn any usual spelling of a PostgreSQL URL into the one that asyncpg reads (multi-host and sslmode included)."""
-    scheme, separator, rest = url.partition("://")
-    return f"postgresql://{rest}" if separator and scheme.startswith("postgres") else url
-
-
-def connect_options(*, prepared: bool = False) -> dict[str, Any]:
-    """Return the options that every connection of this service is opened with.
-
-    Prepared statements are off by default because they return wrong rows behind a transaction-mode PgBouncer. When
-    enabled, single-row statements are 3 to 10 times faster, since they are not planned again.
-    """
-    return {
-        "statement_cache_size": STATEMENTS_KEPT if prepared else 0,
-        "max_cached_statement_lifetime": STATEMENT_SECONDS,
-        "server_settings": SESSION_SETTINGS | (PREPARED_SETTINGS if prepared else {}),
-        "timeout": 5,
-    }
-
-
-async def connect(dsn: str, options: dict[str, Any] | None = None) -> Any:
-    """Open a connection with these options; without the settings that a pooler refuses, for the role has them there.
-
-    The options are changed then, so that their next connection is not refused first.
-    """
-    options = connect_options() if options is None else options
-    try:
-        return await asyncpg.connect(dsn, **options)
-    except asyncpg.ProtocolViolationError as error:
-        if "startup parameter" not in str(error):
-            raise
-    options["server_settings"] = {name: SESSION_SETTINGS[name] for name in CONNECTION_SETTINGS}
-    return await asyncpg.connect(dsn, **options)
 
 
 def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEngine:
@@ -97,7 +47,7 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
     dsn, options = asyncpg_dsn(url), connect_options(prepared=prepared)
     return create_async_engine(
         "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": lambda: connect(dsn, options)},
+        connect_args={"async_creator_fn": lambda: open_connection(dsn, options)},
         # The units of work below begin and end their transactions themselves.
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
@@ -108,6 +58,12 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,
     )
+
+
+class _Silence:
+    """When a connection was last found silent; shared by all views of a database."""
+
+    noticed_at = float("-inf")
 
 
 class Database:
@@ -126,7 +82,10 @@ class Database:
         self.engine = engine
         self.on_statement = on_statement
         self._on_no_space = on_no_space
-        self._units: set[asyncio.Task[Any]] = set()
+        self._unit_seconds = deadlines.UNIT_SECONDS
+        self._units: dict[asyncio.Task[Any], float] = {}
+        """When each began; never, for those of maintenance."""
+        self._silence = _Silence()
 
     def connections_in_use(self) -> int:
         """Return how many connections units of work hold."""
@@ -135,6 +94,17 @@ class Database:
     def connections_allowed(self) -> int:
         """Return how many connections there may be."""
         return cast("QueuePool", self.engine.pool).size()
+
+    def for_maintenance(self) -> "Database":
+        """Return the same database for work that nobody waits for and that may take longer."""
+        other = copy.copy(self)
+        other._unit_seconds = deadlines.MAINTENANCE_SECONDS  # noqa: SLF001
+        return other
+
+    def oldest_unit_seconds(self) -> float:
+        """Return how long the oldest unit of work has been in flight, without those of maintenance."""
+        now = asyncio.get_running_loop().time()
+        return max((now - began for began in self._units.values() if began <= now), default=0.0)
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -155,17 +125,33 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection without a transaction. What the driver raises in the block is not translated."""
+        connection = await self._check_out()
+        core = connection.core
         try:
-            core = await self.engine.connect()
-        except DBAPIError as error:
-            raise driver_error(error) from None
-        try:
-            yield Connection(core, self.on_statement)
-        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            yield connection
+        except (asyncpg.PostgresError, asyncio.CancelledError, *CONNECTION_ERRORS) as error:
+            if is_silence(error):
+                # Not closed politely, which would wait for the server once more.
+                connection.driver.terminate()
+                self._silence.noticed_at = asyncio.get_running_loop().time()
             if is_lost(error):
                 await core.invalidate()
             raise
         finally:
+            await core.close()
+
+    async def _check_out(self) -> Connection:
+        """Take a connection from the pool, but none that is older than the last silence: it may be as dead."""
+        while True:
+            try:
+                core = await self.engine.connect()
+            except DBAPIError as error:
+                raise driver_error(error) from None
+            connection = Connection(core, self.on_statement)
+            if connection.opened_at > self._silence.noticed_at:
+                return connection
+            connection.driver.terminate()
+            await core.invalidate()
             await core.close()
 
     @contextlib.asynccontextmanager
@@ -186,8 +172,8 @@ class Database:
                 await transaction.start()
                 try:
                     result = await work(connection)
-                except BaseException:
-                    if not connection.driver.is_closed():
+                except BaseException as error:
+                    if not is_silence(error) and not connection.driver.is_closed():
                         await transaction.rollback()
                     raise
                 committing = True
@@ -197,7 +183,11 @@ class Database:
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             if committing:
                 # The answer to COMMIT was lost, so it may have happened. Only the caller knows whether to try again.
-                raise UnavailableError("The database did not confirm the change; it may have been made.") from error
+                raise UnavailableError(UNCONFIRMED) from error
+            raise
+        except asyncio.CancelledError as error:
+            if committing:
+                raise UnansweredError(UNCONFIRMED) from error
             raise
         return result
 
@@ -217,13 +207,22 @@ class Database:
         raise AssertionError("unreachable")
 
     async def _shielded(self, work: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(work)
-        self._units.add(task)
+        task = asyncio.ensure_future(self._bounded(work))
+        now = asyncio.get_running_loop().time()
+        self._units[task] = now if self._unit_seconds <= deadlines.UNIT_SECONDS else float("inf")
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
 
+    async def _bounded(self, work: Awaitable[T]) -> T:
+        """Cancel a unit at its deadline: nobody waits longer for a database that does not answer."""
+        try:
+            async with asyncio.timeout(self._unit_seconds):
+                return await work
+        except TimeoutError as error:
+            raise UnansweredError("The database did not answer in time.") from error
+
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._units.discard(task)
+        self._units.pop(task, None)
         if not task.cancelled():
             # Retrieved here, so that an error without a caller is not reported as never retrieved.
             task.exception()

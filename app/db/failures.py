@@ -1,5 +1,7 @@
 """What an error of the database means: a lost connection, a database that is away, and whether to try again."""
 
+import asyncio
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -35,6 +37,11 @@ def driver_error(error: DBAPIError) -> BaseException:
 def is_lost(error: BaseException) -> bool:
     """Whether the connection cannot be used any more."""
     return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether the connection did not answer in time, or its unit of work was cancelled at the deadline."""
+    return isinstance(error, (TimeoutError, asyncio.CancelledError))
 
 
 def _is_connection(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from app.db.connection import Connection
-from app.db.engine import asyncpg_dsn, connect
+from app.db.opening import asyncpg_dsn, open_connection
 from app.db.projection import Value
 from app.db.statement import Statement
 from app.paths import migrations_dir
@@ -59,7 +59,7 @@ async def select_revisions(connection: Connection) -> frozenset[str]:
 
 
 async def _revisions(database_url: str) -> set[str]:
-    connection = await connect(asyncpg_dsn(database_url))
+    connection = await open_connection(asyncpg_dsn(database_url))
     try:
         return {REVISIONS.read(row) for row in await connection.fetch(REVISIONS.sql)}
     except asyncpg.UndefinedTableError:

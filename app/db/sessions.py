@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.db.engine import CONNECTION_SETTINGS, SESSION_SETTINGS, asyncpg_dsn, connect
+from app.db.opening import CONNECTION_SETTINGS, SESSION_SETTINGS, asyncpg_dsn, open_connection
 
 _ADVISORY_LOCK: Final = 0x6A6F6274
 """The migrations' own: two processes that alter a role at once fail."""
@@ -33,7 +33,7 @@ _NOT_SHOWN: Final = f"SELECT {_STATEMENT} FROM {_NEEDED} JOIN pg_settings s USIN
 
 async def store_settings(url: str) -> str | None:
     """Store the settings with the role of this URL; return the statements where it may not alter itself."""
-    connection = await connect(asyncpg_dsn(url))
+    connection = await open_connection(asyncpg_dsn(url))
     try:
         statements = await _statements(connection, _NOT_STORED)
         try:
@@ -50,7 +50,7 @@ async def store_settings(url: str) -> str | None:
 
 async def missing_settings(url: str) -> str | None:
     """Return the statements that give the sessions of this URL their settings, or None where they have them."""
-    connection = await connect(asyncpg_dsn(url))
+    connection = await open_connection(asyncpg_dsn(url))
     try:
         return _joined(await _statements(connection, _NOT_SHOWN))
     finally:
@@ -64,12 +64,12 @@ async def is_shared(url: str) -> bool:
     another number than it was told is behind a pooler, and where a second one can get the first one's session, or the
     first one gets another, they are shared by transaction.
     """
-    first = await connect(asyncpg_dsn(url))
+    first = await open_connection(asyncpg_dsn(url))
     try:
         number = await first.fetchval(_SESSION)
         if number == first.get_server_pid():
             return False
-        second = await connect(asyncpg_dsn(url))
+        second = await open_connection(asyncpg_dsn(url))
         try:
             async with second.transaction():
                 # While the second one holds its session: only a shared one can be the first one's.

@@ -5,13 +5,30 @@ These only find candidates; whether it is so is decided again by the fence of th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from app.db.connection import Connection
+from app.db.lookups import target_by_key
 from app.db.parameters import Values
-from app.db.projection import Projection
+from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.job import JobRef
 from app.domain.states import LIVE, JobEvent
+
+GRACE_SECONDS: Final = 30
+"""The most that a lease is lengthened by after a gap: the default lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the leases, and the one before it. All by the database's clock."""
+
+    now: datetime
+    seen_at: datetime | None
+    """The last look that is stored, of any process."""
+    leased: bool
+    """Whether any job is leased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class Due:
     jobs: Mapping[JobEvent, list[JobRef]]
     next_seconds: float | None
     """Until the next lease or deadline that is known of runs out; None if there is none."""
+    look: Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,7 @@ class _Lapsed:
     event: JobEvent | None
     job: JobRef | None
     seconds: float | None
+    look: Look | None
 
 
 # One statement for all: it is asked by every process, whether or not anything happens. The narrow table of runs is read
@@ -44,33 +63,115 @@ class _Lapsed:
 SELECT_DUE = Statement(
     f"""
     SELECT :returned FROM (
-    (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event, CAST(NULL AS float8) AS seconds FROM runs r
+    (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event, CAST(NULL AS float8) AS seconds,
+            CAST(NULL AS timestamptz) AS now, CAST(NULL AS timestamptz) AS seen_at, CAST(NULL AS boolean) AS leased
+     FROM runs r
      WHERE r.lease_ends_at <= statement_timestamp() LIMIT :limit)
     UNION ALL
-    (SELECT j.project_id, j.id, '{JobEvent.DEADLINE}', NULL FROM jobs j
+    (SELECT j.project_id, j.id, '{JobEvent.DEADLINE}', NULL, NULL, NULL, NULL FROM jobs j
      WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
      ORDER BY j.expires_at LIMIT :limit)
     UNION ALL
     SELECT NULL, NULL, NULL, CAST(extract(epoch FROM least(
-        (SELECT min(r.lease_ends_at) FROM runs r WHERE r.lease_ends_at > statement_timestamp()),
+        h.next_end,
         (SELECT j.expires_at FROM jobs j
          WHERE j.expires_at > statement_timestamp() AND j.expires_at < 'infinity' AND j.state IN ({literals(LIVE)})
          ORDER BY j.expires_at LIMIT 1)
-    ) - statement_timestamp()) AS float8)
+    ) - statement_timestamp()) AS float8), statement_timestamp(),
+    (SELECT l.seen_at FROM looks l WHERE l.name = 'leases'), h.leased
+    FROM (SELECT min(r.lease_ends_at) FILTER (WHERE r.lease_ends_at > statement_timestamp()) AS next_end,
+                 count(r.lease_ends_at) > 0 AS leased FROM runs r) h
     ) d
     """,
     Values(_AtMost),
-    Projection(_Lapsed, "d", {"job": Projection(JobRef, "d", absent_without="job_id")}),
+    Projection(
+        _Lapsed,
+        "d",
+        {
+            "job": Projection(JobRef, "d", absent_without="job_id"),
+            "look": Projection(Look, "d", absent_without="now"),
+        },
+    ),
 )
 
 
 async def select_due(connection: Connection, limit: int) -> Due:
     """Find up to `limit` jobs whose lease ran out, and as many live ones whose deadline has passed."""
     due: dict[JobEvent, list[JobRef]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
-    next_seconds = None
+    next_seconds, look = None, None
     for lapsed in await connection.fetch(SELECT_DUE, _AtMost(limit)):
-        if lapsed.event is None or lapsed.job is None:
-            next_seconds = lapsed.seconds
-        else:
+        if lapsed.look is not None:
+            next_seconds, look = lapsed.seconds, lapsed.look
+        elif lapsed.event is not None and lapsed.job is not None:
             due[lapsed.event].append(lapsed.job)
-    return Due(due, next_seconds)
+    if look is None:
+        raise LookupError("the look itself was not among the rows")
+    return Due(due, next_seconds, look)
+
+
+@dataclass(frozen=True, slots=True)
+class _SeenAt:
+    seen_at: datetime
+
+
+# Not where another process is writing it just now: that one's look is as good.
+LOOK = Statement(
+    """
+    UPDATE looks l SET seen_at = f.looked_at FROM (
+        SELECT l.name, CAST(:seen_at AS timestamptz) AS looked_at FROM looks l
+        WHERE l.name = 'leases' AND l.seen_at < :seen_at FOR UPDATE SKIP LOCKED
+    ) f WHERE l.name = f.name
+    """,
+    Values(_SeenAt),
+)
+
+
+async def record_look(connection: Connection, seen_at: datetime) -> None:
+    """Store that the leases were looked at."""
+    await connection.execute(LOOK, _SeenAt(seen_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    own_look: datetime | None
+    late_seconds: float
+
+
+_LENGTHENED: Final = f"statement_timestamp() + least(r.lease_seconds, {GRACE_SECONDS}) * interval '1 second'"
+# The row of the look is locked first, so that of many processes that come back together one does it. What others lock
+# is left out: a lease that its worker is renewing needs no grace.
+GRANT_GRACE = Statement(
+    f"""
+    WITH last AS MATERIALIZED (
+        SELECT l.name, l.seen_at FROM looks l WHERE l.name = 'leases' FOR UPDATE SKIP LOCKED
+    ),
+    gap AS MATERIALIZED (SELECT greatest(l.seen_at, CAST(:own_look AS timestamptz)) AS began FROM last l),
+    held AS MATERIALIZED (
+        SELECT r.project_id, r.job_id FROM gap g JOIN runs r
+            ON r.lease_ends_at > g.began AND r.lease_ends_at < {_LENGTHENED}
+        WHERE g.began < statement_timestamp() - :late_seconds * interval '1 second'
+        ORDER BY r.project_id, r.job_id FOR UPDATE OF r SKIP LOCKED
+    ),
+    graced AS (
+        UPDATE runs r SET lease_ends_at = greatest(r.lease_ends_at, {_LENGTHENED})
+        FROM held h WHERE {target_by_key("r", project_id="h.project_id", job_id="h.job_id")}
+        RETURNING r.job_id
+    ),
+    looked AS (
+        UPDATE looks l SET seen_at = greatest(l.seen_at, statement_timestamp())
+        FROM last f WHERE l.name = f.name RETURNING l.name
+    )
+    SELECT :returned FROM looked f
+    """,
+    Values(_Gap),
+    Value(int, "(SELECT count(*) FROM graced)"),
+)
+
+
+async def grant_grace(connection: Connection, own_look: datetime | None, *, late_seconds: float) -> int | None:
+    """Lengthen the leases that ended in a gap since the last look, or end soon after it; returns how many.
+
+    `own_look` is the last of this process, which is not stored while nothing is leased. No gap is shorter than
+    `late_seconds`. None if another process is at it.
+    """
+    return await connection.fetchrow(GRANT_GRACE, _Gap(own_look, late_seconds))

@@ -214,15 +214,13 @@ events = Table(
 # Deleted jobs whose rows in other tables, perhaps millions, are still being removed in steps.
 deletions = Table("deletions", metadata, *of_job(), *not_null(TIME, "deleted_at"))
 
-# One-time repairs of stored jobs that are not finished: a row is deleted when its walk has seen every job.
-repairs = Table(
-    "repairs",
-    metadata,
-    key("name", Text),
-    *not_null(TIME, "begins_at"),
-    # The last job that the walk has seen.
-    *not_null(Uuid, "project_id", "job_id"),
-)
+# One-time repairs of stored jobs that are not finished: a row is deleted when its walk has seen every job. It names the
+# last one seen.
+_LAST_SEEN = not_null(Uuid, "project_id", "job_id")
+repairs = Table("repairs", metadata, key("name", Text), *not_null(TIME, "begins_at"), *_LAST_SEEN)
+
+# The last look at the leases, of any process. One row; its updates are HOT.
+looks = Table("looks", metadata, key("name", Text), *not_null(TIME, "seen_at"))
 
 job_logs = Table(
     "job_logs",

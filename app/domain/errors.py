@@ -137,6 +137,14 @@ class NoSpaceError(UnavailableError):
     retry_after_seconds = 30.0
 
 
+class UnansweredError(UnavailableError):
+    """The database accepted a call and was silent for too long."""
+
+
+class JobBusyError(UnavailableError):
+    """Another transaction has locked the job just now."""
+
+
 class TooManyWaitsError(UnavailableError):
     """This process holds as many waits open as it may; another one, or a moment later, may have room."""
 

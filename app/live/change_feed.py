@@ -16,7 +16,8 @@ import asyncpg
 import structlog
 
 from app.db.connection import Connection
-from app.db.engine import Database, asyncpg_dsn, connect
+from app.db.engine import Database
+from app.db.opening import asyncpg_dsn, open_connection
 from app.db.parameters import Values
 from app.db.sessions import is_shared
 from app.db.statement import Statement
@@ -183,7 +184,7 @@ class ChangeFeed(Loop):
             self._warn()
             await asyncio.sleep(SHARED_SECONDS)
             return
-        connection = await connect(self._dsn)
+        connection = await open_connection(self._dsn)
         try:
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())

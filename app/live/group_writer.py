@@ -16,7 +16,7 @@ import structlog
 
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.domain.errors import JobtrackError, UnavailableError
+from app.domain.errors import JobtrackError, UnansweredError, UnavailableError
 from app.live.change_feed import Change
 
 log = structlog.get_logger(__name__)
@@ -55,6 +55,7 @@ Apply: TypeAlias = Callable[[Connection, Sequence[Request]], Awaitable[Applied[R
 class _Entry(Generic[Request, Result]):
     request: Request
     future: "asyncio.Future[Result | Exception]"
+    rows: int
     deferred_at: float | None = None
 
 
@@ -111,32 +112,51 @@ class GroupWriter(Generic[Request, Result]):
 
     async def _queue(self, requests: Iterable[Request]) -> list[Result | Exception]:
         loop = asyncio.get_running_loop()
-        entries = [_Entry[Request, Result](request, loop.create_future()) for request in requests]
+        entries = [
+            _Entry[Request, Result](request, loop.create_future(), self._row_count(request)) for request in requests
+        ]
         self._waiting.extend(entries)
         if self._writing is None and self._waiting:
             self._writing = asyncio.create_task(self._write())
         return [await entry.future for entry in entries]
 
     async def _write(self) -> None:
+        batch: list[_Entry[Request, Result]] = []
         try:
             while self._waiting:
                 batch = self._next_batch()
-                outcomes = await self._commit([entry.request for entry in batch])
-                deferred = [
-                    entry for entry, outcome in zip(batch, outcomes, strict=True) if not _answer(entry, outcome)
-                ]
-                # Before the requests that arrived since, so that the calls for one job keep their order.
-                self._waiting.extendleft(reversed(deferred))
-                if deferred and len(deferred) == len(self._waiting):
-                    await asyncio.sleep(DEFERRED_PAUSE_SECONDS)
+                await self._write_batch(batch)
+        except BaseException as error:
+            # A caller must not wait for a task that is gone. What was committed is not known here.
+            lost = error if isinstance(error, Exception) else UnavailableError("The write was given up.")
+            _fail(batch, lost)
+            self._fail_waiting(lost)
+            if not isinstance(error, Exception):
+                raise
+            log.exception("writing a batch failed unexpectedly")
         finally:
             self._writing = None
 
+    async def _write_batch(self, batch: "list[_Entry[Request, Result]]") -> None:
+        outcomes = await self._commit([entry.request for entry in batch])
+        deferred = [entry for entry, outcome in zip(batch, outcomes, strict=True) if not _answer(entry, outcome)]
+        # Before the requests that arrived since, so that the calls for one job keep their order.
+        self._waiting.extendleft(reversed(deferred))
+        if any(isinstance(outcome, UnansweredError) for outcome in outcomes):
+            # They have waited as long as the batch that they stood behind.
+            self._fail_waiting(UnavailableError("The database did not answer in time; nothing was changed."))
+        elif deferred and len(deferred) == len(self._waiting):
+            await asyncio.sleep(DEFERRED_PAUSE_SECONDS)
+
+    def _fail_waiting(self, error: Exception) -> None:
+        _fail(self._waiting, error)
+        self._waiting.clear()
+
     def _next_batch(self) -> list[_Entry[Request, Result]]:
         batch = [self._waiting.popleft()]
-        rows = self._row_count(batch[0].request)
+        rows = batch[0].rows
         while self._waiting and len(batch) < self._max_batch:
-            rows += self._row_count(self._waiting[0].request)
+            rows += self._waiting[0].rows
             if rows > self._max_rows:
                 break
             batch.append(self._waiting.popleft())
@@ -152,8 +172,18 @@ class GroupWriter(Generic[Request, Result]):
                 return [error]
             middle = len(requests) // 2
             return [*await self._commit(requests[:middle]), *await self._commit(requests[middle:])]
-        self._announce(applied.changes)
+        try:
+            self._announce(applied.changes)
+        except Exception:
+            # It is committed, and its callers hear so. The sweep finds the changes within a second.
+            log.exception("changes could not be announced")
         return applied.outcomes
+
+
+def _fail(entries: "Iterable[_Entry[Request, Result]]", error: Exception) -> None:
+    for entry in entries:
+        if not entry.future.done():
+            entry.future.set_result(error)
 
 
 def _answer(entry: _Entry[Request, Result], outcome: Result | Exception | Deferred) -> bool:

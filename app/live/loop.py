@@ -55,13 +55,22 @@ class Loop:
             try:
                 await self.run_once()
                 pause = FIRST_PAUSE_SECONDS
-            except Exception as error:  # noqa: BLE001 - a loop that dies silently is worse than any error it meets
+            except BaseException as error:  # A loop that dies silently is worse than any error it meets
+                # A cancellation that is not of this task: somebody else's work was cancelled and this waited for it.
+                cancelled = isinstance(error, asyncio.CancelledError) and not _is_being_cancelled()
+                if not isinstance(error, Exception) and not cancelled:
+                    raise
                 if loop.time() - began > LONGEST_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS  # It worked for a while, so this is a new problem.
                 log.warning("background round failed", loop=self.name, error=repr(error))
                 # Jittered, so that many processes do not come back at once after an outage.
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Periodic(Loop):

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.domain.errors import UnansweredError, UnavailableError
 
 MAX_KEYS_A_QUERY = 5_000
 
@@ -55,20 +56,31 @@ class ReadBatcher(Generic[Key, Value]):
         return await found
 
     async def _send(self) -> None:
-        while (batch := self._gathering) is not None:
-            self._gathering = None
-            keys = list(batch.keys)
-            try:
-                found = await self._database.read(self._load, keys)
-            except Exception as error:  # noqa: BLE001 - raised to the callers
-                for caller in batch.callers:
-                    if not caller.done():
-                        caller.set_exception(error)
-            else:
-                for caller in batch.callers:
-                    if not caller.done():
-                        caller.set_result(found)
-        self._sending = None
+        try:
+            while (batch := self._gathering) is not None:
+                self._gathering = None
+                await self._send_batch(batch)
+        finally:
+            self._sending = None
+            self._fail_gathering(UnavailableError("The look-up was given up."))
+
+    async def _send_batch(self, batch: "_Batch[Key, Value]") -> None:
+        try:
+            batch.answer(await self._database.read(self._load, list(batch.keys)))
+        except UnansweredError as error:
+            batch.fail(error)
+            # They have waited as long as the query that they stood behind.
+            self._fail_gathering(error)
+        except BaseException as error:
+            # Also one that ends this task: a caller must not wait for a task that is gone.
+            batch.fail(error if isinstance(error, Exception) else UnavailableError("The look-up was given up."))
+            if not isinstance(error, Exception):
+                raise
+
+    def _fail_gathering(self, error: Exception) -> None:
+        batch, self._gathering = self._gathering, None
+        if batch is not None:
+            batch.fail(error)
 
 
 class _Batch(Generic[Key, Value]):
@@ -77,3 +89,13 @@ class _Batch(Generic[Key, Value]):
     def __init__(self) -> None:
         self.keys: dict[Key, None] = {}
         self.callers: list[asyncio.Future[Mapping[Key, Value]]] = []
+
+    def answer(self, found: Mapping[Key, Value]) -> None:
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_result(found)
+
+    def fail(self, error: Exception) -> None:
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_exception(error)

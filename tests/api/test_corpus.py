@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from app.db.tables import metadata
 from tests.api.operations import DOCUMENTS, NATIVE, OPERATIONS, UNKNOWN, Operation, name_of
 from tests.conftest import StartService

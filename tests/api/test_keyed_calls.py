@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from tests.api.keyed_calls import SCENES, TYPE, UNSAFE, Scene, created, erase
 from tests.api.operations import OPERATIONS, Operation, name_of
 from tests.service_process import ServiceProcess

@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from tests.service_process import ServiceProcess
 
 CONTROLS = ("a\nb", "a\tb", "\x7f", "a\x85b", "end\n", "\x1b[31m")

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from tests.api.example_values import forms, valid
 from tests.api.operations import OPERATIONS, UNKNOWN, Operation, name_of
 from tests.conftest import StartService

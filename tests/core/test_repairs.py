@@ -84,7 +84,7 @@ async def test_walk_begins_when_it_is_planned_for_and_costs_no_question_afterwar
     steps = Retention(database, lambda _: None)
     await finish(steps)
     asked: list[Statement[Any, Any]] = []
-    database.on_statement = asked.append
+    steps._database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1
     assert (await core.jobs.get(PROJECT, job.id)).version == job.version

@@ -75,6 +75,6 @@ async def test_nothing_to_remove_is_one_question(database: Database) -> None:
     steps = Retention(database, lambda _: None)
     assert not await steps.step(), "the first also looks for uploads that nobody has"
     asked: list[Statement[Any, Any]] = []
-    database.on_statement = asked.append
+    steps._database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.space import Space
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from app.domain.errors import NoSpaceError
 from tests.inside_service import serve_inside
 

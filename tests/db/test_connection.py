@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from app.db.connection import Connection
-from app.db.engine import WRITE_TRIES, Database, asyncpg_dsn, make_engine
+from app.db.engine import WRITE_TRIES, Database, make_engine
+from app.db.opening import asyncpg_dsn
 from app.db.parameters import Int4, Values
 from app.db.projection import Value
 from app.db.statement import Statement

@@ -20,7 +20,8 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from app.db.connection import Connection
-from app.db.engine import SESSION_SETTINGS, Database, asyncpg_dsn, make_engine
+from app.db.engine import Database, make_engine
+from app.db.opening import SESSION_SETTINGS, asyncpg_dsn
 from app.db.sessions import STORED, is_shared, missing_settings, store_settings
 from app.live.change_feed import ChangeFeed, Listeners
 from tests.conftest import CreateDatabase

@@ -291,4 +291,6 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
-    await sweeps.select_due(connection, BATCH)
+    look = (await sweeps.select_due(connection, BATCH)).look
+    await sweeps.record_look(connection, look.now)
+    await sweeps.grant_grace(connection, None, late_seconds=-1)

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from app.db.engine import asyncpg_dsn
+from app.db.opening import asyncpg_dsn
 from app.dialects.docent.wire import MAX_UPLOAD_BYTES
 from tests.conftest import StartService
 

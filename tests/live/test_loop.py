@@ -109,3 +109,26 @@ async def test_a_step_that_returns_no_rest_is_repeated_at_once_and_others_rest_a
         await done.wait()
     await periodic.stop()
     assert slept == [0.25, 5.0]
+
+
+async def test_a_cancellation_of_something_else_does_not_end_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
+    went_on = asyncio.Event()
+    calls = 0
+
+    async def step() -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            others = asyncio.get_running_loop().create_future()
+            others.cancel()
+            await others
+        went_on.set()
+        return 60.0
+
+    periodic = Periodic("waiting for others", step)
+    await periodic.start()
+    async with asyncio.timeout(10):
+        await went_on.wait()
+    await periodic.stop()
+    assert calls == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import UnavailableError
+from app.domain.errors import UnansweredError, UnavailableError
 from app.live.read_batcher import ReadBatcher
 
 
@@ -83,3 +83,43 @@ async def test_a_failure_reaches_all_who_asked_and_the_next_query_works(
     again = asyncio.create_task(batcher.get("a"))
     (await gated.sent.get()).set()
     assert await again == "A"
+
+
+async def test_those_who_stood_behind_a_query_without_an_answer_wait_no_second_time(
+    gated: Gated, batcher: ReadBatcher[str, str]
+) -> None:
+    gated.failure = UnansweredError("silent")
+    first = asyncio.create_task(batcher.get("a"))
+    gate = await gated.sent.get()
+    behind = asyncio.create_task(batcher.get("b"))
+    await asyncio.sleep(0)
+    gate.set()
+    async with asyncio.timeout(10):
+        for asking in (first, behind):
+            with pytest.raises(UnansweredError):
+                await asking
+    assert gated.queries == [["a"]]
+
+    gated.failure = None
+    after = asyncio.create_task(batcher.get("c"))
+    (await gated.sent.get()).set()
+    assert await after == "C"
+
+
+async def test_callers_hear_of_a_task_that_was_cancelled_under_them(
+    gated: Gated, batcher: ReadBatcher[str, str]
+) -> None:
+    first = asyncio.create_task(batcher.get("a"))
+    await gated.sent.get()
+    behind = asyncio.create_task(batcher.get("b"))
+    await asyncio.sleep(0)
+    sending = batcher._sending
+    assert sending is not None
+    sending.cancel()
+    async with asyncio.timeout(10):
+        for asking in (first, behind):
+            with pytest.raises(UnavailableError):
+                await asking
+    after = asyncio.create_task(batcher.get("c"))
+    (await gated.sent.get()).set()
+    assert await after == "C"

@@ -129,6 +129,7 @@ def _answer(done: Done[BulkOutcome], body: BulkIn) -> Response:
         {
             "matched": outcome.matched,
             "changed": outcome.changed,
+            "busy": outcome.busy,
             "dry_run": body.dry_run,
             "next_cursor": None if outcome.next_before is None else write_cursor(outcome.next_before.int, *bound),
         },

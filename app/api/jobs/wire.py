@@ -164,6 +164,7 @@ class BulkResult(Answer):
 
     matched: int = Field(description="Number of jobs examined by this call that match.")
     changed: int = Field(description="Number of matching jobs changed; 0 in a dry run.")
+    busy: int = Field(description="Number of matching jobs left out because another call or transaction held them.")
     dry_run: bool
     next_cursor: str | None = Field(description="Cursor for the next call; null at the end.")
 

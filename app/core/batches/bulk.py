@@ -25,16 +25,19 @@ class BulkOutcome:
 
     matched: int
     changed: int
+    busy: int
+    """How many were left out because another transaction had locked them."""
     next_before: UUID | None
 
     def stored(self) -> dict[str, Any]:
         """Return it as the record of an Idempotency-Key keeps it."""
-        return {"matched": self.matched, "changed": self.changed, "next_before": _text(self.next_before)}
+        counts = {"matched": self.matched, "changed": self.changed, "busy": self.busy}
+        return {**counts, "next_before": _text(self.next_before)}
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> "BulkOutcome":
         """Read it from a record."""
-        return cls(body["matched"], body["changed"], _id(body["next_before"]))
+        return cls(body["matched"], body["changed"], body.get("busy", 0), _id(body["next_before"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,9 @@ class BulkPlan:
         """Return the plan of a page of matching jobs. A dry run counts them, and is about none."""
         return cls(len(page.job_ids), () if dry_run else page.job_ids, page.next_before)
 
-    def outcome(self, changed: int) -> BulkOutcome:
-        """Return the outcome of the call that changed so many of them."""
-        return BulkOutcome(self.matched, changed, self.next_before)
+    def outcome(self, changed: int, busy: int = 0) -> BulkOutcome:
+        """Return the outcome of the call that changed so many of them, and left out so many."""
+        return BulkOutcome(self.matched, changed, busy, self.next_before)
 
     def stored(self) -> dict[str, Any]:
         """Return it as the record of an Idempotency-Key keeps it."""
@@ -80,17 +83,17 @@ async def apply_cancel(
     """Cancel the jobs of a plan, unless a call with this key has; returns the outcome and the changes to publish."""
     project_id, by = actor.principal.project_id, actor.principal.name
     changes: list[Change] = []
-    if plan.job_ids:
-        await transitions.lock_in_order(connection, [JobRef(project_id, job_id) for job_id in plan.job_ids])
+    refs = [JobRef(project_id, job_id) for job_id in plan.job_ids]
+    busy = await transitions.lock_free(connection, refs) if refs else set()
     record = await load(connection, project_id, key)
     if record is not None:
         return Done(BulkOutcome.read(record.body), replayed=True), changes
     if plan.job_ids:
-        moves = [Move(project_id=project_id, job_id=job_id, cancelled_by=by) for job_id in plan.job_ids]
+        moves = [Move(project_id=project_id, job_id=ref.job_id, cancelled_by=by) for ref in refs if ref not in busy]
         changes = changes_of(await transitions.move(connection, JobEvent.CANCEL, moves))
         counts = {"matched": plan.matched, "changed": len(changes)}
         audit.record(connection, audit.jobs_changed(Action.JOBS_CANCEL_MANY, actor, job_filter, counts))
-    outcome = plan.outcome(len(changes))
+    outcome = plan.outcome(len(changes), len(busy))
     # Also where nothing matched: the repeat is not about jobs that were created since.
     await store(connection, [(project_id, key, outcome.stored())])
     return Done(outcome), changes

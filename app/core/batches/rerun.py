@@ -11,7 +11,13 @@ from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_k
 from app.db import create, inputs, items, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
-from app.domain.errors import IdempotencyInProgressError, InputGoneError, InvalidError, InvalidTransitionError
+from app.domain.errors import (
+    IdempotencyInProgressError,
+    InputGoneError,
+    InvalidError,
+    InvalidTransitionError,
+    JobBusyError,
+)
 from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
 from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
@@ -33,12 +39,13 @@ class RerunRequest:
     labels: Mapping[str, str]
     if_none_is_live: bool = False
     """Refuse it, whatever the key, while another rerun of the job is live: for a call about many."""
+    skip_busy: bool = False
+    """Refuse it while the original is locked, rather than wait."""
 
 
 async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
-    # The lock of the original serialises its reruns, so that two calls at once do not create two jobs.
-    await transitions.lock_in_order(connection, [ref])
+    await _lock_original(connection, ref, request)
     # Before anything about the original, which may have been deleted since the first call.
     earlier = await _created_before(connection, ref.project_id, request)
     if earlier is not None:
@@ -78,6 +85,14 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
     job = (await jobs.select_with_documents(connection, [new_ref]))[new_ref]
     claimable = ClaimableJob(job.project_id, job.queue, job.type) if job.engine is None else None
     return Created(job), [Change(new_ref, claimable, ("rerun",))]
+
+
+async def _lock_original(connection: Connection, ref: JobRef, request: RerunRequest) -> None:
+    """Serialise the reruns of an original, so that two calls at once do not create two jobs."""
+    if not request.skip_busy:
+        await transitions.lock_in_order(connection, [ref])
+    elif await transitions.lock_free(connection, [ref]):
+        raise JobBusyError("Another call holds this job just now.")
 
 
 async def _created_before(connection: Connection, project_id: UUID, request: RerunRequest) -> Created | None:
