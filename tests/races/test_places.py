@@ -7,6 +7,7 @@ answered before it has: it would count what is held without the first.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from app.db import limits
 from app.db.connection import Connection
 from app.db.statement import Statement
 from app.domain.errors import LeaseLostError, QueueFullError
+from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.job import Claim, ClaimFilter, Created, CreateRequest, Job, NewJob
 from app.domain.states import JobState
@@ -169,3 +171,17 @@ async def test_creation_that_waits_for_its_queue_holds_no_other_up(queue: Queue)
         assert not waiting.done()
     async with asyncio.timeout(SECONDS):
         assert (await waiting).lease is not None
+
+
+async def test_another_request_under_the_key_of_a_report_that_waits_has_its_own_turn(queue: Queue) -> None:
+    """The report is refused at last, which leaves its key free."""
+    holder, late = await queue.put(JobState.RUNNING), await queue.put(JobState.RETRYING)
+    first, other = (Idempotency(route="r", key="k", fingerprint=fingerprint) for fingerprint in (b"one", b"two"))
+    progress = Report(project_id=holder.project_id, job_id=holder.id, token=holder.held_by, idempotency=other)
+    async with queue.locked():
+        calls = [replace(queue.report(late), idempotency=first), progress]
+        waiting = asyncio.ensure_future(queue.core.leases.submit_many(calls))
+        await queue.until_it_looked(waiting)
+    async with asyncio.timeout(SECONDS):
+        outcomes = await waiting
+    assert [type(outcome) for outcome in outcomes] == [LeaseLostError, Reported]
