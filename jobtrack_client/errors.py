@@ -86,7 +86,10 @@ class Conflict(JobtrackError):
 
 
 class LeaseLost(Conflict):
-    """The token is not the job's current one: another worker holds the job, or none does."""
+    """The token is not the job's current one: another worker holds the job, or none does.
+
+    Or the lease ran out, and the queue's `concurrency_limit` leaves no place to go on; a completion or failure counts.
+    """
 
 
 class AlreadyTerminal(Conflict):
@@ -95,6 +98,10 @@ class AlreadyTerminal(Conflict):
 
 class InvalidTransition(Conflict):
     """The job's state does not allow this event."""
+
+
+class QueueFull(Conflict):
+    """The queue's `concurrency_limit` leaves no place for a job that is created already claimed; later it may."""
 
 
 class JobFailed(JobtrackError):
@@ -134,6 +141,7 @@ _BY_CODE: dict[str, type[JobtrackError]] = {
     "lease_lost": LeaseLost,
     "already_terminal": AlreadyTerminal,
     "invalid_transition": InvalidTransition,
+    "queue_full": QueueFull,
 }
 
 

@@ -46,7 +46,7 @@ class Metrics:
         )
         self._stale = Counter(
             "jobtrack_stale_calls",
-            "Workers' calls that the fence refused: another attempt holds the job, or it was given back.",
+            "Workers' calls that the fence refused: another attempt holds the job, it was given back, or has no place.",
             ["operation"],
             registry=registry,
         )

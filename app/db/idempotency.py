@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.lookups import lookup
+from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Batch
 from app.db.projection import Projection, Value
 from app.db.statement import Statement
@@ -56,6 +56,20 @@ RESERVE = Statement(
 async def reserve(connection: Connection, records: Sequence[CreationRecord]) -> set[UUID]:
     """Store the records whose key is free; returns their jobs. Sorted, since two batches may share keys."""
     return set(await connection.fetch(RESERVE, records))
+
+
+FORGET = Statement(
+    f"""
+    DELETE FROM idempotency_records d USING :rows
+    WHERE {target_by_key("d", project_id="i.project_id", route="i.route", key="i.key")} AND d.job_id = i.job_id
+    """,
+    Batch(CreationRecord),
+)
+
+
+async def forget(connection: Connection, records: Sequence[CreationRecord]) -> None:
+    """Delete records that this transaction has reserved: their jobs were refused, which leaves their keys free."""
+    await connection.execute(FORGET, records)
 
 
 _FIND = f"""

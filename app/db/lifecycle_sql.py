@@ -5,7 +5,7 @@ from typing import Final
 
 from app.db.lookups import state_among
 from app.db.statement import literals
-from app.domain.states import Effects, Guard, JobEvent, rows_for, sources_of
+from app.domain.states import NO_EFFECTS, Effects, Guard, JobEvent, rows_for, sources_of
 
 GUARD_SQL: Final = {
     Guard.DUE: "j.scheduled_at <= statement_timestamp()",
@@ -43,6 +43,12 @@ def target(event: JobEvent) -> str:
         for row in rows_for(event)
     )
     return f"CASE {' '.join(arms)} END"
+
+
+def changes(event: JobEvent) -> str:
+    """Write whether an event changes a job: a step to the state that the job is in does only where it has effects."""
+    stays = {row.target for row in rows_for(event) if row.target in row.sources and row.effects != NO_EFFECTS}
+    return "d.target <> d.source" + (f" OR d.target IN ({literals(stays)})" if stays else "")
 
 
 def by_effect(

@@ -1,13 +1,14 @@
-"""Concurrency limits: which queues have one, and the lock that makes it exact."""
+"""Concurrency limits: which queues have one, and the locks that make it exact."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.parameters import Values
+from app.db.lookups import lookup
+from app.db.parameters import Batch, Values
 from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.job import ClaimFilter
@@ -61,16 +62,18 @@ LOCK_LIMITED = Statement(
 )
 
 
+class QueueRef(NamedTuple):
+    """A queue and its project."""
+
+    project_id: UUID
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
-    queue: str
-    held: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
     project_id: UUID
-    names: Sequence[str]
+    name: str
+    held: int
 
 
 _LEASED_STATES: Final = ", ".join(f"('{state}')" for state in sorted(LEASED))
@@ -78,19 +81,23 @@ _LEASED_STATES: Final = ", ".join(f"('{state}')" for state in sorted(LEASED))
 COUNT_HELD = Statement(
     f"""
     SELECT :returned
-    FROM unnest(:names) AS n (name) CROSS JOIN (VALUES {_LEASED_STATES}) AS s (state)
+    FROM :rows CROSS JOIN (VALUES {_LEASED_STATES}) AS s (state)
     CROSS JOIN LATERAL (
         SELECT count(*) AS n FROM (
             SELECT FROM jobs j
-            WHERE j.project_id = :project_id AND j.queue = n.name AND j.state = s.state
+            WHERE j.project_id = i.project_id AND j.queue = i.name AND j.state = s.state
               AND j.state IN ({literals(LIVE)})
             ORDER BY j.scheduled_at) l
     ) c
-    GROUP BY n.name
+    GROUP BY i.project_id, i.name
     """,
-    Values(_Names),
-    Projection(_Held, columns={"queue": "n.name", "held": "CAST(sum(c.n) AS bigint)"}),
+    Batch(QueueRef),
+    Projection(_Held, columns={"project_id": "i.project_id", "name": "i.name", "held": "CAST(sum(c.n) AS bigint)"}),
 )
+
+
+async def _count_held(connection: Connection, queues: Sequence[QueueRef]) -> dict[QueueRef, int]:
+    return {QueueRef(held.project_id, held.name): held.held for held in await connection.fetch(COUNT_HELD, queues)}
 
 
 async def lock_limited(connection: Connection, claim_filter: ClaimFilter) -> dict[str, int]:
@@ -102,6 +109,58 @@ async def lock_limited(connection: Connection, claim_filter: ClaimFilter) -> dic
     limits = {limit.name: limit.concurrency_limit for limit in await connection.fetch(LOCK_LIMITED, queues)}
     if not limits:
         return {}
-    counted = await connection.fetch(COUNT_HELD, _Names(claim_filter.project_id, list(limits)))
-    held = {count.queue: count.held for count in counted}
-    return {name: max(0, limit - held.get(name, 0)) for name, limit in limits.items()}
+    held = await _count_held(connection, [QueueRef(claim_filter.project_id, name) for name in limits])
+    return {queue.name: max(0, limits[queue.name] - count) for queue, count in held.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _LockedLimit:
+    project_id: UUID
+    name: str
+    concurrency_limit: int | None
+    busy: bool
+
+
+# Looked up before it is locked: where nothing is limited nothing is locked, and this is all that the limits cost.
+LOCK_FREE = Statement(
+    f"""
+    SELECT :returned FROM :rows
+    CROSS JOIN {lookup("queues", "q", project_id="i.project_id", name="i.name")}
+    LEFT JOIN LATERAL (
+        SELECT l.name, l.concurrency_limit FROM queues l
+        WHERE l.project_id = q.project_id AND l.name = q.name
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) l ON true
+    WHERE q.concurrency_limit IS NOT NULL
+    """,
+    Batch(QueueRef),
+    Projection(
+        _LockedLimit,
+        columns={
+            "project_id": "i.project_id",
+            "name": "i.name",
+            "concurrency_limit": "l.concurrency_limit",
+            "busy": "l.name IS NULL",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FreePlaces:
+    """How many more jobs a limited queue may hold. Valid while the queue's lock is held."""
+
+    limit: int
+    free: int
+
+
+async def lock_free(connection: Connection, queues: Sequence[QueueRef]) -> dict[QueueRef, FreePlaces | None]:
+    """Lock those of the queues that are limited and not locked by others; returns what each has free, None if it is
+    busy. Never waits: its callers hold locks of jobs, and the calls of other projects.
+    """
+    found = {QueueRef(each.project_id, each.name): each for each in await connection.fetch(LOCK_FREE, queues)}
+    # A limit that was taken away before the lock is none.
+    limits = {queue: each.concurrency_limit for queue, each in found.items() if each.concurrency_limit is not None}
+    held = await _count_held(connection, list(limits)) if limits else {}
+    free: dict[QueueRef, FreePlaces | None] = {queue: None for queue, each in found.items() if each.busy}
+    return free | {queue: FreePlaces(limit, max(0, limit - held[queue])) for queue, limit in limits.items()}

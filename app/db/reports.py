@@ -33,6 +33,7 @@ class Admitted:
     """A report whose token and state were right, with the run as it stands. Valid while the job's lock is held."""
 
     job_id: UUID
+    queue: str
     source: JobState
     target: JobState
     attempt: int
@@ -66,6 +67,7 @@ ADMIT = Statement(
         Admitted,
         _RUN,
         {
+            "queue": _JOB.c.queue,
             "source": _JOB.c.state,
             "target": target(JobEvent.REPORT),
             "attempt": _JOB.c.attempt,

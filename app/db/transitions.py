@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app.db.connection import Connection
 from app.db.jobs import JOB, JOBS, REQUESTED, RUN
-from app.db.lifecycle_sql import accepted, by_effect, target
+from app.db.lifecycle_sql import accepted, by_effect, changes, target
 from app.db.lookups import target_by_key
 from app.db.parameters import Batch
 from app.db.projection import LEFT_OUT, Projection, Value
@@ -163,7 +163,7 @@ def _moved_sql(event: JobEvent) -> str:
             status_changed_at = statement_timestamp(),
             updated_at = statement_timestamp()
         FROM decided d
-        WHERE {target_by_key("j", project_id="d.project_id", id="d.job_id")} AND d.target <> d.source
+        WHERE {target_by_key("j", project_id="d.project_id", id="d.job_id")} AND ({changes(event)})
         RETURNING j.*, d.source, d.attempt_was, d.held_by, coalesce(d.reason, d.error_code) AS reason
     """
 

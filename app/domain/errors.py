@@ -162,7 +162,9 @@ class ConflictError(JobtrackError):
 
 
 class LeaseLostError(ConflictError):
-    """The token is not the job's latest: another attempt holds it, or this one gave it back."""
+    """The token is not the job's latest: another attempt holds it, or this one gave it back. Or it is the latest, the
+    lease ran out, and the queue has no place for the job to go on.
+    """
 
     code = "lease_lost"
 
@@ -177,6 +179,13 @@ class InvalidTransitionError(ConflictError):
     """The lifecycle has no such step from the job's current state."""
 
     code = "invalid_transition"
+
+
+class QueueFullError(ConflictError):
+    """The queue holds as many jobs as its limit allows, so that none is created already claimed."""
+
+    code = "queue_full"
+    retryable = True
 
 
 class InputGoneError(ConflictError):

@@ -5,8 +5,8 @@ constraints, the documentation, the diagrams and the test matrix are derived fro
 
 A row reads: when EVENT happens to a job in one of SOURCES, and GUARD holds, its state becomes TARGET, with EFFECTS. Of
 several rows for one event and source the first whose guard holds applies. A pair of event and source without a row is
-refused and changes nothing. A row whose target is its source changes nothing in the job either (a report is recorded in
-its run).
+refused and changes nothing. A step to the state that the job is in changes nothing in the job either (a report is
+recorded in its run), unless it has effects (a failure that comes late spends its token).
 """
 
 from collections.abc import Collection
@@ -122,6 +122,7 @@ def _table() -> tuple[Transition, ...]:
     held = (dispatched, running)
     # A job is `retrying` with an unspent token only when its lease ran out, because `fail` spends the token. A worker
     # that comes back with that token before another claim took the job is therefore simply right: its call counts.
+    # Where its queue has a limit, a report needs a free place besides, as a claim does (`core.batches.places`).
     held_or_lapsed = (dispatched, running, retrying)
     finished = Effects(clears_error=True, finishes=True)
     ended = Effects(clears_error=True)

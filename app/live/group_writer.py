@@ -193,7 +193,7 @@ def _answer(entry: _Entry[Request, Result], outcome: Result | Exception | Deferr
         entry.deferred_at = entry.deferred_at or now
         if now - entry.deferred_at < LONGEST_DEFERRAL_SECONDS:
             return False
-        outcome = UnavailableError("Another call holds this job just now; nothing was changed.")
+        outcome = UnavailableError("Another call holds this job or its queue just now; nothing was changed.")
     if not entry.future.done():
         entry.future.set_result(outcome)
     return True

@@ -31,6 +31,7 @@ TITLES: Final[Mapping[str, str]] = {
     "already_terminal": "The job has ended",
     "invalid_transition": "The job's state does not allow this",
     "idempotency_in_progress": "A request with this key is still in progress",
+    "queue_full": "The queue is full",
     "input_gone": "The input is gone",
     "range_not_satisfiable": "Range not satisfiable",
     "key_revoked": "The key is revoked",

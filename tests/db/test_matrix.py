@@ -16,7 +16,19 @@ from app.db.connection import Connection
 from app.db.reports import HeldToken
 from app.db.transitions import Move, Moved
 from app.domain.job import CANCEL_GRACE_SECONDS, ClaimFilter
-from app.domain.states import LEASED, LIVE, TERMINAL, Due, Guard, JobEvent, JobState, Transition, next_state, rows_for
+from app.domain.states import (
+    LEASED,
+    LIVE,
+    NO_EFFECTS,
+    TERMINAL,
+    Due,
+    Guard,
+    JobEvent,
+    JobState,
+    Transition,
+    next_state,
+    rows_for,
+)
 from tests import factories
 from tests.factories import HOUR, Made
 
@@ -44,7 +56,7 @@ class Case:
 
     @property
     def changes(self) -> bool:
-        return self.target is not None and self.target is not self.state
+        return self.target is not None and (self.target is not self.state or self.row.effects != NO_EFFECTS)
 
 
 def cases(event: JobEvent) -> Iterator[Case]:

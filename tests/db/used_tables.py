@@ -162,6 +162,7 @@ async def _claims(connection: Connection, waiting: list[UUID]) -> None:
     await claims.select_claimable(connection, [every, by_id])
     await claims.claim(connection, by_id, slots())
     await claims.claim(connection, limited, slots(), free=await limits.lock_limited(connection, limited))
+    await limits.lock_free(connection, [limits.QueueRef(PROJECT, f"q{n}") for n in range(BATCH)])
     claimed = await claims.claim(connection, every, slots())
     await held_claims.select_still_held(
         connection, [held_claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
@@ -280,6 +281,7 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await idempotency.reserve(connection, records)
     await idempotency.select_creations(connection, [record.record_key for record in records])
     await idempotency.select(connection, [record.record_key for record in records])
+    await idempotency.forget(connection, records)
     requests = [CreateRequest(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
     await create.insert(connection, requests)
     await create.set_items_total(connection, JobRef(PROJECT, requests[0].job.id), 1)

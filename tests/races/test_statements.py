@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,16 @@ import pytest_asyncio
 
 from app.core.waits import EndedBy
 from app.db.statement import Statement
+from app.domain.audit import Actor
 from app.domain.ids import new_id
-from app.domain.job import ClaimFilter, Job, NewJob
+from app.domain.job import Claim, ClaimFilter, Created, Job, NewJob
+from app.domain.principal import Principal, Scope
+from app.domain.queue import QueueRules
 from app.domain.worker_call import Complete, Report
 from app.live.change_feed import NOTIFY
 from app.runtime import Runtime
 from app.web.deps import Services
+from tests import sql
 from tests.calls import PROJECT
 
 WAITS = 300
@@ -124,6 +129,37 @@ async def test_a_workers_round_costs_the_same_for_one_job_as_for_fifty(
     )
     # The lock, the end with its history, the results.
     assert statements.asked() == 3, statements
+
+
+@pytest.mark.parametrize(("places", "more"), [(None, 1), (60, 2)], ids=["no limit", "a limit"])
+@pytest.mark.parametrize("count", [1, 50])
+async def test_places_cost_nothing_but_those_who_take_one(
+    runtime: Runtime, core: Services, count: int, places: int | None, more: int
+) -> None:
+    """Whether the queue has a limit, with its lock, and what it holds: once for all late reports, or new claims."""
+    admin = Actor(Principal(PROJECT, "k", "admin", frozenset({Scope.ADMIN})))
+    await core.queues.put(admin, "q", QueueRules(concurrency_limit=places))
+    statements = Statements(runtime)
+    await core.jobs.create_many(PROJECT, [NewJob(id=new_id(), type="t", queue="q") for _ in range(count)])
+    assert statements.asked() == 1, statements
+    statements.clear()
+    made = await core.jobs.create_many(
+        PROJECT, [NewJob(id=new_id(), type="t", queue="q", claim=Claim("w", 30)) for _ in range(count)]
+    )
+    assert statements.asked() == 1 + more, statements
+    calls = [
+        Report(project_id=PROJECT, job_id=one.job.id, token=one.lease.token, progress=50.0)
+        for one in made
+        if isinstance(one, Created) and one.lease is not None
+    ]
+    statements.clear()
+    await core.leases.submit_many(calls)
+    assert statements.asked() == 5, statements
+    async with runtime.database.transaction() as connection:
+        await sql.execute(connection, "UPDATE jobs SET state = 'retrying' WHERE state = 'running'")
+    statements.clear()
+    assert len(await core.leases.submit_many([replace(call, progress=51.0) for call in calls])) == count
+    assert statements.asked() == 5 + more, statements
 
 
 async def test_claims_that_come_together_are_one(runtime: Runtime, core: Services) -> None:

@@ -70,7 +70,9 @@ async def create(
     key: IdempotencyKey,
     job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
 ) -> Response:
-    """Create a job. With `claim` it is created already claimed, and the response includes the lease."""
+    """Create a job. With `claim` it is created already claimed, and the response includes the lease; 409 `queue_full`
+    where the queue's `concurrency_limit` leaves no place.
+    """
     check_queue(caller, job.queue)
     if job.claim is not None:
         check_scope(caller, Scope.WORK)

@@ -86,9 +86,9 @@ async def put_queue(
     queue: QueueName,
     rules: Annotated[QueueIn, FromBody(examples=[{"concurrency_limit": 4, "retention": {"seconds": 604800}}])],
 ) -> Response:
-    """Replace all rules of a queue, creating it if needed. A new limit applies to claims within one second; jobs
-    already claimed continue. A new name has no control characters and no part `.` or `..` between slashes, and does not
-    end in `/pause` or `/resume`.
+    """Replace all rules of a queue, creating it if needed. A new limit applies within one second; jobs already claimed
+    continue. A pause stops claims by queue or type, not by id. A new name has no control characters and no part `.` or
+    `..` between slashes, and does not end in `/pause` or `/resume`.
     """
     check_queue(actor.principal, queue)
     view, replayed = await services.queues.put(actor, queue, rules.to_domain(), idempotency=key)
@@ -104,7 +104,9 @@ async def put_queue(
     dependencies=[requires(Scope.ADMIN)],
 )
 async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
-    """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, and claimed by id."""
+    """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, also already claimed, and
+    claimed by id.
+    """
     check_queue(actor.principal, queue)
     view, replayed = await services.queues.set_paused(actor, queue, paused=True, idempotency=key)
     return json_response(queue_document(view), 200, replayed_headers(replayed))

@@ -23,7 +23,11 @@ class QueueIn(Body):
 
     paused: bool = False
     concurrency_limit: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
-        default=None, description="Maximum number of jobs claimed at once; null: unlimited."
+        default=None,
+        description=(
+            "Maximum number of jobs held at once: claims, creations with `claim` and reports after the lease ran out "
+            "need a free place, also by id; jobs held already continue. Null: unlimited."
+        ),
     )
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
     retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")

@@ -34,7 +34,7 @@ MAX_CLAIM_WAIT_SECONDS = 50
 
 
 class ClaimsIn(Body):
-    """Which jobs to claim. Without queues or types: any."""
+    """Which jobs to claim. Without queues or types: any. A pause stops claims by queue or type, not by `job_ids`."""
 
     worker: Name
     queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
@@ -89,7 +89,7 @@ class LogLineIn(Body):
 
 
 class ReportIn(Body):
-    """Progress of a job. With only the token it is a heartbeat."""
+    """Progress of a job; the token alone is a heartbeat. A lease that ran out goes on only if the queue has a place."""
 
     token: Id
     lease_seconds: LeaseSeconds | None = Field(
@@ -121,7 +121,7 @@ class ReportIn(Body):
 
 
 class CompleteIn(Body):
-    """The job is done."""
+    """The job is done. Counts after the lease ran out as well, until another claim."""
 
     token: Id
     result: AnyJson = None
@@ -135,7 +135,7 @@ class CompleteIn(Body):
 
 
 class FailIn(Body):
-    """The attempt failed."""
+    """The attempt failed. Counts after the lease ran out as well, until another claim."""
 
     token: Id
     code: Name

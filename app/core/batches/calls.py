@@ -1,8 +1,9 @@
 """Workers' calls, applied many at a time: reports, completions, failures and releases in one transaction.
 
-All jobs of the batch are locked first, but for those that another transaction holds: their calls are deferred. Then the
-calls apply in rounds: the first call of every job, then the second of those that have one, and so on, each kind in one
-set-based statement whose WHERE is the fence. A call that the fence refused is explained afterwards, by one more read.
+All jobs of the batch are locked first, but for those that another transaction holds: their calls are deferred, as are
+those from a report on that finds its queue locked. Then the calls apply in rounds: the first call of every job, then
+the second of those that have one, and so on, each kind in one set-based statement whose WHERE is the fence. A call that
+the fence refused is explained afterwards, by one more read.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from typing import Final
 from uuid import UUID
 
 from app.core.batches.changes import changes_of
@@ -29,7 +31,7 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.job import Job, JobRef
-from app.domain.states import TERMINAL, JobEvent
+from app.domain.states import LEASED, TERMINAL, JobEvent, sources_of
 from app.domain.worker_call import Complete, Fail, Release, Report, Reported, WorkerCall, WorkerOutcome
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
@@ -39,6 +41,9 @@ EVENT_OF: dict[type[WorkerCall], JobEvent] = {
     Fail: JobEvent.FAIL,
     Release: JobEvent.RELEASE,
 }
+
+LATE: Final = sources_of(JobEvent.REPORT) - LEASED
+"""States in which the latest token is that of a lease that ran out: a report goes on only where a place is free."""
 
 
 def call_digest(call: WorkerCall) -> bytes:
@@ -84,7 +89,11 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
     not_applied = {*outcomes, *repeats}
     changes: list[Change] = []
     for positions in _rounds(calls):
-        turn = {position: calls[position] for position in positions if position not in not_applied}
+        turn = {
+            position: calls[position]
+            for position in positions
+            if position not in not_applied and calls[position].job_ref not in busy
+        }
         for apply in (_apply_reports, _apply_endings):
             applied, changed = await apply(connection, turn)
             outcomes.update(applied)
@@ -92,6 +101,10 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
         refused = {position: call for position, call in turn.items() if position not in outcomes}
         if refused:
             outcomes.update(await _explain(connection, refused))
+        busy |= {call.job_ref for position, call in turn.items() if outcomes[position] is Deferred.BUSY}
+    for position, call in enumerate(calls):
+        if position not in outcomes and position not in repeats and call.job_ref in busy:
+            outcomes[position] = Deferred.BUSY
     # A refused call leaves its key free.
     done = [
         (call.project_id, call.idempotency, None)
@@ -106,7 +119,7 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
 
 async def _apply_reports(
     connection: Connection, calls: dict[int, WorkerCall]
-) -> tuple[dict[int, WorkerOutcome], list[Change]]:
+) -> tuple[dict[int, WorkerOutcome | Deferred], list[Change]]:
     positions = {call.job_id: position for position, call in calls.items() if isinstance(call, Report)}
     if not positions:
         return {}, []
@@ -184,4 +197,8 @@ def _judge(call: WorkerCall, fence: Fence, job: Job) -> WorkerOutcome | Jobtrack
         if not isinstance(call, Report) and fence.final_call == call_digest(call):
             return job
         return AlreadyTerminalError(f"The job has ended ({fence.state}); ended jobs never change.", job)
+    if isinstance(call, Report) and fence.state in LATE:
+        # Only for want of a place: the lease ran out, and others have taken what the queue's limit allows.
+        message = "The lease ran out, and the queue holds as many jobs as its `concurrency_limit` allows."
+        return LeaseLostError(message, job)
     return InvalidTransitionError(f"A {fence.state} job cannot take this call.", job)

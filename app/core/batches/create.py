@@ -1,20 +1,22 @@
 """New jobs, inserted many at a time with their items, history and idempotency records, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
+from app.core.batches.places import take_places
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
 from app.db.jobs import Fence
-from app.domain.errors import JobtrackError
+from app.db.limits import QueueRef
+from app.domain.errors import QueueFullError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.group_writer import Applied
+from app.live.group_writer import Applied, Deferred, Outcome
 from app.live.idle_claims import ClaimableJob
 
 
@@ -27,18 +29,36 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
     """Create the jobs whose key is new, and answer the others with what their key created before."""
     earlier = await reserve_keys(connection, [request for request in requests if request.idempotency is not None])
     fresh = [request for request in requests if request.job.id not in earlier]
-    inserted = await insert_jobs(connection, fresh) if fresh else {}
+    refused = await _refuse(connection, [request for request in fresh if request.job.claim is not None])
+    allowed = [request for request in fresh if request.job.id not in refused]
+    inserted = await insert_jobs(connection, allowed) if allowed else {}
     replays = await _read_replays(connection, earlier)
-    outcomes: list[Created | JobtrackError] = []
+    outcomes: list[Outcome[Created]] = []
     changes: list[Change] = []
     for request in requests:
         job = inserted.get(request.job.id)
         if job is None:
-            outcomes.append(_replayed(request, earlier[request.job.id], replays))
+            outcomes.append(
+                refused.get(request.job.id) or _replayed(request, earlier[request.job.id], refused, replays)
+            )
             continue
         outcomes.append(Created(job, _lease(request)))
         changes.append(_change(job))
     return Applied(outcomes, changes)
+
+
+async def _refuse(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, QueueFullError | Deferred]:
+    """Take a place for each job that is created already claimed; returns why others get none. Their keys stay free."""
+    if not requests:
+        return {}
+    places = await take_places(connection, [QueueRef(request.project_id, request.job.queue) for request in requests])
+    refusals = {
+        request.job.id: refusal for request, refusal in zip(requests, places, strict=True) if refusal is not None
+    }
+    records = [_record(request) for request in requests if request.idempotency and request.job.id in refusals]
+    if records:
+        await idempotency.forget(connection, records)
+    return refusals
 
 
 def _lease(request: CreateRequest) -> Lease | None:
@@ -128,8 +148,15 @@ def _is_untouched(job: Job) -> bool:
 
 
 def _replayed(
-    request: CreateRequest, record: CreationRecord, earlier: dict[JobRef, Created]
-) -> Created | JobtrackError:
+    request: CreateRequest,
+    record: CreationRecord,
+    refused: Mapping[UUID, QueueFullError | Deferred],
+    earlier: dict[JobRef, Created],
+) -> Outcome[Created]:
+    if (refusal := refused.get(record.job_id)) is not None:
+        # The first with the key is in this batch. Its key is free again: another request has its own turn.
+        is_same = request.idempotency is not None and record.fingerprint == request.idempotency.fingerprint
+        return refusal if is_same else Deferred.BUSY
     if request.idempotency is None or record.fingerprint != request.idempotency.fingerprint:
         return reused_key_error()
     created = earlier.get(JobRef(record.project_id, record.job_id))

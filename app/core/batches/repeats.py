@@ -63,6 +63,8 @@ def find_repeats(calls: Sequence[WorkerCall], answered: Container[int]) -> dict[
 
 def repeat_outcome(first: WorkerCall, repeat: WorkerCall, outcome: Outcome[WorkerOutcome]) -> Outcome[WorkerOutcome]:
     """Return the outcome of a call whose key comes earlier in the same batch."""
+    if isinstance(outcome, Deferred):
+        return outcome
     is_same = first.idempotency == repeat.idempotency
     if isinstance(outcome, JobtrackError):
         # Refused, which leaves its key free: another request under it has its own turn, with the next batch.

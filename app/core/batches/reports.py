@@ -6,32 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from app.core.batches.places import take_places
 from app.db import events, items, logs, reports, transitions
 from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.items import CountChange, ItemRow
+from app.db.limits import QueueRef
 from app.db.logs import NumberedLine
 from app.db.reports import Admitted, Checkpoint, HeldToken, RunUpdate, array_text
 from app.db.transitions import Move
+from app.domain.errors import QueueFullError
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
 from app.domain.job import Lease
-from app.domain.states import JobEvent
+from app.domain.states import LEASED, JobEvent
 from app.domain.worker_call import Report, Reported
 from app.live.change_feed import Change
+from app.live.group_writer import Deferred
 
 PROGRESS_STEP = 5.0
 """A progressed event is written when the stage changes and every 5 percent, not at every report."""
 
 
-async def apply_reports(connection: Connection, batch: Sequence[Report]) -> tuple[dict[UUID, Reported], list[Change]]:
-    """Write reports of different, locked jobs; returns the answers to those that the fence admits, by job."""
+async def apply_reports(
+    connection: Connection, batch: Sequence[Report]
+) -> tuple[dict[UUID, Reported | Deferred], list[Change]]:
+    """Write reports of different, locked jobs; returns the answers to those that the fence admits, by job, and which
+    are deferred because their queue is locked.
+    """
     runs = await reports.admit(
         connection, [HeldToken(report.project_id, report.job_id, report.token) for report in batch]
     )
-    admitted = [report for report in batch if report.job_id in runs]
+    without_place = await _take_places(connection, batch, runs)
+    answers: dict[UUID, Reported | Deferred] = {
+        job_id: Deferred.BUSY for job_id, reason in without_place.items() if reason is Deferred.BUSY
+    }
+    admitted = [report for report in batch if report.job_id in runs and report.job_id not in without_place]
     if not admitted:
-        return {}, []
+        return answers, []
     changed = await _write_items(connection, admitted, runs)
     updates = {report.job_id: _updated(report, runs[report.job_id], changed.get(report.job_id)) for report in admitted}
     starting = [
@@ -43,7 +55,7 @@ async def apply_reports(connection: Connection, batch: Sequence[Report]) -> tupl
         await transitions.move(connection, JobEvent.REPORT, starting)
     left = await reports.record(connection, list(updates.values()))
     await _write_rest(connection, admitted, runs, updates)
-    answers = {
+    answers |= {
         report.job_id: Reported(runs[report.job_id].target, Lease(report.token, left[report.job_id]))
         for report in admitted
     }
@@ -54,6 +66,18 @@ async def apply_reports(connection: Connection, batch: Sequence[Report]) -> tupl
         if not report.bare or report.job_id in started
     ]
     return answers, changes
+
+
+async def _take_places(
+    connection: Connection, batch: Sequence[Report], runs: Mapping[UUID, Admitted]
+) -> dict[UUID, QueueFullError | Deferred]:
+    """Take a place for each job whose lease had run out: another may have its place by now. Returns those without."""
+    late = [report for report in batch if report.job_id in runs and runs[report.job_id].source not in LEASED]
+    if not late:
+        return {}
+    queues = [QueueRef(report.project_id, runs[report.job_id].queue) for report in late]
+    refusals = await take_places(connection, queues)
+    return {report.job_id: refusal for report, refusal in zip(late, refusals, strict=True) if refusal is not None}
 
 
 def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
