@@ -71,6 +71,7 @@ class Runtime:
             make_engine(database_url, pool_size=pool_size, prepared=prepared),
             on_statement=metrics.count_statement,
             on_no_space=self.space.note_full,
+            on_wait=metrics.observe_connection_wait,
         )
         self.waiters = Waiters()
         self.idle_claims = IdleClaims()

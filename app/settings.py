@@ -75,8 +75,9 @@ class Settings(BaseSettings):
     )
     pool_size: Annotated[int, Field(validation_alias=_named("pool_size"))] = Field(
         default=10,
-        description="Database connections of each process. Reads and writes are batched, so more rarely help.",
-        ge=2,
+        description="Database connections of each process. Reads and writes are batched, so more rarely help. Lists "
+        "and changes that one request makes alone have 40 % of them, claims 30 %, and no project has all of either.",
+        ge=4,
         le=100,
     )
     prepared_statements: Annotated[bool | None, Field(validation_alias=_named("prepared_statements"))] = Field(

@@ -62,10 +62,14 @@ class Bulk:
         if not plan.job_ids and idempotency is None:
             return Done(plan.outcome(0))
         try:
-            done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
+            done, changes = await self._database.slow(actor.principal.project_id).write(
+                apply_cancel, actor, job_filter, plan, idempotency
+            )
         except IdempotencyInProgressError:
             # Its first call held the jobs, which were left out as busy. It has committed by now: this finds its record.
-            done, changes = await self._database.write(apply_cancel, actor, job_filter, plan, idempotency)
+            done, changes = await self._database.slow(actor.principal.project_id).write(
+                apply_cancel, actor, job_filter, plan, idempotency
+            )
         self._announce(changes)
         self._count_busy("bulk cancel", 0 if done.replayed else done.value.busy)
         return done
@@ -93,7 +97,7 @@ class Bulk:
         if idempotency is None:
             return Done(await self._rerun_all(actor, job_filter, plan, None, only_failed_items=only_failed_items))
         project_id = actor.principal.project_id
-        begun, earlier = await self._database.write(begin_rerun, project_id, idempotency, plan)
+        begun, earlier = await self._database.slow(project_id).write(begin_rerun, project_id, idempotency, plan)
         if earlier is not None:
             return Done(earlier, replayed=True)
         # A repeat that finds no result continues with the jobs of the first call, which may have been cut off. What the
@@ -107,7 +111,7 @@ class Bulk:
             only_failed_items=only_failed_items,
             skip_busy=not begun.replayed,
         )
-        first = await self._database.write(end_rerun, project_id, idempotency, outcome)
+        first = await self._database.slow(project_id).write(end_rerun, project_id, idempotency, outcome)
         return Done(first, begun.replayed)
 
     async def _rerun_all(

@@ -147,7 +147,7 @@ class Claims:
         writer = self._writers.get(kind)
         if writer is None:
             writer = self._writers[kind] = GroupWriter(
-                self._database,
+                self._database.short(claim_filter.project_id),
                 lambda connection, requests: apply_claims(connection, claim_filter, requests, self._max_answer_bytes),
                 self._announce,
                 max_batch=MAX_BATCH if request.idempotency is None else 1,

@@ -45,7 +45,7 @@ class Events:
     ) -> tuple[list[JobEventRecord], bool]:
         """Return events of a job behind an id, as many as an answer holds, and whether there are more."""
         await self._jobs.get(project_id, job_id)
-        return await self._database.read(
+        return await self._database.slow(project_id).read(
             events.select_of_job, project_id, job_id, after=after, limit=limit, max_size=self._max_answer_bytes
         )
 
@@ -59,7 +59,9 @@ class Events:
                 yield StreamStarted(reached)
             while position is not None and position < reached:
                 # Events before the subscription's position are read for this reader alone, in pages.
-                past, ends = await self._database.read(events.select_feed, {project_id: position}, PAGE)
+                past, ends = await self._database.slow(project_id).read(
+                    events.select_feed, {project_id: position}, PAGE
+                )
                 for event in past:
                     if event.position <= reached:
                         yield event
@@ -96,7 +98,7 @@ class Events:
         with self._waiters.watch([ref]) as watch:
             if after is None:
                 # Before the job is read: an event in between is yielded after a job that includes it, and is not lost.
-                after = await self._database.read(events.select_last_of_job, project_id, job_id)
+                after = await self._database.slow(project_id).read(events.select_last_of_job, project_id, job_id)
             job = await self._jobs.get(project_id, job_id)
             yield StreamStarted(after)
             yield job

@@ -105,13 +105,15 @@ class Inputs:
                 while len(buffer) >= CHUNK_BYTES:
                     # An upload may take an hour, and there are others.
                     self._space.check()
-                    await self._database.write(
+                    await self._database.slow(project_id).write(
                         inputs.insert_chunk, project_id, upload_id, n, bytes(buffer[:CHUNK_BYTES])
                     )
                     del buffer[:CHUNK_BYTES]
                     n += 1
             if buffer:
-                await self._database.write(inputs.insert_chunk, project_id, upload_id, n, bytes(buffer))
+                await self._database.slow(project_id).write(
+                    inputs.insert_chunk, project_id, upload_id, n, bytes(buffer)
+                )
         except BaseException:
             await self._forget(project_id, upload_id)
             raise
@@ -137,7 +139,7 @@ class Inputs:
                 raise
             key = key_of(project_id, idempotency)
             # Whether the first request had the same bytes, nobody can say before they have come.
-            if await self._database.read(idempotency_rows.select, [key]):
+            if await self._database.slow(project_id).read(idempotency_rows.select, [key]):
                 raise job_deleted_error() from None
             raise
 
@@ -154,7 +156,9 @@ class Inputs:
         if idempotency is not None:
             idempotency = idempotency.with_content(stored.content_type.encode() + stored.sha256)
         try:
-            done = await self._database.write(_attach, JobRef(project_id, job_id), stored, queues, idempotency)
+            done = await self._database.slow(project_id).write(
+                _attach, JobRef(project_id, job_id), stored, queues, idempotency
+            )
         except UnavailableError:
             # It may be the job's input now: the pruner removes it if it is not.
             raise
@@ -185,7 +189,7 @@ class Inputs:
         return held.stored
 
     async def _held(self, project_id: UUID, job_id: UUID) -> Held:
-        held = await self._database.read(inputs.select_of_job, JobRef(project_id, job_id))
+        held = await self._database.slow(project_id).read(inputs.select_of_job, JobRef(project_id, job_id))
         if held is None:
             raise NotFoundError("There is no such job, or it has no input.")
         if held.dropped:
@@ -195,7 +199,7 @@ class Inputs:
     async def read(self, project_id: UUID, stored: StoredInput, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `end`, chunk by chunk, each read when the previous one was consumed."""
         for n in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
-            data = await self._database.read(inputs.select_chunk, project_id, stored.upload_id, n)
+            data = await self._database.slow(project_id).read(inputs.select_chunk, project_id, stored.upload_id, n)
             if data is None:
                 # Pruned during a read that took hours: the response is cut short of its Content-Length.
                 raise NotFoundError("The input is gone.")
@@ -204,7 +208,7 @@ class Inputs:
 
     async def _forget(self, project_id: UUID, upload_id: UUID) -> None:
         try:
-            await self._database.write(inputs.delete_chunks, project_id, upload_id)
+            await self._database.slow(project_id).write(inputs.delete_chunks, project_id, upload_id)
         except JobtrackError:
             log.warning("an upload that failed is left to the pruner", upload_id=str(upload_id))
 

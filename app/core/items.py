@@ -38,7 +38,7 @@ class Items:
         """
         await self._jobs.get(project_id, job_id)
         window = limit + 1 if status is None else FILTER_WINDOW
-        seen = await self._database.read(
+        seen = await self._database.slow(project_id).read(
             item_pages.select_window,
             JobRef(project_id, job_id),
             after=after,
@@ -63,12 +63,14 @@ class Items:
         await self._jobs.get(project_id, job_id)
         most: dict[str, int] = {"offset": offset, "limit": limit, "max_size": self._max_answer_bytes}
         if status is None:
-            return await self._database.read(_select_counted, JobRef(project_id, job_id), **most)
-        return await self._database.read(item_pages.select_by_offset, JobRef(project_id, job_id), status, **most)
+            return await self._database.slow(project_id).read(_select_counted, JobRef(project_id, job_id), **most)
+        return await self._database.slow(project_id).read(
+            item_pages.select_by_offset, JobRef(project_id, job_id), status, **most
+        )
 
     async def by_key(self, project_id: UUID, job_ids: Sequence[UUID], key: str) -> dict[UUID, Item]:
         """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
-        return await self._database.read(item_pages.select_by_key, project_id, job_ids, key)
+        return await self._database.slow(project_id).read(item_pages.select_by_key, project_id, job_ids, key)
 
 
 async def _select_counted(

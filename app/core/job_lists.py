@@ -39,7 +39,7 @@ class JobLists:
         None is the end.
         """
         window = limit + 1 if job_filter.everything else FILTER_WINDOW
-        found = await self._database.read(
+        found = await self._database.slow(project_id).read(
             job_lists.select_page,
             project_id,
             job_filter,
@@ -56,7 +56,7 @@ class JobLists:
         self, project_id: UUID, job_filter: JobFilter, *, before: UUID | None, limit: int
     ) -> JobIdPage:
         """Return the ids of the jobs older than `before`, for callers that need nothing else of them."""
-        found = await self._database.read(
+        found = await self._database.slow(project_id).read(
             job_lists.select_ids, project_id, job_filter, before=before, window=FILTER_WINDOW, limit=limit
         )
         last_id = found.jobs[-1] if found.jobs else None
@@ -69,7 +69,7 @@ class JobLists:
 
         `may_be_short`: no more than an answer holds, for readers that continue behind what they got.
         """
-        found = await self._database.read(
+        found = await self._database.slow(project_id).read(
             job_lists.select_page,
             project_id,
             job_filter,

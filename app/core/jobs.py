@@ -77,7 +77,7 @@ class Jobs:
         jobs = list(jobs)
         if idempotency is not None and jobs:
             # Rows are judged alone: those that another request has more than the first one would else be created.
-            await self._database.write(bind, project_id, idempotency, None)
+            await self._database.short(project_id).write(bind, project_id, idempotency, None)
         requests = [
             CreateRequest(
                 project_id,
@@ -169,7 +169,7 @@ class Jobs:
         harmless. `queues` are the only ones that the caller's key may use; None means all.
         """
         move = Move(project_id=project_id, job_id=job_id, cancelled_by=by, reason=reason)
-        done, changes = await self._database.write(single.cancel, move, queues, idempotency)
+        done, changes = await self._database.slow(project_id).write(single.cancel, move, queues, idempotency)
         self._announce(changes)
         return done
 
@@ -193,7 +193,7 @@ class Jobs:
         """
         self._space.check()
         request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live, skip_busy)
-        created, changes = await self._database.write(apply_rerun, JobRef(project_id, job_id), request)
+        created, changes = await self._database.slow(project_id).write(apply_rerun, JobRef(project_id, job_id), request)
         self._announce(changes)
         return created
 
@@ -207,7 +207,7 @@ class Jobs:
     ) -> Done[None]:
         """Delete a job that has ended: every reader stops seeing it at once, its rows are removed in steps."""
         ref = JobRef(project_id, job_id)
-        done = await self._database.write(single.delete, ref, queues, idempotency)
+        done = await self._database.slow(project_id).write(single.delete, ref, queues, idempotency)
         if not done.replayed:
             self._announce([Change(ref, event_types=("deleted",))])
         return done

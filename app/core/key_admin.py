@@ -58,20 +58,22 @@ class KeyAdmin:
         key_id, key = make_key()
         principal = Principal(project_id, key_id, new_key.name, new_key.scopes, new_key.queues)
         expires_at = earlier_end(new_key.expires_at, caller.expires_at)
-        stored, created = await self._database.write(
+        stored, created = await self._database.slow(caller.project_id).write(
             _create_key, actor, principal, digest_of(key), expires_at=expires_at, idempotency=idempotency
         )
         return stored, key if created else None
 
     async def get(self, caller: Principal, key_id: str, *, project_id: UUID | None = None) -> StoredKey:
         """Read one key."""
-        return await self._database.read(_existing, _project_of(caller, project_id), key_id)
+        return await self._database.slow(caller.project_id).read(_existing, _project_of(caller, project_id), key_id)
 
     async def page(
         self, caller: Principal, *, project_id: UUID | None = None, before: datetime | None, limit: int
     ) -> tuple[list[StoredKey], datetime | None]:
         """List keys created before a time, newest first, with the `before` of the next page, None at the end."""
-        found = await self._database.read(_select_page, _project_of(caller, project_id), before=before, limit=limit + 1)
+        found = await self._database.slow(caller.project_id).read(
+            _select_page, _project_of(caller, project_id), before=before, limit=limit + 1
+        )
         end = next_before([key.created_at for key in found], limit)
         return [key for key in found if end is None or key.created_at >= end], end
 
@@ -80,7 +82,7 @@ class KeyAdmin:
     ) -> Done[None]:
         """Revoke a key permanently and at once; no error if it was revoked before."""
         place = _project_of(actor.principal, project_id)
-        done = await self._database.write(_revoke, actor, place, key_id, idempotency)
+        done = await self._database.slow(actor.principal.project_id).write(_revoke, actor, place, key_id, idempotency)
         self._announce_keys([KeyChange(KeyRef(place, key_id), ended=True)])
         return done
 
@@ -98,7 +100,9 @@ class KeyAdmin:
         A key may lengthen the life of another up to its own end, and never its own.
         """
         place = _project_of(actor.principal, project_id)
-        done, ended = await self._database.write(_set_expiry, actor, place, key_id, expires_at, idempotency)
+        done, ended = await self._database.slow(actor.principal.project_id).write(
+            _set_expiry, actor, place, key_id, expires_at, idempotency
+        )
         self._announce_keys([KeyChange(KeyRef(place, key_id), ended)])
         return done
 

@@ -38,7 +38,7 @@ class Leases:
     ) -> list[WorkerOutcome | JobtrackError]:
         """Apply many calls of a project, each with its own outcome, in the order given."""
         if idempotency is not None and calls:
-            await self._database.write(bind, calls[0].project_id, idempotency, None)
+            await self._database.short(calls[0].project_id).write(bind, calls[0].project_id, idempotency, None)
             calls = [replace(call, idempotency=idempotency.of_row(n)) for n, call in enumerate(calls)]
         outcomes = await self._calls.submit_many(calls)
         for call, outcome in zip(calls, outcomes, strict=True):

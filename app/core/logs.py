@@ -49,7 +49,7 @@ class Logs:
             while True:
                 # The job first: lines that come after it are read with it, and none can come once it has ended.
                 job = await self._jobs.get(project_id, job_id)
-                lines, found, size = await self._database.read(
+                lines, found, size = await self._database.slow(project_id).read(
                     logs.select_page, project_id, job_id, offset=offset, **most
                 )
                 left = ends_at - asyncio.get_running_loop().time()

@@ -92,6 +92,15 @@ class Metrics:
         self._statements = Counter(
             "jobtrack_db_statements", "Statements sent to the database, without BEGIN and COMMIT.", registry=registry
         )
+        self._connection_waits = Histogram(
+            "jobtrack_db_connection_wait_seconds",
+            "How long units of work waited for a connection of the database, or until they gave up. `work`: gathered "
+            "is for all callers together, short is claims, slow is lists and changes of one request. `share`: over is "
+            "a unit of a project that had its share of connections already.",
+            ["work", "share"],
+            buckets=FAST,
+            registry=registry,
+        )
         self._placeholders = Counter(
             "jobtrack_dialect_placeholder_answers",
             "Answers with something in place of what Jobtrack does not have.",
@@ -122,6 +131,10 @@ class Metrics:
     def count_statement(self, _: object) -> None:
         """Count a statement."""
         self._statements.inc()
+
+    def observe_connection_wait(self, work: str, within_share: bool, seconds: float) -> None:
+        """Record how long a unit of work waited for a connection."""
+        self._connection_waits.labels(work, "within" if within_share else "over").observe(seconds)
 
     def count_placeholder(self, dialect: str) -> None:
         """Count an answer of a dialect that holds less than the vendor's would."""

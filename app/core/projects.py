@@ -24,18 +24,20 @@ class Projects:
 
     async def create(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> tuple[Project, bool]:
         """Create a project; returns it, and whether an earlier call had created it. Names need not be unique."""
-        return await self._database.write(_create_project, actor, new_id(), name, idempotency)
+        return await self._database.slow(actor.principal.project_id).write(
+            _create_project, actor, new_id(), name, idempotency
+        )
 
     async def get(self, project_id: UUID) -> Project:
         """Read one project."""
-        project = await self._database.read(projects.select_project, project_id)
+        project = await self._database.slow(project_id).read(projects.select_project, project_id)
         if project is None:
             raise NotFoundError("There is no such project.")
         return project
 
     async def page(self, *, before: datetime | None, limit: int) -> tuple[list[Project], datetime | None]:
         """List projects created before a time, newest first, with the `before` of the next page, None at the end."""
-        found = await self._database.read(projects.select_projects, before=before, limit=limit + 1)
+        found = await self._database.slow(None).read(projects.select_projects, before=before, limit=limit + 1)
         end = next_before([project.created_at for project in found], limit)
         return [project for project in found if end is None or project.created_at >= end], end
 

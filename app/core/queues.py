@@ -44,26 +44,32 @@ class Queues:
 
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
         """Return queues behind a name, and the name behind which the next page begins, None at the end."""
-        found = await self._database.read(queues.select_page, project_id, after=after, limit=limit + 1)
+        found = await self._database.slow(project_id).read(queues.select_page, project_id, after=after, limit=limit + 1)
         shown = await self._views(project_id, found[:limit])
         return shown, found[limit - 1].name if len(found) > limit else None
 
     async def get(self, project_id: UUID, name: str) -> QueueView:
         """Return one queue; raises NotFoundError for one that does not exist."""
-        return await self._view(project_id, await self._database.read(queues.select_one, project_id, name))
+        return await self._view(
+            project_id, await self._database.slow(project_id).read(queues.select_one, project_id, name)
+        )
 
     async def put(
         self, actor: Actor, name: str, rules: QueueRules, *, idempotency: Idempotency | None = None
     ) -> Done[QueueView]:
         """Set a queue's rules, creating the queue if it is new. They apply to jobs and claims from now on."""
-        queue, replayed = await self._database.write(_put, actor, name, rules, idempotency)
+        queue, replayed = await self._database.slow(actor.principal.project_id).write(
+            _put, actor, name, rules, idempotency
+        )
         return Done(await self._view(actor.principal.project_id, queue), replayed)
 
     async def set_paused(
         self, actor: Actor, name: str, *, paused: bool, idempotency: Idempotency | None = None
     ) -> Done[QueueView]:
         """Pause or resume a queue. The sweep wakes idle workers within a second of the latter."""
-        queue, replayed = await self._database.write(_set_paused, actor, name, idempotency, paused=paused)
+        queue, replayed = await self._database.slow(actor.principal.project_id).write(
+            _set_paused, actor, name, idempotency, paused=paused
+        )
         return Done(await self._view(actor.principal.project_id, queue), replayed)
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
@@ -77,7 +83,7 @@ class Queues:
         return await asyncio.shield(self._counting)
 
     async def _count(self) -> dict[tuple[UUID, str], Depth]:
-        self._counted = await self._database.read(depths.select_depths)
+        self._counted = await self._database.slow(None).read(depths.select_depths)
         self._counted_at = asyncio.get_running_loop().time()
         return self._counted
 
@@ -114,7 +120,7 @@ class Queues:
             return []
         names = [queue.name for queue in found]
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
-        rates = await self._database.read(depths.select_rates, project_id, names, since)
+        rates = await self._database.slow(project_id).read(depths.select_rates, project_id, names, since)
         counted = await self.gauges()
         return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
 

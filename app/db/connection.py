@@ -20,7 +20,7 @@ Output = TypeVar("Output")
 class Connection:
     """One connection of the pool, lent for a unit of work."""
 
-    __slots__ = ("_driver", "_on_statement", "committed", "core", "opened_at")
+    __slots__ = ("_driver", "_on_statement", "committed", "core", "opened_at", "sent_at")
 
     def __init__(self, core: AsyncConnection, on_statement: Callable[[Statement[Any, Any]], None]) -> None:
         self.core = core
@@ -34,6 +34,8 @@ class Connection:
         self._driver = cast("asyncpg.Connection[asyncpg.Record]", held.connection.driver_connection)
         self.opened_at: float = held.info.setdefault("opened_at", asyncio.get_running_loop().time())
         """When it was first lent, which is when it was opened, by the event loop's clock."""
+        self.sent_at = asyncio.get_running_loop().time()
+        """When the last statement was sent, or when it was lent for this unit of work."""
 
     @property
     def driver(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -50,6 +52,7 @@ class Connection:
     async def fetch(self, statement: Statement[Input, Output], parameters: Input) -> list[Output]:
         """Run a statement; returns its rows."""
         self._on_statement(statement)
+        self.sent_at = asyncio.get_running_loop().time()
         read = statement.read
         rows = await self._driver.fetch(statement.sql, *statement.bind(parameters))
         return [read(row) for row in rows]
@@ -71,6 +74,7 @@ class Connection:
     async def execute(self, statement: Statement[Input, Any], parameters: Input) -> int:
         """Run a statement for what it does; returns how many rows it changed."""
         self._on_statement(statement)
+        self.sent_at = asyncio.get_running_loop().time()
         status = await self._driver.execute(statement.sql, *statement.bind(parameters))
         changed = status.rpartition(" ")[2]
         return int(changed) if changed.isdigit() else 0

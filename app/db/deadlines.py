@@ -4,6 +4,7 @@ A host that died, a frozen server or a router that forgot the connection sends n
 alone would wait for a quarter of an hour.
 """
 
+import asyncio
 import contextlib
 import socket
 from typing import Any, Final
@@ -20,6 +21,8 @@ that the database is silent.
 """
 MAINTENANCE_SECONDS = 60.0
 """The same for a unit of the background's, for which nobody waits. Each of its statements has the ordinary limit."""
+PART_FOR_A_PLACE: Final = 0.4
+"""How much of its time a unit may wait for its turn: a statement has its whole 5 s afterwards."""
 
 _OPTIONS: Final = (
     # A connection at rest is probed after 30 s, and lost after three probes without an answer.
@@ -31,6 +34,22 @@ _OPTIONS: Final = (
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
 )
 """Options of a TCP socket by name, for not every system has each."""
+
+
+class Silence:
+    """When a connection was last found silent; shared by all views of a database."""
+
+    noticed_at = float("-inf")
+
+    def note(self, error: BaseException, sent_at: float) -> None:
+        """Record an error of a connection whose last statement was sent at a time.
+
+        A unit of many statements may be cancelled at its deadline while the server still talks: that one's connection
+        is lost, and the others are not replaced on its account.
+        """
+        now = asyncio.get_running_loop().time()
+        if isinstance(error, TimeoutError) or now - sent_at >= STATEMENT_TIMEOUT_SECONDS:
+            self.noticed_at = now
 
 
 def guard_socket(connection: "asyncpg.Connection[Any]") -> None:

@@ -11,6 +11,7 @@ import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -30,8 +31,10 @@ from app.db.failures import (
     unavailable,
 )
 from app.db.opening import asyncpg_dsn, connect_options, open_connection
+from app.db.shares import GATHERED, Share, Shares
 from app.db.statement import Statement
-from app.domain.errors import NoSpaceError, UnansweredError, UnavailableError
+from app.db.units import Units
+from app.domain.errors import BusyError, NoSpaceError, UnansweredError, UnavailableError
 
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
@@ -40,6 +43,8 @@ UNCONFIRMED = "The database did not confirm the change; it may have been made."
 T = TypeVar("T")
 P = ParamSpec("P")
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
+Waited: TypeAlias = Callable[[], None]
+Once: TypeAlias = Callable[[Work[T], Waited | None], Awaitable[T]]
 
 
 def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEngine:
@@ -60,12 +65,6 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
     )
 
 
-class _Silence:
-    """When a connection was last found silent; shared by all views of a database."""
-
-    noticed_at = float("-inf")
-
-
 class Database:
     """Runs units of work: `read` outside a transaction, `write` in exactly one."""
 
@@ -75,17 +74,21 @@ class Database:
         *,
         on_statement: Callable[[Statement[Any, Any]], None] = lambda _: None,
         on_no_space: Callable[[BaseException], None] = lambda _: None,
+        on_wait: Callable[[str, bool, float], None] = lambda _, __, ___: None,
     ) -> None:
         """`on_statement` is called for every statement that is sent, except BEGIN and COMMIT; `on_no_space` with the
-        error of one that the database refused because its disk is full.
+        error of one that the database refused because its disk is full; `on_wait` when a unit has its connection or
+        has given up, with the kind of work, whether it came within its project's share, and how long it waited.
         """
         self.engine = engine
         self.on_statement = on_statement
         self._on_no_space = on_no_space
+        self._on_wait = on_wait
+        self._shares = Shares(self.connections_allowed())
+        self._share = GATHERED
         self._unit_seconds = deadlines.UNIT_SECONDS
-        self._units: dict[asyncio.Task[Any], float] = {}
-        """When each began; never, for those of maintenance."""
-        self._silence = _Silence()
+        self._units = Units()
+        self._silence = deadlines.Silence()
 
     def connections_in_use(self) -> int:
         """Return how many connections units of work hold."""
@@ -97,35 +100,50 @@ class Database:
 
     def for_maintenance(self) -> "Database":
         """Return the same database for work that nobody waits for and that may take longer."""
-        other = copy.copy(self)
+        other = self.slow(None)
         other._unit_seconds = deadlines.MAINTENANCE_SECONDS  # noqa: SLF001
+        return other
+
+    def slow(self, project_id: UUID | None) -> "Database":
+        """Return the same database for what one request of a project does alone; None is the service itself."""
+        return self._within(self._shares.slow(project_id))
+
+    def short(self, project_id: UUID) -> "Database":
+        """Return the same database for a project's claims and the keys of its batches, beside its slow units."""
+        return self._within(self._shares.short(project_id))
+
+    def _within(self, share: Share) -> "Database":
+        other = copy.copy(self)
+        other._share = share  # noqa: SLF001
         return other
 
     def oldest_unit_seconds(self) -> float:
         """Return how long the oldest unit of work has been in flight, without those of maintenance."""
-        now = asyncio.get_running_loop().time()
-        return max((now - began for began in self._units.values() if began <= now), default=0.0)
+        return self._units.oldest_seconds()
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run statements that change nothing; each sees what is committed when it starts."""
-        return await self._shielded(
-            self._repeat(lambda connection: function(connection, *args, **kwargs), self._read_once)
-        )
+        return await self._shielded(lambda connection: function(connection, *args, **kwargs), self._read_once)
 
     async def write(
         self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run statements in one transaction. `function` may run again if the first try certainly changed nothing."""
-        return await self._shielded(
-            self._repeat(lambda connection: function(connection, *args, **kwargs), self._write_once)
-        )
+        return await self._shielded(lambda connection: function(connection, *args, **kwargs), self._write_once)
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Borrow a connection without a transaction. What the driver raises in the block is not translated."""
-        connection = await self._check_out()
+    async def connection(self, waited: Waited | None = None) -> AsyncIterator[Connection]:
+        """Borrow a connection without a transaction. What the driver raises in the block is not translated.
+
+        `waited` is called when there is one, or none to be had.
+        """
+        try:
+            connection = await self._check_out()
+        finally:
+            if waited is not None:
+                waited()
         core = connection.core
         try:
             yield connection
@@ -133,7 +151,7 @@ class Database:
             if is_silence(error):
                 # Not closed politely, which would wait for the server once more.
                 connection.driver.terminate()
-                self._silence.noticed_at = asyncio.get_running_loop().time()
+                self._silence.note(error, connection.sent_at)
             if is_lost(error):
                 await core.invalidate()
             raise
@@ -160,14 +178,14 @@ class Database:
         async with self.connection() as connection, connection.driver.transaction():
             yield connection
 
-    async def _read_once(self, work: Work[T]) -> T:
-        async with self.connection() as connection:
+    async def _read_once(self, work: Work[T], waited: Waited | None) -> T:
+        async with self.connection(waited) as connection:
             return await work(connection)
 
-    async def _write_once(self, work: Work[T]) -> T:
+    async def _write_once(self, work: Work[T], waited: Waited | None) -> T:
         committing = False
         try:
-            async with self.connection() as connection:
+            async with self.connection(waited) as connection:
                 transaction = connection.driver.transaction()
                 await transaction.start()
                 try:
@@ -191,44 +209,41 @@ class Database:
             raise
         return result
 
-    async def _repeat(self, work: Work[T], once: Callable[[Work[T]], Awaitable[T]]) -> T:
+    async def _repeat(self, work: Work[T], once: Once[T], waited: Waited | None) -> T:
         for tries_left in reversed(range(WRITE_TRIES)):
             try:
-                return await once(work)
+                return await once(work, waited)
             except (asyncpg.PostgresError, PoolTimeoutError, *CONNECTION_ERRORS) as error:
                 if not is_unavailable(error):
                     raise
-                if tries_left == 0 or not may_repeat(error):
+                if tries_left == 0 or not may_repeat(error, WRITE_TRIES - tries_left):
                     refusal = unavailable(error)
                     if isinstance(refusal, NoSpaceError):
                         self._on_no_space(error)
                     raise refusal from error
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
+            waited = None  # Counted already.
         raise AssertionError("unreachable")
 
-    async def _shielded(self, work: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(self._bounded(work))
-        now = asyncio.get_running_loop().time()
-        self._units[task] = now if self._unit_seconds <= deadlines.UNIT_SECONDS else float("inf")
-        task.add_done_callback(self._forget)
-        return await asyncio.shield(task)
+    async def _shielded(self, work: Work[T], once: Once[T]) -> T:
+        began, within, share = asyncio.get_running_loop().time(), self._share.is_within(), self._share
 
-    async def _bounded(self, work: Awaitable[T]) -> T:
-        """Cancel a unit at its deadline: nobody waits longer for a database that does not answer."""
+        def waited() -> None:
+            self._on_wait(share.work, within, asyncio.get_running_loop().time() - began)
+
         try:
-            async with asyncio.timeout(self._unit_seconds):
-                return await work
-        except TimeoutError as error:
-            raise UnansweredError("The database did not answer in time.") from error
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._units.pop(task, None)
-        if not task.cancelled():
-            # Retrieved here, so that an error without a caller is not reported as never retrieved.
-            task.exception()
+            await share.enter(self._unit_seconds * deadlines.PART_FOR_A_PLACE)
+        except BusyError:
+            waited()
+            raise
+        return await self._units.run(
+            self._repeat(work, once, waited),
+            deadline=began + self._unit_seconds,
+            ended=share.leave,
+            is_awaited=self._unit_seconds <= deadlines.UNIT_SECONDS,
+        )
 
     async def close(self) -> None:
         """Wait for the units of work in progress, then close the pool."""
-        while self._units:  # A unit may begin another one when it ends: the release of a claim.
-            await asyncio.gather(*self._units, return_exceptions=True)
+        await self._units.join()
         await self.engine.dispose()

@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.domain.errors import NoSpaceError, UnavailableError
+from app.domain.errors import BusyError, NoSpaceError, UnavailableError
 
 READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
@@ -14,6 +14,7 @@ TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
 # A pool that was filled while the server was read-only keeps failing for ever after it became writable again, unless
 # these count as a lost connection (measured: `pool_pre_ping` does not help).
 DISCONNECTS = frozenset({READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW})
+LOCK_TRIES = 2
 REPEATABLE = DISCONNECTS | {SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE}
 UNAVAILABLE = REPEATABLE | {STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY}
 CONNECTION_ERRORS = (
@@ -61,15 +62,23 @@ def is_unavailable(error: BaseException) -> bool:
 
 def unavailable(error: BaseException) -> UnavailableError:
     """Return what the callers of a unit of work are told of an error after which the database cannot serve."""
+    if isinstance(error, PoolTimeoutError):
+        return BusyError("All connections to the database are in use; nothing was changed.")
+    if _sqlstate(error) == LOCK_NOT_AVAILABLE:
+        return BusyError("Other calls hold what this one needs; nothing was changed.")
     if _sqlstate(error) == DISK_FULL:
         return NoSpaceError("The database's disk is full: nothing can be stored until there is space on it.")
     return UnavailableError("The database is not available just now.")
 
 
-def may_repeat(error: BaseException) -> bool:
-    """Whether a second try may help: not after a timeout, which would only double the load that caused it."""
+def may_repeat(error: BaseException, tries: int = 1) -> bool:
+    """Whether another try may help after so many: not after a timeout, which would only double the load that caused it,
+    and once after a wait for a lock, which holds a connection.
+    """
     if isinstance(error, PoolTimeoutError):
         return False
+    if _sqlstate(error) == LOCK_NOT_AVAILABLE:
+        return tries < LOCK_TRIES
     if isinstance(error, asyncpg.PostgresError):
         return _is_connection(error) or isinstance(error, OUTDATED) or _sqlstate(error) in REPEATABLE
     return True

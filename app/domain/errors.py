@@ -137,6 +137,12 @@ class NoSpaceError(UnavailableError):
     retry_after_seconds = 30.0
 
 
+class BusyError(UnavailableError):
+    """The database is there, and other calls had all of its connections for too long."""
+
+    code = "busy"
+
+
 class UnansweredError(UnavailableError):
     """The database accepted a call and was silent for too long."""
 

@@ -81,7 +81,7 @@ class EventStream(Loop):
     async def follow(self, project_id: UUID) -> AsyncIterator[tuple[Subscription, Position]]:
         """Subscribe; yields the subscription and the position after which it receives every event."""
         if project_id not in self._reached:
-            head = await self._database.read(events.select_head)
+            head = await self._database.slow(project_id).read(events.select_head)
             # Another subscriber may have come meanwhile; then its position counts, which is no later than this one's.
             self._reached.setdefault(project_id, head)
         subscription = Subscription(project_id, self._max_buffered)

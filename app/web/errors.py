@@ -41,6 +41,7 @@ STATUS: Final[Mapping[str, int]] = {
     "unavailable": 503,
     "too_many_waits": 503,
     "no_space": 503,
+    "busy": 503,
 }
 
 

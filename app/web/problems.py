@@ -26,6 +26,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unavailable": "Temporarily unavailable",
     "too_many_waits": "Too many open waits",
     "no_space": "The disk of the database is full",
+    "busy": "The database is busy",
     "conflict": "The job is in conflict with this request",
     "lease_lost": "The lease is lost",
     "already_terminal": "The job has ended",
