@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.wait_clock import timed_wait
-from app.db import events
+from app.db import epochs, events
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
 from app.domain.event import JobEventRecord, Position
@@ -71,6 +71,10 @@ class Events:
                     yield event
             if subscription.overflowed:
                 yield Reset()
+
+    async def is_current(self, position: Position) -> bool:
+        """Whether a position is of the cluster that the database lives in now."""
+        return position.epoch == await self._database.read(epochs.select)
 
     async def is_over(self, project_id: UUID, job_id: UUID, after: Position | None) -> bool:
         """Whether a job has ended and has no event behind a position; raises NotFoundError.
