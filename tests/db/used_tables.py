@@ -21,6 +21,7 @@ from app.db import (
     key_lookups,
     limits,
     logs,
+    released_uploads,
     repairs,
     reports,
     sweeps,
@@ -290,6 +291,8 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await deletions.select_aged(connection, BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
+    await released_uploads.release(connection, JobRef(PROJECT, new_id()))
+    await released_uploads.remove(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
     look = (await sweeps.select_due(connection, BATCH)).look
     await sweeps.record_look(connection, look.now)
