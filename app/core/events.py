@@ -13,6 +13,7 @@ from app.domain.event import JobEventRecord, Position
 from app.domain.job import Job, JobRef
 from app.domain.states import TERMINAL
 from app.live.event_stream import PAGE, EventStream
+from app.live.feed_lag import FeedLag
 from app.live.waiters import Waiters
 
 
@@ -32,12 +33,20 @@ class Events:
     """The events of jobs, read and followed."""
 
     def __init__(
-        self, database: Database, jobs: Jobs, waiters: Waiters, stream: EventStream, *, max_answer_bytes: int
+        self,
+        database: Database,
+        jobs: Jobs,
+        waiters: Waiters,
+        stream: EventStream,
+        lag: FeedLag,
+        *,
+        max_answer_bytes: int,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._waiters = waiters
         self._stream = stream
+        self._lag = lag
         self._max_answer_bytes = max_answer_bytes
 
     async def page(
@@ -71,6 +80,10 @@ class Events:
                     yield event
             if subscription.overflowed:
                 yield Reset()
+
+    def held_up_seconds(self) -> float | None:
+        """Return for how long another transaction has held up the feed; None if none does."""
+        return self._lag.seconds if self._lag.is_long else None
 
     async def is_current(self, position: Position) -> bool:
         """Whether a position is of the cluster that the database lives in now."""

@@ -11,6 +11,7 @@ from app.db import (
     depths,
     documents,
     events,
+    feed_lag,
     held_claims,
     idempotency,
     inputs,
@@ -261,6 +262,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     ):
         await job_lists.select_page(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
         await job_lists.select_ids(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
+    await feed_lag.select_holder(connection, (await feed_lag.select(connection)).oldest)
     await events.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
     key = ended[0] if ended else JobRef(PROJECT, new_id())
     await events.select_of_job(connection, *key, after=0, limit=BATCH, max_size=ANY_SIZE)

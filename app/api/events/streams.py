@@ -67,13 +67,20 @@ async def stream_events(
     Without a cursor the first event is `snapshot`: the live jobs by status, and the id at which the stream begins.
     A reader that falls too far behind gets `reset` and is disconnected; it must read the current state and start again.
     So must one whose cursor is from before the database was restored into another cluster: its stream begins with
-    `reset`, and goes on like one without a cursor.
+    `reset`, and goes on like one without a cursor. While another transaction on the database server holds events back,
+    the comments that keep the stream alive say so.
     The stream ends after ten minutes; standard clients reconnect automatically.
     """
     after, is_reset = await _resumed(request, services, caller.project_id, cursor)
     types = frozenset(type) if type else None
     queues = frozenset(queue) if queue else None
-    return EventStreamResponse(request, _events(services, caller.project_id, after, types, queues, is_reset=is_reset))
+    frames = _events(services, caller.project_id, after, types, queues, is_reset=is_reset)
+
+    def comment() -> str:
+        seconds = services.events.held_up_seconds()
+        return "still here" if seconds is None else f"held up for {seconds:.0f} s by an open transaction elsewhere"
+
+    return EventStreamResponse(request, frames, comment=comment)
 
 
 async def _events(
