@@ -39,6 +39,8 @@ from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.event_stream import EventStream
+from app.live.feed_lag import JITTER_SECONDS as FEED_LAG_JITTER_SECONDS
+from app.live.feed_lag import FeedLag
 from app.live.group_writer import GroupWriter
 from app.live.idle_claims import IdleClaims
 from app.live.loop import Periodic, Service
@@ -76,6 +78,7 @@ class Runtime:
         self.waiters = Waiters()
         self.idle_claims = IdleClaims()
         self.stream = EventStream(self.database)
+        self.feed_lag = FeedLag(self.database)
         origin = uuid4().hex
         keys = ApiKeys(self.database)
         holds = KeyHolds(self.database)
@@ -129,7 +132,9 @@ class Runtime:
             leases=leases,
             waits=Waits(jobs, self.waiters, metrics.observe_wake),
             items=Items(self.database, jobs, max_answer_bytes=max_answer_bytes),
-            events=Events(self.database, jobs, self.waiters, self.stream, max_answer_bytes=max_answer_bytes),
+            events=Events(
+                self.database, jobs, self.waiters, self.stream, self.feed_lag, max_answer_bytes=max_answer_bytes
+            ),
             logs=Logs(self.database, jobs, self.waiters, max_answer_bytes=max_answer_bytes),
             inputs=Inputs(self.database, jobs, self.space),
             queues=queues,
@@ -149,6 +154,7 @@ class Runtime:
             self.sweep,
             Periodic("revalidator", Revalidator(self.database, self._caches).check),
             self.stream,
+            Periodic("feed lag", self.feed_lag.look, jitter_seconds=FEED_LAG_JITTER_SECONDS),
             Periodic(
                 "rescuer",
                 Rescue(self.database, announce, metrics.count_busy).step,
@@ -177,6 +183,8 @@ class Runtime:
         """Register gauges of what the machinery knows about itself."""
         metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
         metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
+        lag = "Age of the oldest event that /v1/events cannot show yet, because an older transaction is open."
+        metrics.watch("feed_lag_seconds", lag, lambda: self.feed_lag.seconds)
         holds = self.services.holds
         metrics.watch("held_requests", "Requests that are held open, and end with their keys.", lambda: len(holds))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))

@@ -9,6 +9,7 @@ from jobtrack_client.context import JobCancelled, JobContext
 from jobtrack_client.errors import (
     AlreadyTerminal,
     Conflict,
+    CursorExpired,
     Forbidden,
     InvalidTransition,
     JobFailed,
@@ -32,6 +33,7 @@ __all__ = [
     "AsyncJobtrackClient",
     "ClaimedJob",
     "Conflict",
+    "CursorExpired",
     "Done",
     "Fail",
     "Forbidden",

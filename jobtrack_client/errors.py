@@ -81,6 +81,10 @@ class Unprocessable(JobtrackError):
     """The request itself is invalid (400, 413, 415, 422); `errors` says where."""
 
 
+class CursorExpired(JobtrackError):
+    """The cursor is from before the database was restored into another cluster (410): begin again without one."""
+
+
 class Conflict(JobtrackError):
     """The state of the job does not allow this (409); nothing was changed."""
 
@@ -130,6 +134,7 @@ _BY_STATUS: dict[int, type[JobtrackError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    410: CursorExpired,
     413: Unprocessable,
     415: Unprocessable,
     422: Unprocessable,

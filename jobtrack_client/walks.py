@@ -181,7 +181,11 @@ async def stream_async(self: AsyncSender, path: str, **params: Any) -> AsyncIter
 def stream_events(
     self: Sender, *, types: list[str] | None = None, queues: list[str] | None = None, cursor: str | None = None
 ) -> Iterator[ServerEvent]:
-    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once."""
+    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once.
+
+    After a `reset` with the reason `other_cluster` comes another `snapshot`: the database was restored from a dump, and
+    what happened in between is in the jobs alone.
+    """
     return stream(self, "/v1/events", type=types, queue=queues, cursor=cursor)
 
 
@@ -192,7 +196,11 @@ def stream_events_async(
     queues: list[str] | None = None,
     cursor: str | None = None,
 ) -> AsyncIterator[ServerEvent]:
-    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once."""
+    """Follow all events of the project: a `snapshot`, then every `job.*` event exactly once.
+
+    After a `reset` with the reason `other_cluster` comes another `snapshot`: the database was restored from a dump, and
+    what happened in between is in the jobs alone.
+    """
     return stream_async(self, "/v1/events", type=types, queue=queues, cursor=cursor)
 
 

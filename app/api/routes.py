@@ -28,6 +28,7 @@ _SENTENCES: Final[Mapping[int, str]] = {
     404: "No such job in this project.",
     408: "The body did not arrive in time.",
     409: "The job's state does not allow this; `job` is the current job.",
+    410: "The cursor is of another database cluster, which the database was restored from: begin without one.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     416: "The byte range is outside the input.",

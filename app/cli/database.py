@@ -30,6 +30,7 @@ def migrate(as_json: AsJson = False) -> None:
         was_current = is_current(url)
         if not was_current:
             upgrade(url)
+        note_cluster(url)
         # There can be no pooler before the embedded one.
         if named and (statements := asyncio.run(store_settings(named))):
             logger.warning(
@@ -67,3 +68,28 @@ def require_current(url: str) -> None:
 
     if not is_current(url):
         fail(Exit.START_UP, "The database is not at this version's schema: run `jobtrack migrate` first.")
+
+
+def note_cluster(url: str) -> None:
+    """Compare the cluster with the one that the database was in before, and write what the operator should know."""
+    import asyncpg
+
+    from app.db.epochs import compare_cluster
+
+    try:
+        found = asyncio.run(compare_cluster(url))
+    except asyncpg.PostgresError as error:
+        # A primary that takes no writes just now, or a role that may not: the service can still be read from.
+        logger.warning("the database's cluster cannot be compared with the one that it was in before: %s", error)
+        return
+    if found.is_new:
+        logger.warning(
+            "the database was restored into another cluster: streams of events begin anew, with `reset` for readers "
+            "that resume, and cursors of histories get 410"
+        )
+    if not found.is_certain:
+        logger.warning(
+            "the role of JOBTRACK_DATABASE_URL may not read the cluster's identifier: a database that was restored is "
+            "known by the numbers of its transactions alone. Run as an administrator of the database: "
+            "GRANT EXECUTE ON FUNCTION pg_control_system() TO the role"
+        )

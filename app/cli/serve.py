@@ -54,7 +54,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
 
     with needing("server", "The service"):
         from app.cli import keys
-        from app.cli.database import require_current, url_of, warn_of_missing_settings
+        from app.cli.database import note_cluster, require_current, url_of, warn_of_missing_settings
         from app.cli.demo_process import DemoProcess
         from app.cli.server import BACKLOG, Serving, serve_until_signal
         from app.cli.start import embedded
@@ -72,6 +72,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             url = database_url
             require_current(url)
             warn_of_missing_settings(url)
+        note_cluster(url)
         first = keys.install(url, settings, keep=database_url is None)
         own = _own_address(settings.host, listener.getsockname()[1])
         if database_url is None:

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.wait_clock import timed_wait
-from app.db import events
+from app.db import epochs, events
 from app.db.engine import Database
 from app.domain.errors import NotFoundError
 from app.domain.event import JobEventRecord, Position
 from app.domain.job import Job, JobRef
 from app.domain.states import TERMINAL
 from app.live.event_stream import PAGE, EventStream
+from app.live.feed_lag import FeedLag
 from app.live.waiters import Waiters
 
 
@@ -32,12 +33,20 @@ class Events:
     """The events of jobs, read and followed."""
 
     def __init__(
-        self, database: Database, jobs: Jobs, waiters: Waiters, stream: EventStream, *, max_answer_bytes: int
+        self,
+        database: Database,
+        jobs: Jobs,
+        waiters: Waiters,
+        stream: EventStream,
+        lag: FeedLag,
+        *,
+        max_answer_bytes: int,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._waiters = waiters
         self._stream = stream
+        self._lag = lag
         self._max_answer_bytes = max_answer_bytes
 
     async def page(
@@ -73,6 +82,14 @@ class Events:
                     yield event
             if subscription.overflowed:
                 yield Reset()
+
+    def held_up_seconds(self) -> float | None:
+        """Return for how long another transaction has held up the feed; None if none does."""
+        return self._lag.seconds if self._lag.is_long else None
+
+    async def is_current(self, position: Position) -> bool:
+        """Whether a position is of the cluster that the database lives in now."""
+        return position.epoch == await self._database.read(epochs.select)
 
     async def is_over(self, project_id: UUID, job_id: UUID, after: Position | None) -> bool:
         """Whether a job has ended and has no event behind a position; raises NotFoundError.

@@ -13,7 +13,7 @@ from app.core.batches.idempotency import job_deleted_error, key_of, load, store
 from app.core.jobs import Jobs
 from app.core.space import Space
 from app.db import idempotency as idempotency_rows
-from app.db import inputs, jobs, transitions
+from app.db import inputs, jobs, released_uploads, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.inputs import Held
@@ -29,7 +29,7 @@ from app.domain.errors import (
 )
 from app.domain.idempotency import ContentDigest, Done, Idempotency
 from app.domain.input import StoredInput
-from app.domain.job import Created, JobRef, NewJob
+from app.domain.job import Created, Job, JobRef, NewJob
 from app.domain.states import CLAIMABLE, LEASED
 
 log = structlog.get_logger(__name__)
@@ -131,17 +131,26 @@ class Inputs:
         queues: frozenset[str] | None = None,
         idempotency: Idempotency | None = None,
     ) -> None:
-        """Refuse an upload for a job that does not exist or that the key may not use, before its bytes come."""
+        """Refuse an upload before its bytes come: for a job that does not exist, that the key may not use, or whose
+        input cannot change any more.
+        """
         try:
-            check_queue(await self._jobs.get(project_id, job_id), queues)
+            job = await self._jobs.get(project_id, job_id)
         except NotFoundError:
-            if idempotency is None:
-                raise
-            key = key_of(project_id, idempotency)
-            # Whether the first request had the same bytes, nobody can say before they have come.
-            if await self._database.slow(project_id).read(idempotency_rows.select, [key]):
+            if await self._is_repeat(project_id, idempotency):
                 raise job_deleted_error() from None
             raise
+        check_queue(job, queues)
+        # Whether the first request had the same bytes, nobody can say before they have come.
+        if job.state not in CLAIMABLE and not await self._is_repeat(project_id, idempotency):
+            raise _unchangeable(job)
+
+    async def _is_repeat(self, project_id: UUID, idempotency: Idempotency | None) -> bool:
+        if idempotency is None:
+            return False
+        return bool(
+            await self._database.slow(project_id).read(idempotency_rows.select, [key_of(project_id, idempotency)])
+        )
 
     async def put(
         self,
@@ -227,12 +236,16 @@ async def _attach(
         raise no_such_job()
     check_queue(job, queues)
     if job.state not in CLAIMABLE:
-        raise InvalidTransitionError(
-            f"The job is {job.state}; its input can only change while it waits for a worker.", job
-        )
+        raise _unchangeable(job)
+    await released_uploads.release(connection, ref)
     replaced = await inputs.attach(connection, [(ref, stored)])
     await store(connection, [(ref.project_id, key, replaced)])
     return Done(replaced)
+
+
+def _unchangeable(job: Job) -> InvalidTransitionError:
+    sentence = f"The job is {job.state}; its input can only change while it waits for a worker."
+    return InvalidTransitionError(sentence, job)
 
 
 def _grown(size: int, piece: bytes, max_bytes: int) -> int:

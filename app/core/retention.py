@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from app.db import deletions, inputs, repairs, transitions
+from app.db import deletions, inputs, released_uploads, repairs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.job import JobRef
@@ -61,6 +61,7 @@ class Retention:
         parts: list[tuple[bool, Callable[[], Awaitable[bool]]]] = [
             # Credentials first.
             (found.inputs or look_for_orphans, partial(self._drop_inputs, look_for_orphans=look_for_orphans)),
+            (found.released, self._remove_released),
             (found.deleted, self._prune_deleted),
             (found.aged, self._delete_aged),
             (found.keys, self._forget_keys),
@@ -97,6 +98,9 @@ class Retention:
             # Looking for orphans reads the first chunk's row of every input, so it is done rarely.
             self._orphans_at = asyncio.get_running_loop().time() + ORPHANS_EVERY_SECONDS
         return found > 0
+
+    async def _remove_released(self) -> bool:
+        return await self._database.write(released_uploads.remove, UPLOADS_A_STEP) > 0
 
     async def _mend_deadlines(self) -> bool:
         """Continue the walk over stored jobs that removes deadlines which mean none."""

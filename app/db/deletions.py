@@ -31,6 +31,7 @@ from app.db.expressions import at_key, state_among
 from app.db.inputs import select_ended_sensitive
 from app.db.parameters import Batch, Values
 from app.db.projection import NO_ROWS, Projection
+from app.db.released_uploads import released_with, select_released
 from app.db.repairs import BEGUN
 from app.db.statement import CoreStatement
 from app.domain.job import JobRef
@@ -53,10 +54,12 @@ def _of_gone(table: Table) -> Delete:
     return delete_from(table).where(at_key(table, project_id=_GONE.c.project_id, job_id=_GONE.c.id))
 
 
+_INPUTS_GONE: Final = _of_gone(tables.inputs).returning(tables.inputs.c.project_id, tables.inputs.c.upload_id)
+_WITHOUT_INPUT: Final = _INPUTS_GONE.cte("without_input")
 DELETE = CoreStatement(
     insert(_DELETIONS)
     .from_select(["project_id", "job_id", "deleted_at"], select(_GONE.c.project_id, _GONE.c.id, _NOW))
-    .add_cte(_of_gone(tables.job_labels).cte("unlabelled"), _of_gone(tables.inputs).cte("without_input"))
+    .add_cte(_of_gone(tables.job_labels).cte("unlabelled"), _WITHOUT_INPUT, released_with(_WITHOUT_INPUT))
     .returning(*_DELETED.elements()),
     _REFS,
     _DELETED,
@@ -204,6 +207,7 @@ class Anything:
     aged: bool
     keys: bool
     inputs: bool
+    released: bool
     repairs: bool
 
 
@@ -214,6 +218,7 @@ _ANYTHING: Final = Projection(
         "aged": _select_aged(1).exists(),
         "keys": exists().where(_IS_OLD),
         "inputs": select_ended_sensitive().exists(),
+        "released": select_released().exists(),
         "repairs": BEGUN.exists(),
     },
 )

@@ -14,9 +14,10 @@ from sqlalchemy import and_, bindparam, literal_column, select
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.epochs import BEGINS_AFTER, EPOCH
 from app.db.lookups import lookup
 from app.db.parameters import Batch, Int4, Values
-from app.db.projection import Projection, Value
+from app.db.projection import Projection
 from app.db.sizes import FITS, running_total, size_of_json, size_of_texts
 from app.db.statement import CoreStatement, Statement
 from app.domain.event import JobEventRecord, Position
@@ -57,7 +58,7 @@ async def insert(connection: Connection, events: Sequence[NewEvent]) -> None:
 _EVENTS: Final = tables.events.alias("e")
 _JOBS: Final = tables.jobs.alias("j")
 # The driver knows no xid8.
-_POSITION: Final = Projection(Position, _EVENTS, {"xid": "CAST(CAST(e.xid AS text) AS bigint)"})
+_POSITION: Final = Projection(Position, _EVENTS, {"xid": "CAST(CAST(e.xid AS text) AS bigint)", "epoch": EPOCH})
 EVENT: Final = Projection(
     JobEventRecord,
     _EVENTS,
@@ -132,7 +133,8 @@ class _Passed:
     event: JobEventRecord
 
 
-# A deleted job's events are on their way out: they count for how far the page reached and are not shown.
+# A deleted job's events are on their way out: they count for how far the page reached and are not shown. Events of
+# another cluster, which the database was restored from, are history: their transactions' numbers mean nothing here.
 FEED = Statement(
     f"""
     SELECT :returned
@@ -140,7 +142,7 @@ FEED = Statement(
     CROSS JOIN LATERAL (
         SELECT * FROM events e
         WHERE e.project_id = after.project_id AND (e.xid, e.id) > (CAST(after.xid AS xid8), after.id)
-          AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+          AND e.xid < pg_snapshot_xmin(pg_current_snapshot()) AND e.id > {BEGINS_AFTER}
         ORDER BY e.xid, e.id LIMIT :limit
     ) e
     LEFT JOIN {lookup("jobs", "j", project_id="e.project_id", id="e.job_id")} ON true
@@ -175,15 +177,16 @@ async def select_feed(
     return events, ends
 
 
+_SETTLED: Final = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
 HEAD = Statement(
     "SELECT :returned",
-    returns=Value(int, "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"),
+    returns=Projection(Position, columns={"xid": f"{_SETTLED} - 1", "id": f"{2**63 - 1}", "epoch": EPOCH}),
 )
 
 
 async def select_head(connection: Connection) -> Position:
     """Return the position behind everything that is settled now."""
-    return Position(await connection.fetchone(HEAD, None) - 1, 2**63 - 1)
+    return await connection.fetchone(HEAD, None)
 
 
 _OF_JOB: Final = and_(_EVENTS.c.project_id == bindparam("project_id"), _EVENTS.c.job_id == bindparam("job_id"))

@@ -24,7 +24,9 @@ _NOW: Final = func.statement_timestamp()
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class Upload:
+    """The bytes of an input: the chunks under an id."""
+
     project_id: UUID
     upload_id: UUID
 
@@ -55,7 +57,7 @@ INSERT_CHUNK = CoreStatement(
 SELECT_CHUNK = CoreStatement(
     select(*_DATA.elements()).where(_OF_UPLOAD, _CHUNKS.c.n == bindparam("n")), Values(_ChunkRef), _DATA
 )
-DELETE_CHUNKS = CoreStatement(delete(_CHUNKS).where(_OF_UPLOAD), Values(_Upload), NO_ROWS)
+DELETE_CHUNKS = CoreStatement(delete(_CHUNKS).where(_OF_UPLOAD), Values(Upload), NO_ROWS)
 
 
 async def insert_chunk(connection: Connection, project_id: UUID, upload_id: UUID, n: int, data: bytes) -> None:
@@ -70,7 +72,7 @@ async def select_chunk(connection: Connection, project_id: UUID, upload_id: UUID
 
 async def delete_chunks(connection: Connection, project_id: UUID, upload_id: UUID) -> None:
     """Remove an upload that no job will have."""
-    await connection.execute(DELETE_CHUNKS, _Upload(project_id, upload_id))
+    await connection.execute(DELETE_CHUNKS, Upload(project_id, upload_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class _AtMost:
 _ENDED: Final = (
     select_ended_sensitive().limit(bindparam("limit")).with_for_update(of=_INPUTS, skip_locked=True).subquery("e")
 )
-_DROPPED: Final = Projection(_Upload, _INPUTS)
+_DROPPED: Final = Projection(Upload, _INPUTS)
 DROP = CoreStatement(
     update(_INPUTS)
     .values(dropped_at=_NOW)
@@ -166,7 +168,7 @@ DROP = CoreStatement(
     Values(_AtMost),
     _DROPPED,
 )
-_UPLOADS: Final = Batch(_Upload)
+_UPLOADS: Final = Batch(Upload)
 _ROWS: Final = _UPLOADS.rows_of()
 _CHUNK_OF_INPUT: Final = and_(_INPUTS.c.project_id == _CHUNKS.c.project_id, _INPUTS.c.upload_id == _CHUNKS.c.upload_id)
 # A rerun that is still to work shares the upload.
@@ -182,7 +184,7 @@ DELETE_UNUSED = CoreStatement(
 async def drop_sensitive(connection: Connection, limit: int) -> int:
     """Remove the credentials of jobs that have ended; returns how many jobs' there were."""
     dropped = await connection.fetch(DROP, _AtMost(limit))
-    await _delete_unused(connection, dropped)
+    await delete_unused(connection, dropped)
     return len(dropped)
 
 
@@ -192,7 +194,7 @@ class _SomeOlderThan:
     limit: int
 
 
-_ORPHAN: Final = Projection(_Upload, _CHUNKS)
+_ORPHAN: Final = Projection(Upload, _CHUNKS)
 ORPHANS = CoreStatement(
     select(*_ORPHAN.elements())
     .distinct()
@@ -206,10 +208,11 @@ ORPHANS = CoreStatement(
 async def delete_orphans(connection: Connection, *, age: timedelta, limit: int) -> int:
     """Remove uploads that no job has: their sender left, or their job was deleted or has another input now."""
     found = await connection.fetch(ORPHANS, _SomeOlderThan(age, limit))
-    await _delete_unused(connection, found)
+    await delete_unused(connection, found)
     return len(found)
 
 
-async def _delete_unused(connection: Connection, uploads: Sequence[_Upload]) -> None:
+async def delete_unused(connection: Connection, uploads: Sequence[Upload]) -> None:
+    """Remove the chunks of these uploads, but for those that a job has."""
     if uploads:
         await connection.execute(DELETE_UNUSED, uploads)

@@ -11,8 +11,8 @@ import asyncpg
 
 from app.db.opening import CONNECTION_SETTINGS, SESSION_SETTINGS, asyncpg_dsn, open_connection
 
-_ADVISORY_LOCK: Final = 0x6A6F6274
-"""The migrations' own: two processes that alter a role at once fail."""
+ADVISORY_LOCK: Final = 0x6A6F6274
+"""The migrations' own: two processes that alter a role at once fail, and two that compare clusters find two."""
 
 STORED: Final[Mapping[str, str]] = {name: v for name, v in SESSION_SETTINGS.items() if name not in CONNECTION_SETTINGS}
 
@@ -38,7 +38,7 @@ async def store_settings(url: str) -> str | None:
         statements = await _statements(connection, _NOT_STORED)
         try:
             async with connection.transaction():
-                await connection.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+                await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
                 for statement in statements:
                     await connection.execute(statement)
         except asyncpg.PostgresError:

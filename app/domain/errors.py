@@ -200,6 +200,12 @@ class InputGoneError(ConflictError):
     code = "input_gone"
 
 
+class CursorExpiredError(JobtrackError):
+    """The cursor is of another database cluster: its place in the order of events means nothing here."""
+
+    code = "cursor_expired"
+
+
 class RangeError(JobtrackError):
     """The range of bytes that was asked for lies outside of what there is."""
 

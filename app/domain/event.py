@@ -16,6 +16,8 @@ class Position(NamedTuple):
 
     xid: int
     id: int
+    epoch: int = 0
+    """Which cluster's transactions are counted: those of another one are no places in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

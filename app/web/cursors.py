@@ -17,6 +17,7 @@ from app.domain.errors import FieldError, InvalidError
 
 _POSITION_BYTES: Final = 16
 """Room for a UUID, or for a transaction and a row of it."""
+_EPOCH_BYTES: Final = 8
 _SEAL_BYTES: Final = 8
 _MAX_NAME: Final = 255
 """The longest name of anything, in characters."""
@@ -56,6 +57,22 @@ def read_cursor(cursor: str, *bound: str, most: int, pointer: str = QUERY) -> in
     if len(place) != _POSITION_BYTES or position > most:
         raise InvalidCursorError(pointer)
     return position
+
+
+def write_epoch_cursor(position: int, epoch: int, *bound: str) -> str:
+    """Write a cursor for a position that counts in an epoch only. One of epoch 0 has none, like those of old."""
+    counted = epoch.to_bytes(_EPOCH_BYTES, "big") if epoch else b""
+    return _write(position.to_bytes(_POSITION_BYTES, "big") + counted, bound)
+
+
+def read_epoch_cursor(cursor: str, *bound: str, most: int, pointer: str = QUERY) -> tuple[int, int]:
+    """Read the position in a cursor and its epoch."""
+    place = _read(cursor, bound, MAX_LENGTH, pointer)
+    position, epoch = (int.from_bytes(part, "big") for part in (place[:_POSITION_BYTES], place[_POSITION_BYTES:]))
+    has_one_form = len(place) == _POSITION_BYTES + (_EPOCH_BYTES if epoch else 0)
+    if not has_one_form or position > most or epoch > MAX_ROW:
+        raise InvalidCursorError(pointer)
+    return position, epoch
 
 
 def read_id_cursor(cursor: str, *bound: str, pointer: str = QUERY) -> UUID:

@@ -30,6 +30,7 @@ STATUS: Final[Mapping[str, int]] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "body_timeout": 408,
+    "cursor_expired": 410,
     "too_large": 413,
     "unsupported_media_type": 415,
     "range_not_satisfiable": 416,

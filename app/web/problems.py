@@ -20,6 +20,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unsupported_media_type": "Unsupported media type",
     "invalid": "The request is not valid",
     "invalid_cursor": "The cursor is not valid",
+    "cursor_expired": "The cursor is of another database cluster",
     "throttled": "Too many requests",
     "head_too_large": "The head of the request is too large",
     "internal_error": "Internal error",

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -38,8 +38,10 @@ class EventStreamResponse(Response):
         *,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
+        comment: Callable[[], str] = lambda: "still here",
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """`comment` returns what is sent, for people who look on, when no frame has come for a while."""
         shown = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})}
         super().__init__(None, 200, shown)
         del self.headers["content-length"]
@@ -47,6 +49,7 @@ class EventStreamResponse(Response):
         self._frames = frames
         self._keep_alive_seconds = keep_alive_seconds
         self._longest_seconds = longest_seconds
+        self._comment = comment
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end; the source is closed whatever ends it."""
@@ -69,7 +72,7 @@ class EventStreamResponse(Response):
                 following = following or asyncio.ensure_future(_next(self._frames))
                 done, _ = await asyncio.wait({following}, timeout=min(left, self._keep_alive_seconds))
                 if not done:
-                    await _send_body(send, b": still here\n\n")
+                    await _send_body(send, f": {self._comment()}\n\n".encode())
                     continue
                 frame, following = following.result(), None
                 if not frame:

@@ -13,6 +13,7 @@ import pytest
 from app.api.jobs.wire import InputOut
 from app.core.inputs import CHUNK_BYTES, MAX_INPUT_BYTES
 from tests.api.conftest import Claim, Create
+from tests.api.raw_socket import connected
 from tests.conftest import StartService
 from tests.service_process import ServiceProcess
 
@@ -142,6 +143,36 @@ async def test_what_is_too_long_by_its_own_word_is_refused_before_it_comes(
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 10)
     writer.close()
     await writer.wait_closed()
+
+
+async def test_upload_that_will_be_refused_is_refused_before_it_comes(
+    service: ServiceProcess, create: Create, claim: Claim, queue: str
+) -> None:
+    """For a job that is held or of another queue: no byte of it is asked for, and none is stored."""
+    held, waiting = await create(), await create(queue=f"{queue}-other")
+    await claim()
+    async with service.client() as api:
+        made = await api.post("/v1/keys", json={"name": "k", "scopes": ["submit"], "queues": [queue]})
+    for job, status in ((held, 409), (waiting, 403), ({"id": uuid.uuid4()}, 404)):
+        async with connected(service.port) as connection:
+            connection.writer.write(
+                f"PUT /v1/jobs/{job['id']}/input HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_INPUT_BYTES}\r\n"
+                f"Authorization: Bearer {made.json()['key']}\r\n\r\n".encode()
+            )
+            answer, headers = await connection.head()
+            assert (answer, headers.get("connection")) == (status, "close")
+
+
+async def test_repeat_of_an_upload_is_answered_though_the_job_is_held_now(
+    api: httpx.AsyncClient, create: Create, claim: Claim
+) -> None:
+    job = await create()
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    assert (await put(api, job["id"], b"first", **key)).status_code == 201
+    await claim()
+    again = await put(api, job["id"], b"first", **key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert (await put(api, job["id"], b"second", **key)).status_code == 422
 
 
 async def test_what_is_compressed_or_for_nobody_is_refused(api: httpx.AsyncClient, create: Create) -> None:

@@ -1,11 +1,14 @@
 """What is left of inputs: nothing of uploads that failed, nothing of credentials once their job has ended."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from app.core import retention
 from app.core.inputs import CHUNK_BYTES, Inputs
 from app.core.retention import Retention
 from app.domain.errors import ForbiddenError, InputGoneError, TooLargeError, UnavailableError
@@ -15,7 +18,7 @@ from app.domain.job import NewJob
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests import sql
-from tests.calls import PROJECT, count, finish
+from tests.calls import PROJECT, count, create, finish
 
 
 async def pieces(*sizes: int) -> AsyncIterator[bytes]:
@@ -95,3 +98,37 @@ async def test_input_that_may_have_been_stored_is_kept(
         await core.inputs.put(PROJECT, job.id, stored)
     monkeypatch.undo()
     assert await content(core.inputs, await core.inputs.open(PROJECT, job.id)) == b"xxxxx"
+
+
+async def put(core: Services, job_id: UUID, size: int) -> None:
+    stored = await core.inputs.receive(PROJECT, pieces(size), content_type="a/b")
+    await core.inputs.put(PROJECT, job_id, stored)
+
+
+async def test_what_was_replaced_or_deleted_goes_with_the_next_looks(runtime: Runtime, core: Services) -> None:
+    """Within a minute, and not with the look for abandoned uploads: these chunks are new."""
+    replaced, deleted = await create(core), await create(core)
+    for size in (CHUNK_BYTES + 1, 7, 9):
+        await put(core, replaced.id, size)
+    await put(core, deleted.id, 5)
+    await core.jobs.cancel(PROJECT, deleted.id, by=None)
+    await core.jobs.delete(PROJECT, deleted.id)
+    assert await count(runtime.database, "input_chunks") == 5
+    steps = [Retention(runtime.database, lambda _: None) for _ in range(2)]
+    await asyncio.gather(*map(finish, steps))
+    assert await count(runtime.database, "input_chunks") == 1
+    assert await content(core.inputs, await core.inputs.open(PROJECT, replaced.id)) == b"x" * 9
+    assert retention.LOOK_SECONDS + retention.JITTER_SECONDS < 60
+
+
+async def test_upload_that_another_job_has_too_stays(runtime: Runtime, core: Services) -> None:
+    first = await create(core)
+    await put(core, first.id, 9)
+    await core.jobs.cancel(PROJECT, first.id, by=None)
+    again = (await core.jobs.rerun(PROJECT, first.id)).job
+    await core.jobs.delete(PROJECT, first.id)
+    await finish(Retention(runtime.database, lambda _: None))
+    assert await content(core.inputs, await core.inputs.open(PROJECT, again.id)) == b"x" * 9
+    await put(core, again.id, 3)
+    await finish(Retention(runtime.database, lambda _: None))
+    assert await count(runtime.database, "input_chunks") == 1

@@ -46,6 +46,7 @@ NOT_USED = {
         "reports.INSERT_RESULTS",
     },
     "read one row by the values of its key, or a page of one small table": {
+        "epochs.SELECT",
         "events.HEAD",
         "inputs.DELETE_CHUNKS",
         "inputs.SELECT_CHUNK",

@@ -11,6 +11,7 @@ from app.db import (
     depths,
     documents,
     events,
+    feed_lag,
     held_claims,
     idempotency,
     inputs,
@@ -21,6 +22,7 @@ from app.db import (
     key_lookups,
     limits,
     logs,
+    released_uploads,
     repairs,
     reports,
     sweeps,
@@ -261,6 +263,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     ):
         await job_lists.select_page(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
         await job_lists.select_ids(connection, PROJECT, job_filter, before=None, window=BATCH, limit=BATCH)
+    await feed_lag.select_holder(connection, (await feed_lag.select(connection)).oldest)
     await events.select_feed(connection, {PROJECT: Position(0, 0)}, BATCH)
     key = ended[0] if ended else JobRef(PROJECT, new_id())
     await events.select_of_job(connection, *key, after=0, limit=BATCH, max_size=ANY_SIZE)
@@ -292,6 +295,8 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await deletions.select_aged(connection, BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
+    await released_uploads.release(connection, JobRef(PROJECT, new_id()))
+    await released_uploads.remove(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
     look = (await sweeps.select_due(connection, BATCH)).look
     await sweeps.record_look(connection, look.now)

@@ -27,6 +27,8 @@ from tests.calls import PROJECT
 WAITS = 300
 QUIET_SECONDS = 4.0
 MOST_A_SECOND = 3
+RARE = 2
+"""Looks that come once in five seconds: the pruner's, and the one for the lag of the feed."""
 
 
 class Statements(Counter[str]):
@@ -68,7 +70,7 @@ async def _held(core: Services, count: int) -> list[tuple[Job, UUID]]:
 async def _quiet(statements: Statements) -> None:
     statements.clear()
     await asyncio.sleep(QUIET_SECONDS)
-    assert 0 < statements.total() <= MOST_A_SECOND * QUIET_SECONDS, statements
+    assert 0 < statements.total() <= MOST_A_SECOND * QUIET_SECONDS + RARE, statements
 
 
 async def test_an_idle_process_asks_little(started: Runtime) -> None:

@@ -11,6 +11,7 @@ from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
+from app.domain.errors import CursorExpiredError
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import CursorText
@@ -33,7 +34,7 @@ Reader = Annotated[Principal, requires(Scope.READ)]
     operation_id="jobs_events",
     summary="Read a job's history",
     response_model=EventList,
-    responses={200: {"description": "A page, oldest first."}, **problems(404)},
+    responses={200: {"description": "A page, oldest first."}, **problems(404, 410)},
 )
 async def list_events(
     caller: Reader,
@@ -51,9 +52,11 @@ async def list_events(
     A page may be short; only a null cursor is the end.
     """
     parsed = job_id_of(job_id)
-    after = 0 if cursor is None else read_position(caller.project_id, cursor).id
+    after = None if cursor is None else read_position(caller.project_id, cursor)
+    if after and not await services.events.is_current(after):
+        raise CursorExpiredError("The cursor is from before the database was restored into another cluster.")
     events, more = await services.events.page(
-        caller.project_id, parsed, after=after, limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT
+        caller.project_id, parsed, after=after.id if after else 0, limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT
     )
     next_cursor = write_position(caller.project_id, events[-1].position) if more else None
     return json_response({"events": [event_document(event) for event in events], "next_cursor": next_cursor})

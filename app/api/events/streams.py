@@ -36,6 +36,8 @@ _LAST_EVENT_ID: Final[dict[str, Any]] = {
     "schema": {"type": "string", "maxLength": MAX_LENGTH},
 }
 
+_OTHER_CLUSTER: Final = sse_frame("reset", {"reason": "other_cluster"})
+
 
 def _stream(description: str) -> dict[int | str, dict[str, Any]]:
     schema = {"type": "string", "description": "Events whose data is JSON."}
@@ -64,12 +66,21 @@ async def stream_events(
 
     Without a cursor the first event is `snapshot`: the live jobs by status, and the id at which the stream begins.
     A reader that falls too far behind gets `reset` and is disconnected; it must read the current state and start again.
+    So must one whose cursor is from before the database was restored into another cluster: its stream begins with
+    `reset`, and goes on like one without a cursor. While another transaction on the database server holds events back,
+    the comments that keep the stream alive say so.
     The stream ends after ten minutes; standard clients reconnect automatically.
     """
-    after = _resumed(request, caller.project_id, cursor)
+    after, is_reset = await _resumed(request, services, caller.project_id, cursor)
     types = frozenset(type) if type else None
     queues = frozenset(queue) if queue else None
-    return EventStreamResponse(request, _events(services, caller.project_id, after, types, queues))
+    frames = _events(services, caller.project_id, after, types, queues, is_reset=is_reset)
+
+    def comment() -> str:
+        seconds = services.events.held_up_seconds()
+        return "still here" if seconds is None else f"held up for {seconds:.0f} s by an open transaction elsewhere"
+
+    return EventStreamResponse(request, frames, comment=comment)
 
 
 async def _events(
@@ -78,7 +89,11 @@ async def _events(
     after: Position | None,
     types: frozenset[str] | None,
     queues: frozenset[str] | None,
+    *,
+    is_reset: bool,
 ) -> AsyncGenerator[bytes, None]:
+    if is_reset:
+        yield _OTHER_CLUSTER
     # Close the subscription together with this generator instead of waiting for garbage collection; until then it would
     # keep buffering events.
     async with aclosing(services.events.follow(project_id, after)) as following:
@@ -113,19 +128,22 @@ async def stream_job(
     Its last two events are the job in its final state and the event of its end. A stream that ends before them was cut
     off (by a restart of the service, or after ten minutes): reconnect with the id of the last event, as standard
     clients do. A request with the id of the job's last event gets 204, after which `EventSource` does not reconnect. Of
-    a job that has ended before the first request the `snapshot` is all, and has that id.
+    a job that has ended before the first request the `snapshot` is all, and has that id. An id from before the database
+    was restored into another cluster gets `reset` first, and then the same as none.
     """
     parsed = job_id_of(job_id)
-    after = _resumed(request, caller.project_id, cursor)
+    after, is_reset = await _resumed(request, services, caller.project_id, cursor)
     # Checked before the response starts, while it can still be a 404.
     if await services.events.is_over(caller.project_id, parsed, after):
         return Response(status_code=204, headers={"Cache-Control": "no-cache"})
-    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
+    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after, is_reset=is_reset))
 
 
 async def _job(
-    services: Services, project_id: UUID, job_id: UUID, after: Position | None
+    services: Services, project_id: UUID, job_id: UUID, after: Position | None, *, is_reset: bool
 ) -> AsyncGenerator[bytes, None]:
+    if is_reset:
+        yield _OTHER_CLUSTER
     name, begins_at = "snapshot", None
     async with aclosing(services.events.follow_job(project_id, job_id, after)) as following:
         async for event in following:
@@ -140,9 +158,16 @@ async def _job(
                 yield sse_frame(event.type, document, document["id"])
 
 
-def _resumed(request: Request, project_id: UUID, cursor: str | None) -> Position | None:
+async def _resumed(
+    request: Request, services: Services, project_id: UUID, cursor: str | None
+) -> tuple[Position | None, bool]:
+    """Return the position to resume after, and whether there was one that means nothing in this cluster."""
     # A browser that has not received an id sends no header, or an empty one.
     last = request.headers.get("last-event-id")
-    if last:
-        return read_position(project_id, last, pointer=f"header:{_LAST_EVENT_ID['name']}")
-    return None if cursor is None else read_position(project_id, cursor, pointer=QUERY)
+    if not last and cursor is None:
+        return None, False
+    pointer = f"header:{_LAST_EVENT_ID['name']}" if last else QUERY
+    position = read_position(project_id, last or cursor or "", pointer=pointer)
+    # An event and no 410, after which a browser's `EventSource` would not come back. Its next id is the snapshot's.
+    is_current = await services.events.is_current(position)
+    return (position, False) if is_current else (None, True)

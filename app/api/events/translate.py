@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.api.translate import time_text
 from app.domain.event import JobEventRecord, LogRecord, Position
-from app.web.cursors import MAX_ROW, QUERY, InvalidCursorError, read_cursor, write_cursor
+from app.web.cursors import MAX_ROW, QUERY, InvalidCursorError, read_epoch_cursor, write_epoch_cursor
 
 _ID_BITS = 64
 _IDS = 1 << _ID_BITS
@@ -13,13 +13,15 @@ _IDS = 1 << _ID_BITS
 
 def write_position(project_id: UUID, position: Position) -> str:
     """Write an event's id: a cursor that is valid for this project's events only."""
-    return write_cursor(position.xid << _ID_BITS | position.id, "events", str(project_id))
+    place = position.xid << _ID_BITS | position.id
+    return write_epoch_cursor(place, position.epoch, "events", str(project_id))
 
 
 def read_position(project_id: UUID, cursor: str, *, pointer: str = QUERY) -> Position:
     """Read an event's id; `pointer` names its place in the request."""
     most = MAX_ROW << _ID_BITS | MAX_ROW
-    position = Position(*divmod(read_cursor(cursor, "events", str(project_id), most=most, pointer=pointer), _IDS))
+    place, epoch = read_epoch_cursor(cursor, "events", str(project_id), most=most, pointer=pointer)
+    position = Position(*divmod(place, _IDS), epoch)
     if position.id > MAX_ROW:
         raise InvalidCursorError(pointer)
     return position

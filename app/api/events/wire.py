@@ -12,7 +12,7 @@ from app.domain.states import JobState
 class EventOut(Answer):
     """An event of a job."""
 
-    id: str = Field(description="An opaque cursor: streams resume after it.")
+    id: str = Field(description="An opaque cursor: streams resume after it, in the same database cluster.")
     type: str = Field(description="Event type, such as `job.completed`.")
     job_id: str = Field(json_schema_extra={"format": "uuid"})
     at: datetime

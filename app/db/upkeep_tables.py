@@ -1,0 +1,19 @@
+"""Tables of the service's own upkeep; those of jobs are in `tables`, with what all tables have in common."""
+
+from sqlalchemy import BigInteger, Table, Text, Uuid
+
+from app.db.columns import key, not_null, nullable, plain_tenant
+from app.db.tables import metadata
+
+# What the positions of events are counted in. One row: a number of its own for each cluster that the database was
+# restored into, 0 for the one that was migrated, and the last event that was written before.
+epochs = Table(
+    "epochs",
+    metadata,
+    key("name", Text),
+    *not_null(BigInteger, "epoch", "begins_after"),
+    *nullable(BigInteger, "system_identifier"),
+)
+
+# Uploads that were replaced, or whose job was deleted: their bytes are removed in steps, unless another job has them.
+released_uploads = Table("released_uploads", metadata, plain_tenant(), key("upload_id", Uuid))
