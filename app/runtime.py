@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
 
 from app.api.translate import render_detail, render_summary
-from app.core import retention
+from app.core import item_copies, retention
 from app.core.batches import calls as calls_batch
 from app.core.batches.create import apply_creations, row_count
 from app.core.bulk import Bulk
@@ -13,6 +13,7 @@ from app.core.claims import Claims
 from app.core.events import Events
 from app.core.health import Health
 from app.core.inputs import Inputs
+from app.core.item_copies import ItemCopies
 from app.core.items import Items
 from app.core.job_lists import JobLists
 from app.core.jobs import Jobs
@@ -166,6 +167,11 @@ class Runtime:
                 "pruner",
                 Retention(self.database, announce, metrics.count_busy).prune,
                 jitter_seconds=retention.JITTER_SECONDS,
+            ),
+            Periodic(
+                "item copier",
+                ItemCopies(self.database, announce, metrics.count_busy).step,
+                jitter_seconds=item_copies.JITTER_SECONDS,
             ),
         )
 

@@ -10,9 +10,9 @@ _DUE = """
 """
 WAITING_IN_QUEUE = f"""
     j.project_id = q.project_id AND j.queue = q.name AND j.engine IS NULL
-    AND j.state IN ({literals(CLAIMABLE)}) AND {_DUE}
+    AND j.state IN ({literals(CLAIMABLE)}) AND NOT j.copying AND {_DUE}
 """
-WAITING = f"{state_among(CLAIMABLE)} AND {_DUE}"
+WAITING = f"{state_among(CLAIMABLE)} AND NOT j.copying AND {_DUE}"
 MOST_URGENT_FIRST = "ORDER BY j.priority DESC, j.scheduled_at, j.id"
 CANDIDATE = f"j.project_id, j.id, j.state, j.priority, j.scheduled_at, j.queue, {JOB_ROW_SIZE} AS row_size"
 

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Column, DateTime, ForeignKey, Index, Uuid, text
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, MetaData, Uuid, text
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 Kind: TypeAlias = TypeEngine[Any] | type[TypeEngine[Any]]
 
 TIME: Final = DateTime(timezone=True)
+
+metadata: Final = MetaData()
+"""The schema's tables, each where it is declared."""
 
 
 class Xid8(UserDefinedType[int]):
@@ -35,6 +38,11 @@ def not_null(kind: Kind, *names: str) -> Iterator[Column[Any]]:
 def nullable(kind: Kind, *names: str) -> Iterator[Column[Any]]:
     """Declare columns of one type that may be null."""
     return (Column(name, kind) for name in names)
+
+
+def flag(name: str) -> Column[bool]:
+    """Declare a column that is false until it is set."""
+    return Column(name, Boolean, nullable=False, server_default=text("false"))
 
 
 def key(name: str, kind: Kind) -> Column[Any]:

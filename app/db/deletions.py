@@ -38,6 +38,7 @@ from app.domain.job import JobRef
 from app.domain.states import TERMINAL
 
 _JOBS, _DELETIONS, _RECORDS = tables.jobs, tables.deletions, tables.idempotency_records
+_COPIES: Final = tables.item_copies
 _NOW: Final = func.statement_timestamp()
 _REFS: Final = Batch(JobRef)
 _ROWS: Final = _REFS.rows_of()
@@ -106,9 +107,15 @@ def _prune_all(table: Table) -> CoreStatement[Sequence[JobRef], None]:
     return CoreStatement(delete_from(table).where(of_jobs), _REFS, NO_ROWS)
 
 
-# SKIP LOCKED: no process waits for a row that another one is removing.
+# SKIP LOCKED: no process waits for a row that another one is removing. What a rerun is still copied from is kept: its
+# row in `item_copies` is committed before the original can be deleted, which waits for the lock of the call.
 NEXT = CoreStatement(
     select(*_DELETED.elements())
+    .where(
+        ~exists().where(
+            _COPIES.c.project_id == _DELETIONS.c.project_id, _COPIES.c.original_job_id == _DELETIONS.c.job_id
+        )
+    )
     .order_by(_DELETIONS.c.project_id, _DELETIONS.c.job_id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True),

@@ -36,7 +36,7 @@ class _Counted:
 # Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
 _STATES: Final = values(column("state", Text), name="s").data([(state,) for state in sorted(LIVE)])
 _SOME: Final = (
-    select(_JOBS.c.state, _JOBS.c.scheduled_at, _JOBS.c.engine)
+    select(_JOBS.c.state, _JOBS.c.scheduled_at, _JOBS.c.engine, _JOBS.c.copying)
     .where(_JOBS.c.project_id == _QUEUES.c.project_id, _JOBS.c.queue == _QUEUES.c.name)
     .where(_JOBS.c.state == _STATES.c.state, is_one_of(_JOBS.c.state, LIVE))
     .order_by(_JOBS.c.scheduled_at)
@@ -45,7 +45,7 @@ _SOME: Final = (
     .subquery("l")
 )
 _OLDEST: Final = func.min(_SOME.c.scheduled_at).filter(
-    is_one_of(_SOME.c.state, CLAIMABLE), _SOME.c.scheduled_at <= _NOW, _SOME.c.engine.is_(None)
+    is_one_of(_SOME.c.state, CLAIMABLE), _SOME.c.scheduled_at <= _NOW, _SOME.c.engine.is_(None), ~_SOME.c.copying
 )
 _COUNT: Final = (
     select(

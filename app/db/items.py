@@ -1,4 +1,4 @@
-"""Items: written by reports under the job's lock. How they are read is in `item_pages`."""
+"""Items: written by reports under the job's lock. How they are read is in `item_pages`, copied in `item_copies`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from uuid import UUID
 
 from app.db.connection import Connection
 from app.db.lookups import lookup, target_by_key
-from app.db.parameters import Batch, Values
-from app.db.projection import Projection, Value
+from app.db.parameters import Batch
+from app.db.projection import Projection
 from app.db.statement import Statement
 from app.domain.item import ItemStatus
-from app.domain.job import JobRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,52 +135,3 @@ INSERT_NEW = Statement(
 async def insert_new(connection: Connection, rows: Sequence[NewItemRow]) -> None:
     """Insert the items that jobs are created with."""
     await connection.execute(INSERT_NEW, rows)
-
-
-# Ends at the first one that it finds. Where it finds none it has read as many as a rerun copies.
-ANY_NOT_FAILED = Statement(
-    f"""
-    SELECT :returned FROM (
-        SELECT EXISTS (
-            SELECT FROM items t
-            WHERE t.project_id = :project_id AND t.job_id = :job_id AND t.status <> '{ItemStatus.FAILED}'
-        ) AS found
-    ) e
-    """,
-    Values(JobRef),
-    Value(bool, "e.found"),
-)
-
-
-async def any_not_failed(connection: Connection, key: JobRef) -> bool:
-    """Whether a rerun of all items of a job copies more than one of its failed items."""
-    return await connection.fetchone(ANY_NOT_FAILED, key)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ItemCopy:
-    project_id: UUID
-    job_id: UUID
-    new_job_id: UUID
-    only_failed: bool
-
-
-COPY = Statement(
-    f"""
-    INSERT INTO items (project_id, job_id, position, key, name, uri, size_bytes, status, updated_at)
-    SELECT t.project_id, :new_job_id, row_number() OVER (ORDER BY t.position), t.key, t.name, t.uri, t.size_bytes,
-           'queued', statement_timestamp()
-    FROM items t
-    WHERE t.project_id = :project_id AND t.job_id = :job_id
-      AND (NOT :only_failed OR t.status = '{ItemStatus.FAILED}')
-    """,
-    Values(_ItemCopy),
-)
-
-
-async def copy_to(
-    connection: Connection, project_id: UUID, job_id: UUID, new_job_id: UUID, *, only_failed: bool
-) -> int:
-    """Copy the items of its original to a rerun, all queued; returns how many there were."""
-    copy = _ItemCopy(project_id=project_id, job_id=job_id, new_job_id=new_job_id, only_failed=only_failed)
-    return await connection.execute(COPY, copy)

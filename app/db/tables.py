@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -24,12 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
-from app.db.columns import TIME, Xid8, key, not_null, nullable, of_job, partial_index, plain_tenant, tenant
+from app.db import columns, step_tables
+from app.db.columns import TIME, Xid8, flag, key, not_null, nullable, of_job, partial_index, plain_tenant, tenant
 from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
 
-metadata = MetaData()
+metadata = columns.metadata
 
 projects = Table("projects", metadata, key("id", Uuid), *not_null(Text, "name"), *not_null(TIME, "created_at"))
 
@@ -53,7 +53,7 @@ queues = Table(
     metadata,
     plain_tenant(),
     key("name", Text),
-    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    flag("paused"),
     *nullable(Integer, "concurrency_limit"),
     *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
     *nullable(BigInteger, "retention_seconds"),
@@ -89,6 +89,8 @@ jobs = Table(
     *not_null(TIME, "created_at", "updated_at", "status_changed_at", "scheduled_at"),
     *nullable(TIME, "expires_at", "started_at", "completed_at", "cancelled_at"),
     *nullable(Text, "cancelled_by"),
+    # A rerun whose items are not all there yet: no claim takes it.
+    flag("copying"),
     CheckConstraint(f"state IN ({literals(JobState)})", name="jobs_state"),
     CheckConstraint(
         f"(completed_at IS NOT NULL) = (state IN ({literals(TERMINAL)}))", name="jobs_completed_at_when_terminal"
@@ -99,7 +101,7 @@ jobs = Table(
     partial_index(
         "jobs_waiting",
         *("project_id", "queue", "priority DESC", "scheduled_at", "id"),
-        where=f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL",
+        where=f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL AND NOT copying",
     ),
     # The condition always holds. It keeps the planner from using the index for a look-up by key: on an empty table that
     # costs the same as the primary key, and once the table is full it reads a whole project. Same for those below.
@@ -211,13 +213,8 @@ events = Table(
     Index("events_feed", "project_id", "xid", "id"),
 )
 
-# Deleted jobs whose rows in other tables, perhaps millions, are still being removed in steps.
-deletions = Table("deletions", metadata, *of_job(), *not_null(TIME, "deleted_at"))
-
-# One-time repairs of stored jobs that are not finished: a row is deleted when its walk has seen every job. It names the
-# last one seen.
-_LAST_SEEN = not_null(Uuid, "project_id", "job_id")
-repairs = Table("repairs", metadata, key("name", Text), *not_null(TIME, "begins_at"), *_LAST_SEEN)
+# What maintenance does in steps, as all else names it.
+deletions, item_copies, repairs = step_tables.deletions, step_tables.item_copies, step_tables.repairs
 
 # The last look at the leases, of any process. One row; its updates are HOT.
 looks = Table("looks", metadata, key("name", Text), *not_null(TIME, "seen_at"))

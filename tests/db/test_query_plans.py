@@ -70,7 +70,7 @@ NOT_USED = {
         "repairs.FINISH",
         "repairs.NEXT",
     },
-    "are about all there is": {"deletions.ANYTHING", "depths.DEPTHS", "inputs.ORPHANS", "items.COPY"},
+    "are about all there is": {"deletions.ANYTHING", "depths.DEPTHS", "inputs.ORPHANS"},
 }
 
 

@@ -78,6 +78,7 @@ async def test_new_job(connection: Connection, claim: Claim | None) -> None:
         "worker": "a worker" if claim else None,
         "token": TOKEN if claim else None,
         "version": 1,
+        "copying": False,
         "scheduled_at": LATER,
         "expires_at": LATER + timedelta(days=1),
         "started_at": now if claim else None,

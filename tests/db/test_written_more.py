@@ -1,16 +1,17 @@
 """As `test_written`, for everything that is no job: items, history, queues, keys, inputs, idempotency records."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from app.db import events, idempotency, inputs, items, keys, logs, projects, queues, reports, tables
+from app.db import events, idempotency, inputs, item_copies, items, keys, logs, projects, queues, reports, tables
 from app.db.connection import Connection
 from app.db.events import NewEvent
 from app.db.idempotency import CreationRecord, IdempotencyRecord
+from app.db.item_copies import ItemCopy
 from app.db.items import ItemRow, NewItemRow
 from app.db.logs import NumberedLine
 from app.db.reports import Checkpoint, Result
@@ -65,9 +66,39 @@ async def test_new_item(connection: Connection) -> None:
     await items.insert_new(connection, [item])
     row = await distinct.stored(connection, tables.items, job_id=JOB)
     assert not differences(row, asdict(item) | {"status": "queued", "updated_at": row["updated_at"]})
-    await items.copy_to(connection, PROJECT, JOB, OTHER, only_failed=False)
+    copy_of: dict[str, Any] = {"project_id": PROJECT, "job_id": OTHER, "original_job_id": JOB, "only_failed": False}
+    await item_copies.copy_some(connection, ItemCopy(**copy_of, last_position=2), window=5, limit=5)
     copy = await distinct.stored(connection, tables.items, job_id=OTHER)
     assert not differences(copy, row | {"job_id": OTHER, "position": 1, "updated_at": copy["updated_at"]})
+
+
+async def test_item_copy(connection: Connection) -> None:
+    job = {"id": JOB, "state": "pending", "attempt": 0, "progress": 0, "completed_at": None, "copying": False}
+    before = await distinct.insert(connection, tables.jobs, project_id=PROJECT, **job)
+    place = {"position": 5, "last_position": 7, "copied": 3}
+    values: dict[str, Any] = {
+        "project_id": PROJECT,
+        "job_id": JOB,
+        "original_job_id": OTHER,
+        "only_failed": True,
+        **place,
+    }
+    copy = ItemCopy(**values)
+    await item_copies.begin(connection, copy, 4)
+    row = await distinct.stored(connection, tables.item_copies, job_id=JOB)
+    assert row == values | {"stepped_at": row["stepped_at"]}
+    held_back = before | {"copying": True, "items_total": 4}
+    assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back
+    assert await item_copies.select_next(connection) == item_copies.Next(copy, live=True)
+    further = replace(copy, position=6, copied=4)
+    await item_copies.advance(connection, further)
+    row = await distinct.stored(connection, tables.item_copies, job_id=JOB)
+    assert row == values | {"position": 6, "copied": 4, "stepped_at": row["stepped_at"]}
+    assert (await item_copies.release(connection, further)).queue == before["queue"]
+    assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back | {"copying": False}
+    await item_copies.release(connection, replace(further, copied=5))
+    changed = {"copying": False, "items_total": 5, "version": before["version"] + 1}
+    assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back | changed
 
 
 async def test_event(connection: Connection) -> None:

@@ -38,6 +38,7 @@ from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersi
 from app.domain.job_filter import JobFilter
 from app.domain.principal import KeyRef
 from app.domain.states import JobEvent, JobState
+from tests.db.used_copies import use_copies
 
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
 BATCH = 40
@@ -232,6 +233,7 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
     other = JobRef(PROJECT, other_id)
     await item_pages.select_by_offset(connection, other, ItemStatus.QUEUED, offset=2, limit=5, max_size=ANY_SIZE)
     await item_pages.count(connection, PROJECT, job_id)
+    await use_copies(connection, JobRef(PROJECT, job_id), BATCH)
     await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
 
 
@@ -254,7 +256,6 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     await jobs.select_fences(connection, ended)
     await jobs.select_changed(connection, [SeenVersion(ref) for ref in ended])
     await jobs.select_live_rerun(connection, JobRef(PROJECT, PROJECT))
-    await items.any_not_failed(connection, ended[0] if ended else JobRef(PROJECT, PROJECT))
     for job_filter in (
         JobFilter(),
         JobFilter(states=frozenset({JobState.RUNNING})),

@@ -156,7 +156,8 @@ async def rerun(
 ) -> Response:
     """Create a copy of a terminal job, which stays unchanged. While a rerun of the same items is live, further calls
     without an Idempotency-Key return it; while one of other items is, they get 409 with that job.
-    A key without `read` gets null for its payload.
+    A key without `read` gets null for its payload. Of more than 5,000 items the rest are copied after the answer:
+    `counts.total` is final at once, and no claim takes the job before they are there.
     """
     parsed = job_id_of(job_id)
     created = await services.jobs.rerun(

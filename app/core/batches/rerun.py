@@ -1,4 +1,8 @@
-"""A rerun: a new job like one that has ended, with its items queued again, in one transaction."""
+"""A rerun: a new job like one that has ended, with its items queued again, in one transaction.
+
+Of more items than `MOST_COPIED` this copies the first; `app/core/item_copies.py` copies the others, and the job is held
+back until they are there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,9 +12,10 @@ from uuid import UUID
 from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
-from app.db import create, inputs, items, jobs, transitions
+from app.db import create, inputs, item_copies, item_pages, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
+from app.db.item_copies import ItemCopy
 from app.domain.errors import (
     IdempotencyInProgressError,
     InputGoneError,
@@ -26,6 +31,10 @@ from app.live.change_feed import Change
 from app.live.idle_claims import ClaimableJob
 
 MAX_LABELS: Final = 50
+MOST_COPIED: Final = 5_000
+"""Items copied in one transaction, of some fifty milliseconds: a million in one takes longer than a statement may."""
+MOST_EXAMINED: Final = 100_000
+"""Items examined for failed ones in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +82,36 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
         # A call about the same original would have waited for its lock.
         raise IdempotencyInProgressError("The first call with this Idempotency-Key is still running.")
     await insert_jobs(connection, [creation])
-    new_job_id = request.new_job_id
-    copied = await items.copy_to(
-        connection, ref.project_id, ref.job_id, new_job_id, only_failed=request.only_failed_items
-    )
-    if request.only_failed_items and not copied:
-        raise _nothing_failed()
-    if copied:
-        await create.set_items_total(connection, JobRef(ref.project_id, new_job_id), copied)
-    new_ref = JobRef(ref.project_id, new_job_id)
+    complete = await _copy_items(connection, original, request)
+    new_ref = creation.ref
     job = (await jobs.select_with_documents(connection, [new_ref]))[new_ref]
-    claimable = ClaimableJob(job.project_id, job.queue, job.type) if job.engine is None else None
+    claimable = ClaimableJob(job.project_id, job.queue, job.type) if complete and job.engine is None else None
     return Created(job), [Change(new_ref, claimable, ("rerun",))]
+
+
+async def _copy_items(connection: Connection, original: Job, request: RerunRequest) -> bool:
+    """Copy the items, or the first of many; returns whether all are there."""
+    last_position = await item_pages.count(connection, *original.ref)
+    copy = ItemCopy(
+        project_id=original.project_id,
+        job_id=request.new_job_id,
+        original_job_id=original.id,
+        only_failed=request.only_failed_items,
+        last_position=last_position,
+    )
+    # Both are kept with the items, so that nothing has to be counted.
+    total = original.counts.failed if request.only_failed_items else last_position
+    if request.only_failed_items and not total:
+        raise _nothing_failed()
+    copy = await item_copies.copy_some(connection, copy, window=MOST_EXAMINED, limit=MOST_COPIED)
+    if copy.position < last_position and copy.copied < total:
+        await item_copies.begin(connection, copy, total)
+        return False
+    if request.only_failed_items and not copy.copied:
+        raise _nothing_failed()
+    if copy.copied:
+        await create.set_items_total(connection, copy.ref, copy.copied)
+    return True
 
 
 async def _lock_original(connection: Connection, ref: JobRef, request: RerunRequest) -> None:
@@ -127,7 +154,7 @@ async def _live_rerun(connection: Connection, original: Job, request: RerunReque
     failed = original.counts.failed
     if request.only_failed_items and not failed:
         raise _nothing_failed()
-    has_failed_alone = live.copied_items == failed and await items.any_not_failed(connection, original.ref)
+    has_failed_alone = live.copied_items == failed and await item_pages.count(connection, *original.ref) > failed
     has_same_items = live.copied_items == failed if request.only_failed_items else not has_failed_alone
     if not has_same_items:
         copied = "its failed items only" if has_failed_alone else "all its items"
