@@ -7,7 +7,7 @@ numbers that begin anew. `epochs` remembers the cluster, so that a cursor of ano
 from alembic import op
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
