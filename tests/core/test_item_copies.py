@@ -40,8 +40,9 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def copies(runtime: Runtime) -> ItemCopies:
-    return ItemCopies(runtime.database, runtime.announcer.announce)
+def copies(runtime: Runtime, database: Database) -> ItemCopies:
+    """Those of another process: with connections of its own, for calls that come while it is at a step."""
+    return ItemCopies(database, runtime.announcer.announce)
 
 
 @pytest_asyncio.fixture

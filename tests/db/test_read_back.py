@@ -147,6 +147,7 @@ async def test_admitted_report_reads_back(connection: Connection) -> None:
         run,
         source=JobState.DISPATCHED,
         target=JobState.RUNNING,
+        queue=job["queue"],
         attempt=job["attempt"],
         worker=job["worker"],
         counts=Counts(run["items_count"], run["items_processed"], run["items_failed"], run["items_skipped"]),
@@ -176,7 +177,7 @@ async def test_job_that_is_still_held_reads_back(connection: Connection) -> None
 
 @pytest.mark.parametrize("by_id", [False, True])
 async def test_claimed_job_reads_back_as_the_claim_leaves_it(connection: Connection, by_id: bool) -> None:
-    job = await job_row(connection, JobState.RETRYING, engine=None, scheduled_at=distinct.PAST)
+    job = await job_row(connection, JobState.RETRYING, engine=None, copying=False, scheduled_at=distinct.PAST)
     await distinct.insert(
         connection, tables.queues, project_id=job["project_id"], name=job["queue"], paused=False, concurrency_limit=None
     )
