@@ -186,6 +186,23 @@ async def test_an_empty_pool_is_busy(database_url: str, monkeypatch: pytest.Monk
     await database.close()
 
 
+async def test_a_wait_for_a_lock_is_repeated_once_and_is_busy(database: Database) -> None:
+    tries = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        await sql.execute(connection, "SET LOCAL lock_timeout = '10ms'")
+        await sql.execute(connection, "LOCK TABLE queues")
+
+    async with database.transaction() as holder:
+        await sql.execute(holder, "LOCK TABLE queues")
+        with pytest.raises(BusyError):
+            await database.write(work)
+    assert tries == 2
+    await database.write(work)
+
+
 async def test_a_caller_that_leaves_before_its_turn_costs_the_database_nothing(database: Database) -> None:
     view = database.slow(ONE)
     held = Held()

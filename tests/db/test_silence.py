@@ -14,10 +14,13 @@ from app.db import deadlines
 from app.db.connection import Connection
 from app.db.engine import Database, make_engine
 from app.db.opening import open_connection
+from app.db.projection import Value
+from app.db.statement import Statement
 from app.domain.errors import UnansweredError, UnavailableError
 from tests import sql
 from tests.tcp_proxy import Mode, TcpProxy, tcp_proxy
 
+OWN_PID = Statement("SELECT :returned", returns=Value(int, "pg_backend_pid()"))
 ANSWER_SECONDS, UNIT_SECONDS = 0.6, 1.1
 BOUND = 20
 """Seconds in which everything below ends on any machine; without a deadline it never does."""
@@ -99,6 +102,25 @@ async def test_one_silent_connection_makes_the_pool_replace_all_as_old(behind: B
 
     assert await ended(*(database.read(counted) for _ in range(3))) == [1, 1, 1]
     assert tries == 3
+
+
+async def test_a_unit_that_is_only_long_ends_at_its_deadline_and_costs_the_others_no_connection(behind: Behind) -> None:
+    """A project in excess has such ones: the server was at work all the while."""
+    database = behind.database
+    await fill_pool(database)
+
+    async def pid(connection: Connection) -> object:
+        return await connection.fetchone(OWN_PID, None)
+
+    async def long(connection: Connection) -> None:
+        while True:
+            await connection.fetchone(OWN_PID, None)
+
+    async with database.connection() as one, database.connection() as two:
+        kept = [await pid(one), await pid(two)]
+        assert [type(error) for error in await ended(database.write(long))] == [UnansweredError]
+    async with database.connection() as one, database.connection() as two:
+        assert sorted([await pid(one), await pid(two)]) == sorted(kept)  # type: ignore[type-var]
 
 
 async def test_a_database_that_answers_nothing_at_all_ends_each_unit_at_its_deadline(behind: Behind) -> None:

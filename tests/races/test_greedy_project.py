@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from app.core import claims
+from app.db import deadlines
+from app.db.connection import Connection
 from app.db.opening import asyncpg_dsn
 from app.domain.audit import Actor
 from app.domain.errors import BusyError
@@ -20,6 +22,7 @@ from app.domain.queue import QueueRules
 from app.domain.worker_call import Report, Reported
 from app.runtime import Runtime
 from app.web.deps import Services
+from tests.inside_service import serve_inside
 
 GREEDY, NEIGHBOUR = new_id(), new_id()
 BOUND = 10
@@ -138,3 +141,34 @@ async def test_claims_that_are_stuck_hold_up_no_claim_of_another_project_and_no_
         assert not any(call.done() for call in excess)
     outcomes = await asyncio.gather(*excess, return_exceptions=True)
     assert all(outcome == [] or isinstance(outcome, BusyError) for outcome in outcomes)
+
+
+async def test_a_call_that_waits_in_vain_is_busy_in_each_dialects_own_shape(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "PART_FOR_A_PLACE", 0.01)
+    async with serve_inside(database_url) as service:
+        client = service.client
+        job = (await client.post("/v1/jobs", json={"type": "t"})).json()
+        go, held = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: Connection) -> None:
+            held.set()
+            await go.wait()
+
+        # The only place of a pool of four.
+        holding = asyncio.create_task(service.runtime.database.slow(NEIGHBOUR).read(hold))
+        await held.wait()
+        answers = {
+            "native": await client.get("/v1/jobs"),
+            "fifthelement": await client.post(f"/jobs/{job['id']}/rerun"),
+            "llamacloud": await client.get("/api/v1/beta/batch-processing"),
+        }
+        gathered = await client.get(f"/v1/jobs/{job['id']}")
+        go.set()
+        await holding
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 503)
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers.values())
+    assert answers["native"].json()["code"] == "busy"
+    assert not any("code" in answer.json() for name, answer in answers.items() if name != "native")
+    assert gathered.status_code == 200
