@@ -11,6 +11,11 @@ BIN := $(VENV)/bin
 VENDOR := app/static/vendor
 ARGS ?=
 
+# Most of a test's time is waiting for processes and the database, so a worker a core, and no more than four: each has a
+# PostgreSQL and services of its own. A file's tests stay together, in their order. The last -n counts: ARGS="-n 0 ..."
+# runs them in one process. The long tests measure deadlines over minutes, and run without company.
+PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 # The lock decides what is installed; questions about newer versions of pip only cost time.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # npm's comments on itself and on funding are nobody's concern here.
@@ -50,13 +55,14 @@ run: install assets ## Start everything: database, service and a demo job, on 12
 	@$(BIN)/jobtrack serve --demo $(ARGS)
 
 test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
 	@test -n "$(PG15_BINDIR)" || { echo "No PostgreSQL 15 was found. Install one (Debian 12: apt-get install postgresql) or say where: make test-all PG15_BINDIR=..."; exit 1; }
 	@$(BIN)/python -m pytest -m long $(ARGS)
 	@echo "Testing on PostgreSQL 15 from $(PG15_BINDIR) ..."
-	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(BIN)/python -m pytest -m "long or not long" $(ARGS)
+	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(PYTEST) $(ARGS)
+	@JOBTRACK_TEST_PG_BINDIR="$(PG15_BINDIR)" $(BIN)/python -m pytest -m long $(ARGS)
 
 lint: install assets ## Check style, format, types and import boundaries
 	@$(BIN)/ruff check --quiet .

@@ -81,7 +81,12 @@ async def test_key_of_our_form_with_a_typo_costs_no_query(keys: ApiKeys, first: 
     assert not look_ups
 
 
-@pytest.mark.parametrize("key", ["jt_short_text", CHOSEN, f"{make_key()[1]}x", make_key()[1][:-1], "jt_", "\ud800"])
+@pytest.mark.parametrize(
+    "key",
+    ["jt_short_text", CHOSEN, f"{make_key()[1]}x", make_key()[1][:-1], "jt_", "\ud800"],
+    # Without a secret in them: every worker of `make test` must find the same tests.
+    ids=["short", "chosen", "a letter more", "a letter less", "only a prefix", "no UTF-8"],
+)
 async def test_any_other_text_is_looked_up(keys: ApiKeys, first: str, look_ups: list[Any], key: str) -> None:
     del first
     assert await guess(keys, key) is UnauthorizedError
