@@ -72,10 +72,10 @@ async def copied(database: Database, job: Job) -> list[tuple[int, str]]:
 
 
 async def copy_all(*copies: ItemCopies) -> int:
-    steps = 0
-    while {await one.step() for one in copies} != {item_copies.LOOK_SECONDS}:
-        steps += 1
-    return steps
+    for steps in range(100):
+        if {await one.step() for one in copies} == {item_copies.LOOK_SECONDS}:
+            return steps
+    raise AssertionError("the copy does not end")
 
 
 async def is_offered(database: Database, job: Job) -> list[bool]:
