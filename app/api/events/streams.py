@@ -13,6 +13,7 @@ from app.api.routes import JobIdText, problems, router
 from app.api.translate import job_document
 from app.core.events import Reset, StreamStarted
 from app.domain.event import Position
+from app.domain.held import JOB_STREAM, STREAM
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
@@ -69,7 +70,7 @@ async def stream_events(
     after = _resumed(request, caller.project_id, cursor)
     types = frozenset(type) if type else None
     queues = frozenset(queue) if queue else None
-    return EventStreamResponse(request, _events(services, caller.project_id, after, types, queues))
+    return EventStreamResponse(request, _events(services, caller.project_id, after, types, queues), STREAM)
 
 
 async def _events(
@@ -120,7 +121,7 @@ async def stream_job(
     # Checked before the response starts, while it can still be a 404.
     if await services.events.is_over(caller.project_id, parsed, after):
         return Response(status_code=204, headers={"Cache-Control": "no-cache"})
-    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after))
+    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after), JOB_STREAM)
 
 
 async def _job(
