@@ -34,6 +34,7 @@ from app.db import jobs as job_rows
 from app.db.documents import DocumentRead
 from app.db.engine import Database, make_engine
 from app.domain.answers import MAX_ANSWER_BYTES
+from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.principal import KeyChange
 from app.domain.worker_call import WorkerCall, WorkerOutcome
@@ -66,6 +67,8 @@ class Runtime:
         prepared: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         space: Space | None = None,
+        key_share_percent: int = KEY_SHARE_PERCENT,
+        most_held: Mapping[Kind, int] = MOST,
     ) -> None:
         metrics = Metrics()
         self.space = space or Space()
@@ -82,7 +85,7 @@ class Runtime:
         self.feed_lag = FeedLag(self.database)
         origin = uuid4().hex
         keys = ApiKeys(self.database)
-        holds = KeyHolds(self.database)
+        holds = KeyHolds(self.database, most=most_held, key_share_percent=key_share_percent)
         reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_by_ids)
         full_reads: ReadBatcher[JobRef, Job] = ReadBatcher(self.database, job_rows.select_with_documents)
         document_reads: ReadBatcher[DocumentRead, Job] = ReadBatcher(self.database, documents.select)
@@ -193,6 +196,7 @@ class Runtime:
         metrics.watch("feed_lag_seconds", lag, lambda: self.feed_lag.seconds)
         holds = self.services.holds
         metrics.watch("held_requests", "Requests that are held open, and end with their keys.", lambda: len(holds))
+        metrics.watch("watched_ids", "Ids of jobs in open waits.", lambda: holds.count(Kind.IDS))
         metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
         metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
         space = self.space

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.domain.answers import MAX_ANSWER_BYTES
+from app.domain.held import KEY_SHARE_PERCENT
 from app.domain.key_text import is_mistyped
 from app.paths import default_data_dir
 from app.secret_files import ALIASES, PREFIX, SECRETS, SecretFiles, SettingsError, variables_of
@@ -92,6 +93,13 @@ class Settings(BaseSettings):
         "process holds several times as many for each answer under way. Inputs and streams have no such bound.",
         ge=65_536,
         le=1_073_741_824,
+    )
+    key_share_percent: Annotated[int, Field(validation_alias=_named("key_share_percent"))] = Field(
+        default=KEY_SHARE_PERCENT,
+        description="How much of what a process can hold open (20,000 waits, 200,000 watched ids, 10,000 claims of 500 "
+        "filters, 2,000 streams, 1,000 uploads and downloads) one key may hold; beyond it gets 429.",
+        ge=1,
+        le=100,
     )
     data_dir: Annotated[Path, Field(validation_alias=_named("data_dir"))] = Field(
         default_factory=default_data_dir,

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import uvicorn
 from app.cli.connections import Connections
 from app.cli.server import server_config
 from app.core.space import Space
+from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.main import create_app
 from app.runtime import Runtime, prepare
 from app.web.held_response import SPACE_SECONDS
@@ -34,9 +35,11 @@ async def serve_inside(
     space_seconds: float = SPACE_SECONDS,
     connections: Connections | None = None,
     space: Space | None = None,
+    most_held: Mapping[Kind, int] = MOST,
+    key_share_percent: int = KEY_SHARE_PERCENT,
 ) -> AsyncIterator[Inside]:
     await prepare(database_url, API_KEY)
-    runtime = Runtime(database_url, pool_size=4, space=space)
+    runtime = Runtime(database_url, pool_size=4, space=space, most_held=most_held, key_share_percent=key_share_percent)
     await runtime.start()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

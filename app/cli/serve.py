@@ -101,6 +101,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             trusted_proxies=settings.trusted_networks,
             volume=volume,
             min_free_bytes=settings.min_free_bytes,
+            key_share_percent=settings.key_share_percent,
         )
         try:
             listener.listen(BACKLOG)

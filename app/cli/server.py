@@ -23,6 +23,7 @@ import uvloop
 from app.cli.connections import Connections, connections_for
 from app.cli.http_protocol import HttpProtocol
 from app.core.space import Space
+from app.domain.held import KEY_SHARE_PERCENT
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
@@ -59,6 +60,8 @@ class Serving:
     volume: str | None = None
     """A folder on the volume of the database, if it is the embedded one."""
     min_free_bytes: int = 0
+    key_share_percent: int = KEY_SHARE_PERCENT
+    """How much of what this process holds open one key may have."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -162,6 +165,7 @@ def serve_until_signal(
             prepared=serving.prepared,
             max_answer_bytes=serving.max_answer_bytes,
             space=space_of(serving),
+            key_share_percent=serving.key_share_percent,
         )
         await runtime.start()
         try:

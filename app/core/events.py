@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from app.core.jobs import Jobs
 from app.core.wait_clock import timed_wait
 from app.db import epochs, events
+from app.db.connection import Connection
 from app.db.engine import Database
-from app.domain.errors import NotFoundError
 from app.domain.event import JobEventRecord, Position
 from app.domain.job import Job, JobRef
 from app.domain.states import TERMINAL
 from app.live.event_stream import PAGE, EventStream
 from app.live.feed_lag import FeedLag
+from app.live.shared_reads import SharedReads
 from app.live.waiters import Waiters
 
 
@@ -27,6 +29,17 @@ class StreamStarted:
 @dataclass(frozen=True, slots=True)
 class Reset:
     """Ends a stream whose reader was too slow: the reader has to read the state again, and subscribe again."""
+
+
+class _PageOf(NamedTuple):
+    """The page of a job's events behind an id."""
+
+    ref: JobRef
+    after: int
+
+
+_Page: TypeAlias = tuple[list[JobEventRecord], bool]
+"""Events, and whether there are more."""
 
 
 class Events:
@@ -48,6 +61,8 @@ class Events:
         self._stream = stream
         self._lag = lag
         self._max_answer_bytes = max_answer_bytes
+        # All readers of a job's stream have come as far, but for those that have just begun.
+        self._pages: SharedReads[_PageOf, _Page] = SharedReads(database, self._read_page)
 
     async def page(
         self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50
@@ -91,6 +106,11 @@ class Events:
         """Whether a position is of the cluster that the database lives in now."""
         return position.epoch == await self._database.read(epochs.select)
 
+    async def _read_page(self, connection: Connection, page: "_PageOf") -> "_Page":
+        return await events.select_of_job(
+            connection, *page.ref, after=page.after, limit=PAGE, max_size=self._max_answer_bytes
+        )
+
     async def is_over(self, project_id: UUID, job_id: UUID, after: Position | None) -> bool:
         """Whether a job has ended and has no event behind a position; raises NotFoundError.
 
@@ -120,13 +140,10 @@ class Events:
             yield StreamStarted(after)
             yield job
             while True:
-                watch.seen[ref] = job.version
+                watch.note(0, job.version)
                 more = True
                 while more:
-                    try:
-                        page, more = await self.page(project_id, job_id, after=after.id, limit=PAGE)
-                    except NotFoundError:
-                        return
+                    page, more = await self._pages.get(_PageOf(ref, after.id))
                     for event in page:
                         if event.target in TERMINAL and not job.terminal:
                             # It ended after the job was read, which comes first.
@@ -138,9 +155,16 @@ class Events:
                     return
                 with timed_wait():
                     await watch.changed(None)
-                latest = (await self._jobs.get_many(project_id, [job_id])).get(job_id)
+                if news := watch.news():
+                    latest: Job | None = max(news, key=_version)
+                else:
+                    latest = (await self._jobs.get_many(project_id, [job_id])).get(job_id)
                 if latest is None:
                     return
-                if latest.version != job.version:
+                if latest.version > job.version:
                     job = latest
                     yield job
+
+
+def _version(job: Job) -> int:
+    return job.version

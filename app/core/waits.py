@@ -79,13 +79,20 @@ class Waits:
             return WaitResult(found, ended_at_once(found, until, versions or {}))
         loop = asyncio.get_running_loop()
         ends_at = None if seconds < 0 else loop.time() + seconds
-        keys = [JobRef(project_id, job_id) for job_id in dict.fromkeys(job_ids)]
         # Registered before the first read: a change in between wakes it.
         cause = None
-        with self._waiters.watch(keys) as watch:
-            found = await self._jobs.get_many(project_id, job_ids)
-            while not condition_holds(found, until, versions or {}):
-                _note(watch, project_id, job_ids, found)
+        versions = versions or {}
+        with self._waiters.watch([JobRef(project_id, job_id) for job_id in dict.fromkeys(job_ids)]) as watch:
+            # The watch shares its ids with all that watch the same jobs.
+            del job_ids
+            refs = watch.refs()
+            count = len(refs)
+            found = await self._jobs.get_many(project_id, [ref.job_id for ref in refs])
+            whole = True
+            met = _note(watch, found, until, versions)
+            while not met:
+                # During the wait there is a version of each job. The jobs themselves, of a thousand ids, were 2 MB.
+                del found, refs
                 left = None if ends_at is None else ends_at - loop.time()
                 with timed_wait():
                     woken = await watch.changed(left)
@@ -93,17 +100,27 @@ class Waits:
                 news = watch.news() if woken else None
                 if news is None:
                     # Read again whatever ended the wait, for a change at the last moment or a lost notification.
-                    found = await self._jobs.get_many(project_id, job_ids)
+                    refs = [ref for _, ref in watch.live()] if woken else watch.refs()
+                    found = await self._jobs.get_many(project_id, [ref.job_id for ref in refs])
+                    whole = len(refs) == count
                 else:
-                    found |= {job.id: job for job in news if _is_newer(job, found)}
+                    refs, found = [], {}
+                    for job in news:
+                        if job.id not in found or found[job.id].version < job.version:
+                            found[job.id] = job
+                    whole = len(found) == count
+                met = _note(watch, found, until, versions, partial=news is not None)
                 if not woken:
                     break
-        ended_by = self._ended_by(condition_holds(found, until, versions or {}))
+            all_ids = [ref.job_id for ref in watch.refs()]
+        ended_by = self._ended_by(met)
         if include is not None:
             # What holds now may hold no longer if an ended job is deleted before this: the wait has ended all the same.
-            found = await self._jobs.get_with_documents(project_id, job_ids, include)
-            if condition_holds(found, until, versions or {}):
+            found = await self._jobs.get_with_documents(project_id, all_ids, include)
+            if condition_holds(found, until, versions):
                 ended_by = EndedBy.CONDITION
+        elif not whole:
+            found = await self._jobs.get_many(project_id, all_ids)
         self._observe(cause)
         return WaitResult(found, ended_by)
 
@@ -122,7 +139,7 @@ class Waits:
         with self._waiters.watch([ref]) as watch:
             body = await self._jobs.detail(project_id, job_id)
             while is_seen(body.version) and not body.terminal:
-                watch.seen[ref] = body.version
+                watch.note(0, body.version)
                 with timed_wait():
                     woken = await watch.changed(ends_at - asyncio.get_running_loop().time())
                 cause = watch.cause if woken else None
@@ -147,11 +164,6 @@ class Waits:
             self._observe_wake(cause.source, monotonic() - cause.at)
 
 
-def _is_newer(job: Job, found: Mapping[UUID, Job]) -> bool:
-    known = found.get(job.id)
-    return known is None or known.version < job.version
-
-
 def ended_at_once(found: Mapping[UUID, Job | CachedBody], until: Until, versions: Mapping[UUID, int]) -> EndedBy:
     """Return why a wait of no length ended that read these jobs."""
     return EndedBy.CONDITION if condition_holds(found, until, versions) else EndedBy.TIMEOUT
@@ -171,11 +183,24 @@ def condition_holds(found: Mapping[UUID, Job | CachedBody], until: Until, versio
     return all(ended) if until is Until.ALL else any(ended)
 
 
-def _note(watch: Watch, project_id: UUID, job_ids: Sequence[UUID], found: Mapping[UUID, Job]) -> None:
-    """Record the versions that were read, and stop watching jobs that have ended or do not exist."""
-    for job_id in job_ids:
-        job = found.get(job_id)
-        if job is None or job.terminal:
-            watch.drop(JobRef(project_id, job_id))
-        else:
-            watch.seen[JobRef(project_id, job_id)] = job.version
+def _note(
+    watch: Watch, found: Mapping[UUID, Job], until: Until, versions: Mapping[UUID, int], *, partial: bool = False
+) -> bool:
+    """Record the versions that were read, and stop watching jobs that have ended or do not exist; returns whether the
+    condition holds now. With `partial` a job that was not found was not looked for.
+    """
+    met, left = False, 0
+    for place, ref in watch.live():
+        job = found.get(ref.job_id)
+        if job is None and not partial:
+            watch.drop(place)
+            continue
+        if job is not None and job.version >= watch.version(place):
+            met |= until is Until.CHANGE and versions.get(job.id) != job.version
+            if job.terminal:
+                watch.drop(place)
+                met |= until is Until.ANY
+                continue
+            watch.note(place, job.version)
+        left += 1
+    return met or not left

@@ -122,6 +122,12 @@ class ThrottledError(JobtrackError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class KeyLimitError(ThrottledError):
+    """The key holds as much open as one key may: what it holds has to end first."""
+
+    code = "key_limit"
+
+
 class UnavailableError(JobtrackError):
     """The database cannot be reached just now."""
 
@@ -152,7 +158,7 @@ class JobBusyError(UnavailableError):
 
 
 class TooManyWaitsError(UnavailableError):
-    """This process holds as many waits open as it may; another one, or a moment later, may have room."""
+    """This process holds as much open as it may; another one, or a moment later, may have room."""
 
     code = "too_many_waits"
 

@@ -1,5 +1,6 @@
 """A job as the rest of the service sees it, and what it takes to create one. Workers' calls are in `worker_call`."""
 
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
@@ -34,7 +35,8 @@ class SeenVersion:
         self.ref = ref
         self.version = version
         # Sent once a second for as long as somebody waits, so the texts are made once.
-        self.project_hex, self.job_hex = ref.project_id.hex, ref.job_id.hex
+        # The project has one for all of its jobs.
+        self.project_hex, self.job_hex = sys.intern(ref.project_id.hex), ref.job_id.hex
 
 
 DEFAULT_QUEUE = "default"

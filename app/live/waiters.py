@@ -1,18 +1,22 @@
 """Waiters for changes of jobs. A waiter costs some memory and nothing else: no connection, no transaction, no query."""
 
 import asyncio
+from array import array
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from app.domain.errors import TooManyWaitsError
 from app.domain.job import NO_VERSION, Job, JobRef, SeenVersion
 
-MAX_OPEN: Final = 20_000
 WOKEN_AT_ONCE: Final = 200
 """Waiters for one job that are woken before others may use the event loop: about 20 ms of answers."""
+CROWD: Final = 1_000
+"""Watches over one job beyond which they are a set: a list takes a third of the memory, and is searched to leave it."""
+UNREAD: Final = 0
+DROPPED: Final = -2
+"""In the place of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +28,68 @@ class Cause:
 
 
 class Watch:
-    """One caller's watch over some jobs. Enter it before the first read, or a change in between is missed."""
+    """One caller's watch over some jobs. Enter it before the first read, or a change in between is missed.
 
-    __slots__ = ("_changed", "_news", "_registry", "_stale", "_woken", "cause", "seen")
+    It keeps a version of each job, in the order of its keys, and nothing else: a thousand jobs are 30 KB.
+    """
+
+    __slots__ = ("_changed", "_jobs", "_keys", "_news", "_registry", "_stale", "_versions", "_woken", "cause")
 
     def __init__(self, registry: "Waiters", keys: Collection[JobRef]) -> None:
         self._registry = registry
+        self._keys = keys
+        self._jobs: list[WatchedJob] = []
+        self._versions = array("q", bytes(8 * len(keys)))
         self._woken = False
         self._stale = False
         self._news: list[Job] | None = None
         self._changed: asyncio.Future[None] | None = None
         self.cause: Cause | None = None
         """What woke it last."""
-        self.seen: dict[JobRef, int] = dict.fromkeys(keys, 0)
-        """The version of each job that the caller has last read; the sweep wakes it when the database has another."""
 
     def __enter__(self) -> Self:
-        self._registry.add(self)
+        self._jobs = self._registry.add(self, self._keys)
+        # The jobs have equal ones, which they share with all that watch them.
+        self._keys = ()
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        for place, _version in self.live():
+            self.drop(place)
         self._registry.remove(self)
 
-    def drop(self, key: JobRef) -> None:
+    @property
+    def is_resting(self) -> bool:
+        """Whether the caller waits, and nothing has woken it."""
+        return self._changed is not None and not self._changed.done()
+
+    def refs(self) -> list[JobRef]:
+        """Return the jobs in the order of the keys, with those that were dropped."""
+        return [job.ref for job in self._jobs]
+
+    def live(self) -> Iterator[tuple[int, JobRef]]:
+        """Yield the jobs that are still watched, each with its place among the keys."""
+        for place, job in enumerate(self._jobs):
+            if self._versions[place] != DROPPED:
+                yield place, job.ref
+
+    def version(self, place: int) -> int:
+        """Return the version of a job that the caller has last read."""
+        return self._versions[place]
+
+    def note(self, place: int, version: int) -> None:
+        """Record the version of a job that the caller has read; the sweep wakes it when the database has another."""
+        self._versions[place] = version
+        self._jobs[place].note(version)
+
+    def drop(self, place: int) -> None:
         """Stop watching one job, because it has ended and cannot change."""
-        if key in self.seen:
-            self._registry.forget(self, key)
-            del self.seen[key]
+        self._versions[place] = DROPPED
+        self._registry.forget(self, self._jobs[place])
+
+    def has_seen(self, job: "WatchedJob", version: int) -> bool:
+        """Whether the caller has read this version of a job."""
+        return self._versions[self._jobs.index(job)] == version
 
     def wake(self, cause: "Cause | None" = None, job: Job | None = None) -> None:
         """Wake the caller: something may have changed; `job` is how it is now, where that is known."""
@@ -96,62 +135,74 @@ class Watch:
             future.set_result(None)
 
 
-class _Watched:
-    """A job with the watches over it."""
+class WatchedJob(SeenVersion):
+    """A job with the watches over it, and the version that all of them have read."""
 
-    __slots__ = ("is_waking", "seen", "watches")
+    __slots__ = ("is_waking", "watches")
 
-    def __init__(self, key: JobRef) -> None:
-        self.seen = SeenVersion(key)
-        self.watches: set[Watch] = set()
+    def __init__(self, ref: JobRef) -> None:
+        super().__init__(ref, UNREAD)
+        self.watches: list[Watch] | set[Watch] = []
         self.is_waking = False
         """Whether some of them are still to be woken: the sweep leaves those to it."""
 
+    def add(self, watch: Watch) -> None:
+        """Add a watch."""
+        if isinstance(self.watches, set):
+            self.watches.add(watch)
+            return
+        self.watches.append(watch)
+        if len(self.watches) > CROWD:
+            self.watches = set(self.watches)
+
+    def note(self, version: int) -> None:
+        """Record what one of the watches has read. Where they differ any version is new to some of them, so that the
+        sweep must be told of one; it sees then whether they still do.
+        """
+        if version != self.version:
+            self.version = version if self.version == UNREAD or len(self.watches) == 1 else NO_VERSION
+
 
 class Waiters:
-    """All watches of this process, by job; at most `max_open` at a time, so that a flood of them cannot fill memory."""
+    """All watches of this process, by job."""
 
-    def __init__(self, *, max_open: int = MAX_OPEN) -> None:
-        self._max_open = max_open
-        self._by_job: dict[JobRef, _Watched] = {}
+    def __init__(self) -> None:
+        self._by_job: dict[JobRef, WatchedJob] = {}
         self._watches: set[Watch] = set()
         self.draining = False
 
     def __len__(self) -> int:
         return len(self._watches)
 
+    def resting(self) -> int:
+        """Return how many watches have nothing to do until they are woken."""
+        return sum(watch.is_resting for watch in self._watches)
+
     def watch(self, keys: Collection[JobRef]) -> Watch:
-        """Return a watch over some jobs, which is registered while it is entered. Raises TooManyWaitsError."""
-        if len(self._watches) >= self._max_open:
-            raise TooManyWaitsError(f"This process holds {self._max_open} waits open, which is the most it may.")
+        """Return a watch over some jobs, each once, which is registered while it is entered."""
         return Watch(self, keys)
 
-    def add(self, watch: Watch) -> None:
-        """Register a watch."""
+    def add(self, watch: Watch, keys: Collection[JobRef]) -> list[WatchedJob]:
+        """Register a watch; returns its jobs as all that watch them share them."""
         self._watches.add(watch)
-        for key in watch.seen:
+        jobs = []
+        for key in keys:
             watched = self._by_job.get(key)
             if watched is None:
-                watched = self._by_job[key] = _Watched(key)
-            watched.watches.add(watch)
+                watched = self._by_job[key] = WatchedJob(key)
+            watched.add(watch)
+            jobs.append(watched)
+        return jobs
 
     def remove(self, watch: Watch) -> None:
         """Forget a watch altogether."""
         self._watches.discard(watch)
-        for key in watch.seen:
-            self.forget(watch, key)
 
-    def forget(self, watch: Watch, key: JobRef) -> None:
+    def forget(self, watch: Watch, job: WatchedJob) -> None:
         """Forget one job of a watch."""
-        watched = self._by_job.get(key)
-        if watched is not None:
-            watched.watches.discard(watch)
-            if not watched.watches:
-                del self._by_job[key]
-
-    def watched(self) -> list[JobRef]:
-        """Return the jobs that are watched."""
-        return list(self._by_job)
+        job.watches.remove(watch)
+        if not job.watches:
+            del self._by_job[job.ref]
 
     def wake(self, changes: Mapping[JobRef, Job | None]) -> None:
         """Wake the watches over these jobs; a job that comes along spares them a read."""
@@ -161,7 +212,7 @@ class Waiters:
             if watched is not None:
                 self._wake_all(watched, tuple(watched.watches), cause, job)
 
-    def _wake_all(self, watched: _Watched, watches: tuple[Watch, ...], cause: Cause, job: Job | None) -> None:
+    def _wake_all(self, watched: WatchedJob, watches: tuple[Watch, ...], cause: Cause, job: Job | None) -> None:
         """Wake many waiters in slices: each of them answers at once, and others must get the event loop in between."""
         for watch in watches[:WOKEN_AT_ONCE]:
             watch.wake(cause, job)
@@ -172,14 +223,7 @@ class Waiters:
 
     def seen_versions(self) -> Iterator[SeenVersion]:
         """Yield the watched jobs, each with the version that all its watches have seen."""
-        for watched in tuple(self._by_job.values()):
-            if watched.is_waking:
-                continue
-            version = watched.seen
-            seen = [watch.seen.get(version.ref, 0) for watch in watched.watches]
-            # If they differ, any version is new to some of them, so one must be reported.
-            version.version = seen[0] if seen and seen.count(seen[0]) == len(seen) else NO_VERSION
-            yield version
+        yield from (watched for watched in tuple(self._by_job.values()) if not watched.is_waking)
 
     def wake_outdated(self, versions: Mapping[JobRef, int | None]) -> int:
         """Wake the watches that have not seen these versions, None for a job that is gone; the number of them says what
@@ -190,7 +234,10 @@ class Waiters:
             watched = self._by_job.get(key)
             if watched is None or watched.is_waking:
                 continue
-            outdated = tuple(watch for watch in watched.watches if watch.seen.get(key) != (version or 0))
+            current = version or UNREAD
+            outdated = tuple(watch for watch in watched.watches if not watch.has_seen(watched, current))
+            if not outdated:
+                watched.version = current
             self._wake_all(watched, outdated, cause, None)
             late += len(outdated)
         return late

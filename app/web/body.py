@@ -69,6 +69,12 @@ async def read_bytes(request: Request, rules: BodyRules) -> bytes:
     return b"".join(chunks).removeprefix(_BYTE_ORDER_MARK)
 
 
+def forget_body(request: Request) -> None:
+    """Release a body that was parsed into what the route needs of it."""
+    request._body = b""  # noqa: SLF001
+    request._json = None  # noqa: SLF001
+
+
 def parse(body: bytes, rules: BodyRules) -> Any:
     """Parse JSON and check it against the rules."""
     try:

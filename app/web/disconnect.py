@@ -1,7 +1,7 @@
 """Waits that end with their client, and with their key."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Mapping
+from collections.abc import AsyncIterable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -11,7 +11,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.core.access import key_ended
-from app.web.holding import cut_off, hold, release
+from app.domain.held import TRANSFER, Holding
+from app.web.holding import check_room, cut_off, hold, release
 
 if TYPE_CHECKING:
     from app.core.key_holds import Hold
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def while_connected(request: Request, awaitable: Awaitable[T]) -> T:
+async def while_connected(request: Request, work: Coroutine[Any, Any, T], holding: Holding) -> T:
     """Await something for as long as the client is there and its key is valid; the end of either cancels the wait and
-    raises ClientDisconnect or UnauthorizedError.
+    raises ClientDisconnect or UnauthorizedError. Where there is no room for it, it is not begun.
     """
-    async with Presence(request):
-        return await awaitable
+    try:
+        check_room(request, holding)
+        async with Presence(request, holding):
+            return await work
+    finally:
+        work.close()
 
 
 class Presence:
@@ -36,10 +41,11 @@ class Presence:
     would cost 2 KB more.
     """
 
-    __slots__ = ("_hold", "_left", "_task", "_watching", "request")
+    __slots__ = ("_hold", "_holding", "_left", "_task", "_watching", "request")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, holding: Holding) -> None:
         self.request = request
+        self._holding = holding
         self._left = False
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -48,7 +54,7 @@ class Presence:
     async def __aenter__(self) -> Self:
         self._task = asyncio.current_task()
         self._watching = asyncio.create_task(self._watch())
-        self._hold = hold(self.request, self._end)
+        self._hold = hold(self.request, self._end, self._holding)
         return self
 
     async def __aexit__(
@@ -92,17 +98,20 @@ class DownloadResponse(StreamingResponse):
     def __init__(
         self, request: Request, content: AsyncIterable[bytes], status_code: int, headers: Mapping[str, str]
     ) -> None:
+        check_room(request, TRANSFER)
         super().__init__(content, status_code, headers)
         self._request = request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body."""
-        await send_while_valid(self._request, asyncio.create_task(super().__call__(scope, receive, send)))
+        await send_while_valid(self._request, TRANSFER, asyncio.create_task(super().__call__(scope, receive, send)))
 
 
-async def send_while_valid(request: Request, sending: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+async def send_while_valid(
+    request: Request, holding: Holding, sending: asyncio.Task[None], *others: asyncio.Task[None]
+) -> None:
     """Wait until an answer is sent or one of the others is done; cut the answer when the key of its request ends."""
-    held = hold(request, sending.cancel)
+    held = hold(request, sending.cancel, holding)
     try:
         await asyncio.wait({sending, *others}, return_when=asyncio.FIRST_COMPLETED)
         if held.ended:

@@ -37,6 +37,7 @@ STATUS: Final[Mapping[str, int]] = {
     "invalid": 422,
     "invalid_cursor": 422,
     "throttled": 429,
+    "key_limit": 429,
     "head_too_large": 431,
     "internal_error": 500,
     "unavailable": 503,

@@ -9,8 +9,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.core.access import key_ended
+from app.domain.held import Holding
+from app.web.body import forget_body
 from app.web.disconnect import cancel_and_wait, client_gone
-from app.web.holding import cut_off, hold, release
+from app.web.holding import check_room, cut_off, hold, release
 
 if TYPE_CHECKING:
     from app.core.key_holds import Hold
@@ -25,19 +27,27 @@ async def held_json_response(
     request: Request,
     wait: Coroutine[Any, Any, T],
     render: Callable[[T], bytes],
+    holding: Holding,
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer with what a wait gives, rendered; after the application's `space_seconds` a space goes out now and then.
 
     An error before the first space is an error like any other, and so is the end of the key. After it the answer has
-    begun as 200, and either cuts the connection: nothing is invented.
+    begun as 200, and either cuts the connection: nothing is invented. Where there is no room, the wait is not begun.
     """
+    try:
+        check_room(request, holding)
+    except BaseException:
+        wait.close()
+        raise
+    # A thousand ids as text are more than the wait for them.
+    forget_body(request)
     space_seconds: float = request.scope["state"]["space_seconds"]
     shown = {"X-Accel-Buffering": "no", **(headers or {})}
     work = asyncio.create_task(wait)
     gone = asyncio.create_task(client_gone(request))
-    held = hold(request, work.cancel)
+    held = hold(request, work.cancel, holding)
     begun = False
     try:
         await asyncio.wait({work, gone}, timeout=space_seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import Request
 
+from app.domain.held import Holding
 from app.web.deps import principal, services
 
 if TYPE_CHECKING:
@@ -14,9 +15,17 @@ ABORT: Final = "abort"
 """Where our server leaves, in a request's state, what drops its connection at once."""
 
 
-def hold(request: Request, end: Callable[[], object]) -> "Hold":
+def check_room(request: Request, holding: Holding) -> None:
+    """Check that its key and this process may hold a request open, too; raises KeyLimitError or TooManyWaitsError.
+
+    To be called before anything of it is held, and before the answer has begun.
+    """
+    services(request).holds.check_room(principal(request), holding)
+
+
+def hold(request: Request, end: Callable[[], object], holding: Holding) -> "Hold":
     """Register a request that stays open; `end` is called when its key has ended. To be followed by `release`."""
-    return services(request).holds.add(principal(request), end)
+    return services(request).holds.add(principal(request), end, holding)
 
 
 def release(request: Request, held: "Hold") -> None:

@@ -10,7 +10,9 @@ from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
+from app.domain.held import Holding
 from app.web.disconnect import cancel_and_wait, client_gone, send_while_valid
+from app.web.holding import check_room
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """Below the shortest idle timeout that proxies commonly have."""
@@ -35,6 +37,7 @@ class EventStreamResponse(Response):
         self,
         request: Request,
         frames: AsyncGenerator[bytes, None],
+        holding: Holding,
         *,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
@@ -42,11 +45,13 @@ class EventStreamResponse(Response):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`comment` returns what is sent, for people who look on, when no frame has come for a while."""
+        check_room(request, holding)
         shown = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})}
         super().__init__(None, 200, shown)
         del self.headers["content-length"]
         self._request = request
         self._frames = frames
+        self._holding = holding
         self._keep_alive_seconds = keep_alive_seconds
         self._longest_seconds = longest_seconds
         self._comment = comment
@@ -57,7 +62,7 @@ class EventStreamResponse(Response):
         gone = asyncio.create_task(client_gone(self._request))
         sending = asyncio.create_task(self._send(send))
         # A send to a client that does not read waits for ever; its leaving ends that too.
-        await send_while_valid(self._request, sending, gone)
+        await send_while_valid(self._request, self._holding, sending, gone)
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

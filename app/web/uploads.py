@@ -11,7 +11,8 @@ from starlette.types import Message
 
 from app.core.access import key_ended
 from app.domain.errors import MalformedError, SlowBodyError, TooLargeError, UnsupportedMediaTypeError
-from app.web.holding import hold, release
+from app.domain.held import TRANSFER
+from app.web.holding import check_room, hold, release
 
 SILENCE_SECONDS: Final = 30.0
 """A hundred MiB over a slow line may take its time; a client that sends nothing for this long is gone."""
@@ -45,7 +46,8 @@ async def _received(request: Request, max_bytes: int, silence_seconds: float) ->
     size, more = 0, True
     ends_at = asyncio.get_running_loop().time() + UPLOAD_SECONDS
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    held = hold(request, lambda: ended.set_result(None))
+    check_room(request, TRANSFER)
+    held = hold(request, lambda: ended.set_result(None), TRANSFER)
     try:
         while more:
             message = await _next_message(request, ended, silence_seconds)

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from app.core.key_holds import KeyHolds
 from app.domain.errors import UnauthorizedError
+from app.domain.held import ONE_WAIT
 from app.domain.principal import KeyChange
 from app.web.disconnect import while_connected
 from app.web.held_response import SPACE_SECONDS, held_json_response
@@ -68,14 +69,14 @@ def body(value: dict[str, int]) -> bytes:
 async def test_short_wait_is_a_plain_response() -> None:
     client, work = Client(), Work()
     work.done.set()
-    response = await held_json_response(client.request, work(), body)
+    response = await held_json_response(client.request, work(), body, ONE_WAIT)
     assert (response.status_code, response.body) == (200, b'{"n": 1}')
     assert response.headers["content-length"] == "8"
 
 
 async def test_long_wait_sends_spaces_before_its_json() -> None:
     client, work = Client(0.01), Work()
-    response = await held_json_response(client.request, work(), body)
+    response = await held_json_response(client.request, work(), body, ONE_WAIT)
     sending = asyncio.create_task(response(SCOPE, client.receive, client.send))
     while len(client.sent) < 4:
         await asyncio.sleep(0)
@@ -90,7 +91,7 @@ async def test_long_wait_sends_spaces_before_its_json() -> None:
 
 async def test_long_wait_whose_client_left_is_cancelled() -> None:
     client, work = Client(0.01), Work()
-    response = await held_json_response(client.request, work(), body)
+    response = await held_json_response(client.request, work(), body, ONE_WAIT)
     client.left.set()
     await response(SCOPE, client.receive, client.send)
     assert work.cancelled
@@ -100,7 +101,7 @@ async def test_long_wait_whose_client_left_is_cancelled() -> None:
 async def test_error_after_the_first_space_invents_nothing() -> None:
     client, work = Client(0.01), Work()
     work.failing = True
-    response = await held_json_response(client.request, work(), body)
+    response = await held_json_response(client.request, work(), body, ONE_WAIT)
     work.done.set()
     with pytest.raises(ConnectionError):
         await response(SCOPE, client.receive, client.send)
@@ -112,12 +113,12 @@ async def test_error_before_the_first_space_is_an_error() -> None:
     work.failing = True
     work.done.set()
     with pytest.raises(ConnectionError):
-        await held_json_response(client.request, work(), body)
+        await held_json_response(client.request, work(), body, ONE_WAIT)
 
 
 async def test_wait_ends_with_its_client() -> None:
     client, work = Client(), Work()
-    waiting = asyncio.create_task(while_connected(client.request, work()))
+    waiting = asyncio.create_task(while_connected(client.request, work(), ONE_WAIT))
     await asyncio.sleep(0)
     client.left.set()
     with pytest.raises(ClientDisconnect):
@@ -135,7 +136,7 @@ async def test_block_that_goes_on_without_its_client_keeps_what_it_came_to() -> 
             return "given back"
         return "taken"
 
-    waiting = asyncio.create_task(while_connected(client.request, stubborn()))
+    waiting = asyncio.create_task(while_connected(client.request, stubborn(), ONE_WAIT))
     await asyncio.sleep(0)
     client.left.set()
     assert await waiting == "given back"
@@ -144,7 +145,7 @@ async def test_block_that_goes_on_without_its_client_keeps_what_it_came_to() -> 
 
 async def test_wait_ends_with_its_key() -> None:
     client, work = Client(), Work()
-    waiting = asyncio.create_task(while_connected(client.request, work()))
+    waiting = asyncio.create_task(while_connected(client.request, work(), ONE_WAIT))
     await asyncio.sleep(0)
     client.end_key()
     # Who leaves at the same moment is not cancelled a second time.
@@ -159,13 +160,13 @@ async def test_wait_ends_with_its_key() -> None:
 async def test_key_that_ends_after_the_wait_changes_nothing() -> None:
     client, work = Client(), Work()
     work.done.set()
-    assert await while_connected(client.request, work()) == {"n": 1}
+    assert await while_connected(client.request, work(), ONE_WAIT) == {"n": 1}
     assert not len(client.holds)
 
 
 async def test_who_else_cancels_a_wait_is_obeyed() -> None:
     client, work = Client(), Work()
-    waiting = asyncio.create_task(while_connected(client.request, work()))
+    waiting = asyncio.create_task(while_connected(client.request, work(), ONE_WAIT))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

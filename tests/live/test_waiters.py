@@ -2,9 +2,6 @@
 
 import asyncio
 
-import pytest
-
-from app.domain.errors import TooManyWaitsError
 from app.domain.ids import new_id
 from app.domain.job import NO_VERSION, ClaimFilter, JobRef
 from app.domain.states import JobState
@@ -40,7 +37,7 @@ async def test_nothing_stays_of_a_watch_that_was_left() -> None:
 
     async def wait() -> None:
         with waiters.watch([A, B]) as watch:
-            watch.drop(B)
+            watch.drop(1)
             await watch.changed(None)
 
     waiting = asyncio.create_task(wait())
@@ -55,7 +52,8 @@ async def test_nothing_stays_of_a_watch_that_was_left() -> None:
 async def test_the_sweep_wakes_those_that_have_seen_another_version() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as old, waiters.watch([A]) as current:
-        old.seen[A], current.seen[A] = 1, 2
+        old.note(0, 1)
+        current.note(0, 2)
         assert waiters.wake_outdated({A: 2}) == 1
         assert await old.changed(0)
         assert not await current.changed(0)
@@ -64,16 +62,19 @@ async def test_the_sweep_wakes_those_that_have_seen_another_version() -> None:
 async def test_the_sweep_is_asked_about_what_all_have_seen_or_about_anything() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as old, waiters.watch([A]) as current, waiters.watch([B]) as other:
-        old.seen[A], current.seen[A], other.seen[B] = 1, 2, 7
+        old.note(0, 1)
+        current.note(0, 2)
+        other.note(0, 7)
         assert {seen.ref: seen.version for seen in waiters.seen_versions()} == {A: NO_VERSION, B: 7}
-        old.seen[A] = 2
+        old.note(0, 2)
+        assert waiters.wake_outdated({A: 2}) == 0
         assert {seen.ref: seen.version for seen in waiters.seen_versions()} == {A: 2, B: 7}
 
 
 async def test_a_job_that_is_gone_is_news_to_whom_it_was_there_for() -> None:
     waiters = Waiters()
     with waiters.watch([A]) as seen, waiters.watch([A]) as reading:
-        seen.seen[A] = 3
+        seen.note(0, 3)
         assert waiters.wake_outdated({A: None}) == 1
         assert await seen.changed(0)
         assert not await reading.changed(0)
@@ -108,7 +109,7 @@ async def test_the_sweep_leaves_a_crowd_to_those_who_are_waking_it() -> None:
     watches = [waiters.watch([A]) for _ in range(crowd)]
     for watch in watches:
         watch.__enter__()
-        watch.seen[A] = 1
+        watch.note(0, 1)
     waiters.wake({A: sample(JobState.COMPLETED)})
     assert list(waiters.seen_versions()) == []
     assert waiters.wake_outdated({A: 2}) == 0
@@ -154,13 +155,3 @@ def test_two_hundred_idle_claimers_ask_the_sweep_one_question() -> None:
     for _ in range(200):
         claimers.join(claimer_filter(queues=("default",)))
     assert claimers.filters() == [claimer_filter(queues=("default",))]
-
-
-async def test_waits_beyond_the_limit_are_refused_until_one_has_ended() -> None:
-    waiters = Waiters(max_open=2)
-    with waiters.watch([A]):
-        with waiters.watch([A]), pytest.raises(TooManyWaitsError):
-            waiters.watch([B])
-        with waiters.watch([B]) as watch:
-            waiters.wake({B: None})
-            assert await watch.changed(None)

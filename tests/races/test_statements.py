@@ -2,22 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from app.core.waits import EndedBy
+from app.db import events, jobs, logs
 from app.db.statement import Statement
 from app.domain.audit import Actor
 from app.domain.ids import new_id
 from app.domain.job import Claim, ClaimFilter, Created, Job, NewJob
 from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
-from app.domain.worker_call import Complete, Report
+from app.domain.worker_call import Complete, LogLine, Report
 from app.live.change_feed import NOTIFY
 from app.runtime import Runtime
 from app.web.deps import Services
@@ -25,6 +26,17 @@ from tests import sql
 from tests.calls import PROJECT
 
 WAITS = 300
+READERS = 150
+PAGES: Final[dict[str, Statement[Any, Any]]] = {"stream": events.OF_JOB, "log": logs.PAGE}
+READS: Final = {
+    ("stream", "report"): [1, 1],
+    # The job comes with the change, from this process.
+    ("stream", "complete"): [1, 0],
+    # What there is, and the next call, which waits.
+    ("log", "report"): [2, 2],
+    ("log", "complete"): [1, 1],
+}
+"""How often the page and the job are read for all who follow one."""
 QUIET_SECONDS = 4.0
 MOST_A_SECOND = 3
 RARE = 2
@@ -102,6 +114,65 @@ async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime
     found = await asyncio.gather(*waiting)
     assert all(one == ({job.id: completed}, EndedBy.CONDITION) for one in found)
     assert not [text for text in statements if text.startswith("SELECT j.project_id, j.id, j.type")], statements
+
+
+class Reader:
+    """Reads a stream, or a log, in the background."""
+
+    def __init__(self, source: AsyncIterator[object]) -> None:
+        self.seen: list[object] = []
+        self.task = asyncio.create_task(self._read(source))
+
+    async def _read(self, source: AsyncIterator[object]) -> None:
+        async for each in source:
+            self.seen.append(each)
+
+
+async def _log(core: Services, job_id: UUID) -> AsyncIterator[object]:
+    offset, ended = 0, False
+    while not ended:
+        page = await core.logs.page(PROJECT, job_id, offset=offset, limit=100, wait_seconds=50)
+        offset, ended = page.next_offset, page.ended
+        for line in page.lines:
+            yield line
+
+
+async def _until_all(readers: list[Reader], condition: Callable[[Reader], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not all(condition(reader) for reader in readers):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("followed", ["stream", "log"])
+@pytest.mark.parametrize("change", ["report", "complete"])
+async def test_a_change_is_read_once_for_all_who_follow_the_job(
+    runtime: Runtime, core: Services, followed: str, change: str
+) -> None:
+    [(job, token)] = await _held(core, 1)
+    follow = core.events.follow_job if followed == "stream" else lambda _, job_id: _log(core, job_id)
+    readers = [Reader(follow(PROJECT, job.id)) for _ in range(READERS)]
+    async with asyncio.timeout(20):
+        while runtime.waiters.resting() < READERS:
+            await asyncio.sleep(0.01)
+    before = [len(reader.seen) for reader in readers]
+    sent: list[Statement[Any, Any]] = []
+    runtime.database.on_statement = sent.append
+    held: dict[str, Any] = {"project_id": PROJECT, "job_id": job.id, "token": token}
+    call = Report(**held, stage="s", logs=(LogLine("info", "m"),)) if change == "report" else Complete(**held)
+    await core.leases.submit(call)
+    if change == "complete":
+        await asyncio.wait_for(asyncio.gather(*(reader.task for reader in readers)), 20)
+    else:
+        await _until_all(readers, lambda reader: len(reader.seen) > before[readers.index(reader)])
+    if change == "report":
+        # Those who wait for more have looked for it first.
+        async with asyncio.timeout(20):
+            while runtime.waiters.resting() < READERS:
+                await asyncio.sleep(0.01)
+    assert [sent.count(statement) for statement in (PAGES[followed], jobs.SELECT)] == READS[followed, change]
+    for reader in readers:
+        reader.task.cancel()
+    await asyncio.gather(*(reader.task for reader in readers), return_exceptions=True)
 
 
 @pytest.mark.parametrize("count", [1, 50])

@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 
 from app.domain.errors import InvalidError, NotFoundError
+from app.domain.held import ONE_WAIT
 from app.web.auth import public
 from app.web.disconnect import while_connected
 from app.web.held_response import held_json_response
@@ -56,9 +57,9 @@ async def test_wait_that_was_answered_leaves_no_cycle(by: str) -> None:
     async def answer() -> "weakref.ref[Any]":
         request = Request({**SCOPE, "state": held_state(60.0)}, stays)
         if by == "while_connected":
-            await while_connected(request, work())
+            await while_connected(request, work(), ONE_WAIT)
         else:
-            await held_json_response(request, work(), lambda _: b"1")
+            await held_json_response(request, work(), lambda _: b"1", ONE_WAIT)
         return weakref.ref(request)
 
     # A task as a server makes it: this test's own frame holds nothing of it.

@@ -12,6 +12,7 @@ from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.domain.errors import CursorExpiredError
+from app.domain.held import NOTHING, ONE_WAIT
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
 from app.web.cursors import CursorText
@@ -102,6 +103,7 @@ async def read_logs(
             limit=min(limit, MAX_LINES) or MAX_LINES,
             wait_seconds=min(wait or 0, MAX_WAIT_SECONDS),
         ),
+        ONE_WAIT if wait else NOTHING,
     )
 
     def render() -> bytes:

@@ -13,6 +13,7 @@ from app.api.routes import JobIdText, problems, router
 from app.api.translate import job_document
 from app.core.events import Reset, StreamStarted
 from app.domain.event import Position
+from app.domain.held import JOB_STREAM, STREAM
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
@@ -80,7 +81,7 @@ async def stream_events(
         seconds = services.events.held_up_seconds()
         return "still here" if seconds is None else f"held up for {seconds:.0f} s by an open transaction elsewhere"
 
-    return EventStreamResponse(request, frames, comment=comment)
+    return EventStreamResponse(request, frames, STREAM, comment=comment)
 
 
 async def _events(
@@ -136,7 +137,8 @@ async def stream_job(
     # Checked before the response starts, while it can still be a 404.
     if await services.events.is_over(caller.project_id, parsed, after):
         return Response(status_code=204, headers={"Cache-Control": "no-cache"})
-    return EventStreamResponse(request, _job(services, caller.project_id, parsed, after, is_reset=is_reset))
+    frames = _job(services, caller.project_id, parsed, after, is_reset=is_reset)
+    return EventStreamResponse(request, frames, JOB_STREAM)
 
 
 async def _job(

@@ -14,6 +14,7 @@ from app.api.routes import JobIdText, problems, router
 from app.api.translate import job_document
 from app.api.wire import JobDetail, JobSummary
 from app.core.waits import EndedBy
+from app.domain.held import ONE_WAIT
 from app.domain.job import Created, JobRef
 from app.domain.principal import Principal, Scope
 from app.domain.states import JobState
@@ -120,11 +121,11 @@ async def get_job(
     ended_by = EndedBy.TIMEOUT
     if seconds > 0 and conditional:
         waiting = services.waits.changed(*ref, is_seen=is_seen, seconds=seconds)
-        body, ended_by = await while_connected(request, waiting)
+        body, ended_by = await while_connected(request, waiting, ONE_WAIT)
     else:
         if seconds > 0:
             held = services.waits.wait(ref.project_id, [ref.job_id], seconds=seconds)
-            ended_by = (await while_connected(request, held)).ended_by
+            ended_by = (await while_connected(request, held, ONE_WAIT)).ended_by
         elif requested_wait is None and conditional and is_seen(version := await services.jobs.version(*ref)):
             return not_modified([*headers, (b"etag", etag_of(version))])
         body = await services.jobs.detail(*ref)

@@ -1,6 +1,6 @@
 """Waits for several jobs; with `wait: 0`, a batch read."""
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from app.api.jobs.wire import Waited, WaitIn
 from app.api.routes import problems, router
 from app.api.translate import included, job_document
 from app.core.waits import EndedBy, Until, WaitResult, ended_at_once
+from app.domain.held import wait_for
 from app.domain.ids import parse_id
 from app.domain.job import Job
 from app.domain.principal import Principal, Scope
@@ -55,8 +56,15 @@ async def wait_for_jobs(
         omitted = [str(id_) for id_, job in jobs.items() if include and job.documents is None]
         return _body(texts, ids, shown, result.ended_by, omitted)
 
-    async def answer(wait: Awaitable[WaitResult]) -> bytes:
-        result = await wait
+    async def answer() -> bytes:
+        result = await services.waits.wait(
+            caller.project_id,
+            list(ids.values()),
+            seconds=wait_in.wait,
+            until=until,
+            versions=versions,
+            include=included(include),
+        )
         return await rendered(size_of(result.jobs.values()), render, result)
 
     if wait_in.wait == 0 and not include:
@@ -64,15 +72,7 @@ async def wait_for_jobs(
         shown = {id_: rendering.body for id_, rendering in read.items()}
         ended_by = ended_at_once(read, until, versions)
         return Response(_body(texts, ids, shown, ended_by, ()), media_type="application/json")
-    wait = services.waits.wait(
-        caller.project_id,
-        list(ids.values()),
-        seconds=wait_in.wait,
-        until=until,
-        versions=versions,
-        include=included(include),
-    )
-    return await held_json_response(request, answer(wait), bytes)
+    return await held_json_response(request, answer(), bytes, wait_for(ids))
 
 
 def _document(services: Services, job: Job, include: Collection[str]) -> bytes:

@@ -27,6 +27,7 @@ from app.api.workers.wire import (
     ReportsIn,
 )
 from app.domain.errors import JobtrackError, NotFoundError
+from app.domain.held import claim_by
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import parse_id
 from app.domain.job import ClaimedJob, ClaimFilter
@@ -78,15 +79,14 @@ async def claim(
         job_ids = tuple(job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None)
         if not job_ids:
             return json_response({"jobs": []})
+    types = None if body.types is None else tuple(body.types)
+    claim_filter = ClaimFilter(
+        project_id=caller.project_id, queues=None if queues is None else tuple(queues), types=types, job_ids=job_ids
+    )
     claimed = await while_connected(
         request,
         services.claims.claim(
-            ClaimFilter(
-                project_id=caller.project_id,
-                queues=None if queues is None else tuple(queues),
-                types=None if body.types is None else tuple(body.types),
-                job_ids=job_ids,
-            ),
+            claim_filter,
             worker=body.worker,
             max_jobs=body.max,
             lease_seconds=body.lease_seconds,
@@ -94,6 +94,7 @@ async def claim(
             idempotency=key and key.of_caller(caller.key_id),
             key=caller.ref,
         ),
+        claim_by(claim_filter, body.wait),
     )
 
     def render() -> bytes:

@@ -31,7 +31,7 @@ ERRORS = {
     403: "The API key lacks the required scope.",
     404: "Job not found.",
     422: "The request is invalid.",
-    429: "Too many invalid API keys from this address.",
+    429: "Too many invalid API keys from this address, or the key holds too much open.",
     500: "Internal error.",
     503: "The database is unavailable.",
 }

@@ -36,7 +36,7 @@ _ERRORS = {
     401: "The API key is missing or invalid.",
     403: "The API key lacks the required scope.",
     404: "Job not found.",
-    429: "Too many invalid API keys from this address.",
+    429: "Too many invalid API keys from this address, or the key holds too much open.",
     500: "Internal error.",
     503: "The database is unavailable.",
 }

@@ -1,9 +1,10 @@
 """Immuta's job statuses, with a long poll, and the log-in with which its clients begin."""
 
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from fastapi import APIRouter, Body
 from fastapi.openapi.models import APIKey, APIKeyIn
@@ -14,11 +15,12 @@ from starlette.responses import Response
 from app.core.waits import WaitResult
 from app.dialects.immuta import translate, wire
 from app.domain.errors import JobtrackError, MalformedError
+from app.domain.held import wait_for
 from app.domain.ids import parse_id
 from app.domain.principal import Scope
 from app.web.auth import KeyScheme, bearer_key, public, requires
 from app.web.body import BodyRules, parse, read_bytes
-from app.web.deps import Caller, CoreServices, client_address
+from app.web.deps import Caller, CoreServices, Services, client_address
 from app.web.errors import headers_of, status_of
 from app.web.framework_errors import invalid
 from app.web.held_response import held_json_response
@@ -67,7 +69,7 @@ ERRORS = {
     408: "The request body arrived too slowly.",
     413: "The request body is too large.",
     415: "Compressed request bodies are not supported.",
-    429: "Too many invalid API keys from this address.",
+    429: "Too many invalid API keys from this address, or the key holds too much open.",
     500: "Internal error.",
     503: "The database is unavailable.",
 }
@@ -105,20 +107,21 @@ async def post_statuses(
     again, fewer at a time. The first job's output is always there.
     """
     job_ids = [job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None]
-    wait = services.waits.wait(
-        caller.project_id,
-        job_ids,
-        seconds=body.wait,
-        poll_seconds=body.poll_interval,
-        include=translate.OUTPUT,
-    )
+    holding, answer = wait_for(job_ids), _answer(services, caller.project_id, job_ids, body)
     if body.wait == 0:
         # Nothing is held, so there is no need to watch for a disconnect.
-        return Response(await _answer(wait), media_type="application/json")
-    return await held_json_response(request, _answer(wait), bytes)
+        return Response(await answer, media_type="application/json")
+    # Not while the wait lasts, which keeps them in a tenth of the space.
+    del job_ids
+    body.job_ids.clear()
+    return await held_json_response(request, answer, bytes, holding)
 
 
-async def _answer(wait: Awaitable[WaitResult]) -> bytes:
+async def _answer(services: Services, project_id: UUID, job_ids: Sequence[UUID], body: wire.StatusesRequest) -> bytes:
+    wait = services.waits.wait(
+        project_id, job_ids, seconds=body.wait, poll_seconds=body.poll_interval, include=translate.OUTPUT
+    )
+    del job_ids
     result = await wait
     return await rendered(size_of(result.jobs.values()), _statuses_body, result)
 
