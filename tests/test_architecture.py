@@ -25,12 +25,14 @@ ALLOWED = {
         (UNSHARED, f"app/{name}.py")
         for name in (
             "core/health",
+            "core/item_copies",
             "core/key_holds",
             "core/keys",
             "core/rescue",
             "live/body_cache",
             "live/change_feed",
             "live/event_stream",
+            "live/feed_lag",
             "live/group_writer",
             "live/read_batcher",
             "live/sweep",

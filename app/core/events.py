@@ -102,9 +102,9 @@ class Events:
         """Return for how long another transaction has held up the feed; None if none does."""
         return self._lag.seconds if self._lag.is_long else None
 
-    async def is_current(self, position: Position) -> bool:
+    async def is_current(self, project_id: UUID, position: Position) -> bool:
         """Whether a position is of the cluster that the database lives in now."""
-        return position.epoch == await self._database.read(epochs.select)
+        return position.epoch == await self._database.slow(project_id).read(epochs.select)
 
     async def _read_page(self, connection: Connection, page: "_PageOf") -> "_Page":
         return await events.select_of_job(

@@ -54,7 +54,7 @@ async def list_events(
     """
     parsed = job_id_of(job_id)
     after = None if cursor is None else read_position(caller.project_id, cursor)
-    if after and not await services.events.is_current(after):
+    if after and not await services.events.is_current(caller.project_id, after):
         raise CursorExpiredError("The cursor is from before the database was restored into another cluster.")
     events, more = await services.events.page(
         caller.project_id, parsed, after=after.id if after else 0, limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT

@@ -171,5 +171,5 @@ async def _resumed(
     pointer = f"header:{_LAST_EVENT_ID['name']}" if last else QUERY
     position = read_position(project_id, last or cursor or "", pointer=pointer)
     # An event and no 410, after which a browser's `EventSource` would not come back. Its next id is the snapshot's.
-    is_current = await services.events.is_current(position)
+    is_current = await services.events.is_current(project_id, position)
     return (position, False) if is_current else (None, True)
