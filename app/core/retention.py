@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from app.core.key_bound import KeyBound
 from app.db import deletions, inputs, released_uploads, repairs, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -49,6 +50,7 @@ class Retention:
         self._count_busy = count_busy
         self._busy = 0
         self._orphans_at = 0.0
+        self._key_bound = KeyBound(self._database)
 
     async def prune(self) -> float:
         """Do one step; returns the seconds until it is worth another."""
@@ -65,6 +67,7 @@ class Retention:
             (found.deleted, self._prune_deleted),
             (found.aged, self._delete_aged),
             (found.keys, self._forget_keys),
+            (True, self._key_bound.step),
             (found.repairs, self._mend_deadlines),
         ]
         return any([await _alone(part) for due, part in parts if due])

@@ -18,7 +18,8 @@ KEY_PARAMETER: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes the request safe to repeat for 24 hours: it takes effect once. A repeat is answered with "
+    "description": "Makes the request safe to repeat for 24 hours, or until its project has used a million newer keys: "
+    "it takes effect once. A repeat is answered with "
     "`Idempotency-Replayed: true`, and with what the request is about as it is now; another request with the same key "
     "is refused. 1 to 255 visible ASCII characters, which may be in quotes.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 257},

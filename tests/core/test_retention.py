@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.core import retention
+from app.core import key_bound, retention
 from app.core.retention import Retention
+from app.db import surplus_keys
 from app.db.engine import Database
 from app.db.statement import Statement
 from app.domain.errors import NotFoundError
@@ -17,7 +18,7 @@ from app.domain.job import NewJob
 from app.domain.job_filter import JobFilter
 from app.runtime import Runtime
 from app.web.deps import Services
-from tests import sql
+from tests import factories, sql
 from tests.calls import PROJECT, completed, count, create, finish
 
 
@@ -69,6 +70,41 @@ async def test_idempotency_keys_are_forgotten_after_a_day(runtime: Runtime, core
         )
     await finish(Retention(runtime.database, lambda _: None))
     assert await count(runtime.database, "idempotency_records") == 1
+
+
+async def test_project_has_no_more_keys_than_it_may_and_the_newest_are_kept(
+    runtime: Runtime, core: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with runtime.database.transaction() as connection:
+        greedy, other = [await factories.project(connection, name) for name in ("greedy", "other")]
+    for project_id, keys in ((greedy, 25), (other, 5)):
+        for n in range(keys):
+            job = NewJob(id=new_id(), type="t")
+            await core.jobs.create(project_id, job, idempotency=Idempotency("r", f"{n:02}", b"x"))
+    monkeypatch.setattr(key_bound, "MOST_KEYS", 9)
+    monkeypatch.setattr(key_bound, "SLICE", 5)
+    monkeypatch.setattr(key_bound, "FORGOTTEN_A_STEP", 4)
+    steps = [Retention(runtime.database, lambda _: None) for _ in range(2)]
+    assert sum(await asyncio.gather(*map(finish, steps))) > 10, "in steps"
+    async with runtime.database.connection() as connection:
+        rows = await sql.fetch(connection, "SELECT project_id, key FROM idempotency_records ORDER BY key")
+    left = {project_id: [row.key for row in rows if row.project_id == project_id] for project_id in (greedy, other)}
+    # The bound, give or take a slice; the other project's lie before them.
+    assert left == {greedy: [f"{n:02}" for n in range(15, 25)], other: [f"{n:02}" for n in range(5)]}
+
+
+async def test_keys_are_counted_once_a_minute(database: Database) -> None:
+    steps = Retention(database, lambda _: None)
+    counted = 0
+
+    def note(statement: Statement[Any, Any]) -> None:
+        nonlocal counted
+        counted += statement is surplus_keys.COUNT
+
+    steps._database.on_statement = note
+    for _ in range(3):
+        await steps.step()
+    assert counted == 1
 
 
 async def test_nothing_to_remove_is_one_question(database: Database) -> None:

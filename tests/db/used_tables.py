@@ -25,6 +25,7 @@ from app.db import (
     released_uploads,
     repairs,
     reports,
+    surplus_keys,
     sweeps,
     transitions,
 )
@@ -295,6 +296,9 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await deletions.prune(connection, jobs=BATCH, rows=1000)
     await deletions.select_aged(connection, BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
+    now = await connection.driver.fetchval("SELECT statement_timestamp()")
+    await surplus_keys.count(connection, before=now, limit=BATCH)
+    await surplus_keys.forget(connection, PROJECT, than=now, limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
     await released_uploads.release(connection, JobRef(PROJECT, new_id()))
     await released_uploads.remove(connection, BATCH)
