@@ -26,6 +26,7 @@ ALLOWED = {
         for name in (
             "core/health",
             "core/item_copies",
+            "core/key_bound",
             "core/key_holds",
             "core/keys",
             "core/rescue",

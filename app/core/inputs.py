@@ -8,19 +8,18 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from app.core.access import check_queue, no_such_job
-from app.core.batches.idempotency import job_deleted_error, key_of, load, store
+from app.core.access import check_queue
+from app.core.batches.idempotency import job_deleted_error, key_of
+from app.core.batches.inputs import attach_input, unchangeable_error
 from app.core.jobs import Jobs
 from app.core.space import Space
 from app.db import idempotency as idempotency_rows
-from app.db import inputs, jobs, released_uploads, transitions
-from app.db.connection import Connection
+from app.db import inputs
 from app.db.engine import Database
 from app.db.inputs import Held
 from app.domain.errors import (
     ForbiddenError,
     InputGoneError,
-    InvalidTransitionError,
     JobtrackError,
     LeaseLostError,
     NotFoundError,
@@ -29,7 +28,7 @@ from app.domain.errors import (
 )
 from app.domain.idempotency import ContentDigest, Done, Idempotency
 from app.domain.input import StoredInput
-from app.domain.job import Created, Job, JobRef, NewJob
+from app.domain.job import Created, JobRef, NewJob
 from app.domain.states import CLAIMABLE, LEASED
 
 log = structlog.get_logger(__name__)
@@ -143,7 +142,7 @@ class Inputs:
         check_queue(job, queues)
         # Whether the first request had the same bytes, nobody can say before they have come.
         if job.state not in CLAIMABLE and not await self._is_repeat(project_id, idempotency):
-            raise _unchangeable(job)
+            raise unchangeable_error(job)
 
     async def _is_repeat(self, project_id: UUID, idempotency: Idempotency | None) -> bool:
         if idempotency is None:
@@ -166,7 +165,7 @@ class Inputs:
             idempotency = idempotency.with_content(stored.content_type.encode() + stored.sha256)
         try:
             done = await self._database.slow(project_id).write(
-                _attach, JobRef(project_id, job_id), stored, queues, idempotency
+                attach_input, JobRef(project_id, job_id), stored, queues, idempotency
             )
         except UnavailableError:
             # It may be the job's input now: the pruner removes it if it is not.
@@ -220,32 +219,6 @@ class Inputs:
             await self._database.slow(project_id).write(inputs.delete_chunks, project_id, upload_id)
         except JobtrackError:
             log.warning("an upload that failed is left to the pruner", upload_id=str(upload_id))
-
-
-async def _attach(
-    connection: Connection, ref: JobRef, stored: StoredInput, queues: frozenset[str] | None, key: Idempotency | None
-) -> Done[bool]:
-    await transitions.lock_in_order(connection, [ref])
-    record = await load(connection, ref.project_id, key)
-    job = (await jobs.select_by_ids(connection, [ref])).get(ref)
-    if record is not None:
-        if job is None:
-            raise job_deleted_error()
-        return Done(record.body, replayed=True)
-    if job is None:
-        raise no_such_job()
-    check_queue(job, queues)
-    if job.state not in CLAIMABLE:
-        raise _unchangeable(job)
-    await released_uploads.release(connection, ref)
-    replaced = await inputs.attach(connection, [(ref, stored)])
-    await store(connection, [(ref.project_id, key, replaced)])
-    return Done(replaced)
-
-
-def _unchangeable(job: Job) -> InvalidTransitionError:
-    sentence = f"The job is {job.state}; its input can only change while it waits for a worker."
-    return InvalidTransitionError(sentence, job)
 
 
 def _grown(size: int, piece: bytes, max_bytes: int) -> int:
