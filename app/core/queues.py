@@ -67,7 +67,7 @@ class Queues:
         return Done(await self._view(actor.principal.project_id, queue), replayed)
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
-        """Return the depths of all queues, counted at most once a second."""
+        """Return the depths of all queues that hold live jobs, counted at most once a second."""
         if self._counting is None:
             if asyncio.get_running_loop().time() - self._counted_at < COUNTED_EVERY_SECONDS:
                 return self._counted
@@ -115,8 +115,8 @@ class Queues:
         names = [queue.name for queue in found]
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
         rates = await self._database.read(depths.select_rates, project_id, names, since)
-        counted = await self.gauges()
-        return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
+        counted = await self._database.read(depths.select_depths_of, project_id, names)
+        return [QueueView(queue, counted.get(queue.name, Depth()), rates[queue.name]) for queue in found]
 
 
 async def _put(

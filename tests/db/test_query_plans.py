@@ -24,6 +24,8 @@ MOST_SHOWN = 6_000
 READS_MORE = {
     # The narrow table of runs, whole, for those that lapsed and for the next that will.
     "sweeps.SELECT_DUE": 3 * LARGE.running,
+    # After a gap, all that are held: each is found, locked, lengthened and counted.
+    "sweeps.GRANT_GRACE": 8 * LARGE.running,
     # The labels of jobs one by one, where the planner takes the wanted one for frequent.
     "job_lists.listing(label)": LARGE.ended + LARGE.running + LARGE.pending,
     "job_lists.id_listing(label)": LARGE.ended + LARGE.running + LARGE.pending,

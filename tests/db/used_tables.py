@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.db import (
+    claimable,
     claims,
     create,
     deletions,
@@ -157,11 +158,13 @@ async def _claims(connection: Connection, waiting: list[UUID]) -> None:
         return [claims.Slot(new_id(), "w", 30) for _ in range(BATCH)]
 
     every = ClaimFilter(project_id=PROJECT)
+    typed = ClaimFilter(project_id=PROJECT, types=("work", "other"))
     by_id = ClaimFilter(project_id=PROJECT, job_ids=tuple(waiting or [new_id()]))
     limited = ClaimFilter(project_id=PROJECT, queues=("q1",))
-    await claims.select_claimable(connection, [every, by_id])
+    await claimable.select_claimable(connection, [every, typed, by_id])
     await claims.claim(connection, by_id, slots())
     await claims.claim(connection, limited, slots(), free=await limits.lock_limited(connection, limited))
+    await claims.claim(connection, typed, slots())
     claimed = await claims.claim(connection, every, slots())
     await held_claims.select_still_held(
         connection, [held_claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
@@ -291,6 +294,7 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     await inputs.drop_sensitive(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
+    await depths.select_depths_of(connection, PROJECT, ["q0", "q1"])
     look = (await sweeps.select_due(connection, BATCH)).look
     await sweeps.record_look(connection, look.now)
     await sweeps.grant_grace(connection, None, late_seconds=-1)
