@@ -101,7 +101,7 @@ jobs = Table(
     ),
     # The condition always holds. It keeps the planner from using the index for a look-up by key: on an empty table that
     # costs the same as the primary key, and once the table is full it reads a whole project. Same for those below.
-    partial_index("jobs_state_id", "project_id", "state", "id DESC", where="state IS NOT NULL"),
+    partial_index("jobs_state_id", "project_id", "state", "id", where="state IS NOT NULL"),
     partial_index("jobs_deadline", "expires_at", where=f"expires_at IS NOT NULL AND {_IS_LIVE}"),
     partial_index("jobs_original", "project_id", "original_job_id", where="original_job_id IS NOT NULL"),
     # For the depths of queues and the number of held jobs.

@@ -36,7 +36,7 @@ from app.domain.item import Counts, ItemStatus
 from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
 from app.domain.principal import KeyRef
-from app.domain.states import JobEvent, JobState
+from app.domain.states import LIVE, JobEvent, JobState
 
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
 BATCH = 40
@@ -258,6 +258,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     for job_filter in (
         JobFilter(),
         JobFilter(states=frozenset({JobState.RUNNING})),
+        JobFilter(states=LIVE, types=frozenset({"work"}), queues=frozenset({"q2"})),
         JobFilter(labels=(("team", "team-7"),)),
         JobFilter(original_job_id=PROJECT),
     ):
