@@ -100,6 +100,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             trusted_proxies=settings.trusted_networks,
             volume=volume,
             min_free_bytes=settings.min_free_bytes,
+            max_queues=settings.max_queues,
         )
         try:
             listener.listen(BACKLOG)

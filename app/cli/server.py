@@ -22,6 +22,7 @@ import uvloop
 
 from app.cli.connections import Connections, connections_for
 from app.cli.http_protocol import HttpProtocol
+from app.core.batches.queue_limit import MAX_QUEUES
 from app.core.space import Space
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
@@ -59,6 +60,7 @@ class Serving:
     volume: str | None = None
     """A folder on the volume of the database, if it is the embedded one."""
     min_free_bytes: int = 0
+    max_queues: int = MAX_QUEUES
 
 
 class DrainingServer(uvicorn.Server):
@@ -161,6 +163,7 @@ def serve_until_signal(
             pool_size=serving.pool_size,
             prepared=serving.prepared,
             max_answer_bytes=serving.max_answer_bytes,
+            max_queues=serving.max_queues,
             space=space_of(serving),
         )
         await runtime.start()

@@ -81,6 +81,12 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
+class TooManyQueuesError(InvalidError):
+    """The project has as many queues as it may have, and this would be one more."""
+
+    code = "too_many_queues"
+
+
 class TooLargeError(JobtrackError):
     """The body is longer than its route allows."""
 
@@ -200,6 +206,12 @@ class IdempotencyInProgressError(ConflictError):
 
     code = "idempotency_in_progress"
     retryable = True
+
+
+class QueueInUseError(ConflictError):
+    """The queue has live jobs."""
+
+    code = "queue_in_use"
 
 
 class KeyRevokedError(ConflictError):

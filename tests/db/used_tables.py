@@ -22,6 +22,7 @@ from app.db import (
     key_lookups,
     limits,
     logs,
+    queue_names,
     repairs,
     reports,
     sweeps,
@@ -296,6 +297,11 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await inputs.drop_sensitive(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
     await depths.select_depths_of(connection, PROJECT, ["q0", "q1"])
+    names = [queue_names.QueueName(PROJECT, f"q{n}") for n in range(BATCH)]
+    await queue_names.select_known(connection, names)
+    await queue_names.count(connection, [PROJECT], most=10_000)
+    await queue_names.look(connection, queue_names.NO_QUEUE, limit=BATCH, age_seconds=0)
+    await queue_names.forget(connection, names)
     look = (await sweeps.select_due(connection, BATCH)).look
     await sweeps.record_look(connection, look.now)
     await sweeps.grant_grace(connection, None, late_seconds=-1)

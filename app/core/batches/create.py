@@ -5,11 +5,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
+from app.core.batches.queue_limit import QueueLimit
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
 from app.db.jobs import Fence
+from app.db.queue_names import QueueName
 from app.domain.errors import JobtrackError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
@@ -23,15 +25,23 @@ def row_count(request: CreateRequest) -> int:
     return 1 + len(request.job.items) + len(request.job.labels)
 
 
-async def apply_creations(connection: Connection, requests: Sequence[CreateRequest]) -> Applied[Created]:
+async def apply_creations(
+    limit: QueueLimit, connection: Connection, requests: Sequence[CreateRequest]
+) -> Applied[Created]:
     """Create the jobs whose key is new, and answer the others with what their key created before."""
-    earlier = await reserve_keys(connection, [request for request in requests if request.idempotency is not None])
-    fresh = [request for request in requests if request.job.id not in earlier]
-    inserted = await insert_jobs(connection, fresh) if fresh else {}
+    full = await limit.select_refused(connection, [_queue_name(request) for request in requests])
+    refused = {request.job.id for request in requests if full and _queue_name(request) in full}
+    admitted = [request for request in requests if request.job.id not in refused]
+    earlier = await reserve_keys(connection, [request for request in admitted if request.idempotency is not None])
+    fresh = [request for request in admitted if request.job.id not in earlier]
+    inserted = await insert_jobs(connection, fresh, limit) if fresh else {}
     replays = await _read_replays(connection, earlier)
     outcomes: list[Created | JobtrackError] = []
     changes: list[Change] = []
     for request in requests:
+        if request.job.id in refused:
+            outcomes.append(limit.error())
+            continue
         job = inserted.get(request.job.id)
         if job is None:
             outcomes.append(_replayed(request, earlier[request.job.id], replays))
@@ -39,6 +49,10 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
         outcomes.append(Created(job, _lease(request)))
         changes.append(_change(job))
     return Applied(outcomes, changes)
+
+
+def _queue_name(request: CreateRequest) -> QueueName:
+    return QueueName(request.project_id, request.job.queue)
 
 
 def _lease(request: CreateRequest) -> Lease | None:
@@ -81,9 +95,11 @@ def _record(request: CreateRequest) -> CreationRecord:
     )
 
 
-async def insert_jobs(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
+async def insert_jobs(connection: Connection, requests: Sequence[CreateRequest], limit: QueueLimit) -> dict[UUID, Job]:
     """Insert jobs with the items they bring; returns them as they are now, by id."""
-    inserted = await create.insert(connection, requests)
+    inserted, with_new_queues = await create.insert(connection, requests)
+    if with_new_queues:
+        await limit.check(connection, [request.project_id for request in requests])
     item_rows = [
         NewItemRow(
             project_id=request.project_id,

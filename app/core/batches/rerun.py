@@ -8,6 +8,7 @@ from uuid import UUID
 from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
+from app.core.batches.queue_limit import QueueLimit
 from app.db import create, inputs, items, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
@@ -43,7 +44,9 @@ class RerunRequest:
     """Refuse it while the original is locked, rather than wait."""
 
 
-async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
+async def apply_rerun(
+    connection: Connection, ref: JobRef, request: RerunRequest, limit: QueueLimit
+) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
     await _lock_original(connection, ref, request)
     # Before anything about the original, which may have been deleted since the first call.
@@ -72,7 +75,7 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
     if request.idempotency is not None and await reserve_keys(connection, [creation]):
         # A call about the same original would have waited for its lock.
         raise IdempotencyInProgressError("The first call with this Idempotency-Key is still running.")
-    await insert_jobs(connection, [creation])
+    await insert_jobs(connection, [creation], limit)
     new_job_id = request.new_job_id
     copied = await items.copy_to(
         connection, ref.project_id, ref.job_id, new_job_id, only_failed=request.only_failed_items
