@@ -27,7 +27,7 @@ BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 MAX_QUEUES = 100
 """More queues than this share the label `other`: names are chosen by clients, and each one is a series for ever."""
 
-MAX_NAME_BYTES = 80_000
+MAX_NAME_BYTES = 50_000
 """As much of `/metrics` as the names of queues may take, each of which stands in a line for each state."""
 
 Depths = Mapping[tuple[str, str], int]
