@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from uuid import uuid4
 
 from app.api.translate import render_detail, render_summary
 from app.core import item_copies, retention
 from app.core.batches import calls as calls_batch
 from app.core.batches.create import apply_creations, row_count
+from app.core.batches.queue_limit import MAX_QUEUES, QueueLimit
 from app.core.bulk import Bulk
 from app.core.claims import Claims
 from app.core.events import Events
@@ -69,8 +71,10 @@ class Runtime:
         space: Space | None = None,
         key_share_percent: int = KEY_SHARE_PERCENT,
         most_held: Mapping[Kind, int] = MOST,
+        max_queues: int = MAX_QUEUES,
     ) -> None:
         metrics = Metrics()
+        queue_limit = QueueLimit(max_queues)
         self.space = space or Space()
         self.telemetry = HttpMetrics(metrics.registry)
         self.database = Database(
@@ -104,7 +108,10 @@ class Runtime:
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
         create_writer: GroupWriter[CreateRequest, Created] = GroupWriter(
-            self.database, metrics.measured("creations", apply_creations), announce, row_count=row_count
+            self.database,
+            metrics.measured("creations", partial(apply_creations, queue_limit)),
+            announce,
+            row_count=row_count,
         )
         calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
             self.database,
@@ -122,11 +129,12 @@ class Runtime:
             create_writer,
             announce,
             self.space,
+            queue_limit,
             max_answer_bytes=max_answer_bytes,
         )
         leases = Leases(self.database, calls, metrics.count_stale)
         self.claims = Claims(self.database, leases, self.idle_claims, announce, max_answer_bytes=max_answer_bytes)
-        queues = Queues(self.database)
+        queues = Queues(self.database, queue_limit)
         lists = JobLists(self.database, jobs, max_answer_bytes=max_answer_bytes)
         self.services = Services(
             jobs=jobs,

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         ge=0,
         le=2**50,
     )
+    max_queues: Annotated[int, Field(validation_alias=_named("max_queues"))] = Field(
+        default=10_000,
+        description="Queues of a project. Names are chosen by clients; one more is refused.",
+        ge=1,
+        le=1_000_000,
+    )
     dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
         default=None,
         description="The vendors' APIs to serve besides the native one: names separated by commas (`immuta,docent`), "

@@ -20,7 +20,7 @@ def list_queues(*, limit: int = 500, cursor: str | None = None) -> Call[QueuePag
 
 
 def get_queue(name: str) -> Call[Queue]:
-    """Return one queue. Raises `NotFound` if no job and no setting has used this name yet."""
+    """Return one queue. A name that nothing was set for has the defaults."""
     return Call(method="GET", path=_queue_path(name), read=read_object, repeatable=True)
 
 
@@ -37,6 +37,11 @@ def pause_queue(name: str) -> Call[Queue]:
 def resume_queue(name: str) -> Call[Queue]:
     """Resume handing out jobs of a queue."""
     return Call(method="POST", path=_queue_path(name, "/resume"), read=read_object, repeatable=True)
+
+
+def delete_queue(name: str) -> Call[None]:
+    """Forget the rules of a queue. Raises `Conflict` while it has live jobs."""
+    return Call(method="DELETE", path=_queue_path(name), read=read_nothing, repeatable=True)
 
 
 def create_key(

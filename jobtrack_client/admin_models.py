@@ -16,8 +16,8 @@ class Queue(TypedDict):
     depth: dict[str, int]
     oldest_waiting_seconds: float | None
     rates: dict[str, int]
-    created_at: str
-    updated_at: str
+    created_at: str | None
+    updated_at: str | None
 
 
 class QueuePage(TypedDict):

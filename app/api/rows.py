@@ -5,7 +5,8 @@ from typing import Any, Final
 from pydantic import ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import to_json
 
-from app.domain.errors import FieldError, InvalidError
+from app.domain.errors import InvalidError
+from app.domain.field_error import FieldError
 from app.web.body import MIB, check_text
 from app.web.framework_errors import invalid
 

@@ -56,6 +56,14 @@ def resume(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     _show([queue], as_json, queue)
 
 
+@app.command("delete")
+def delete(name: Name, url: Url = None) -> None:
+    """Forget the rules of a queue that has no live jobs. Ended jobs stay."""
+    url = address(url)
+    with clear_sentences(url), client(url) as api:
+        api.delete_queue(name)
+
+
 @app.command("set")
 def set_rules(
     name: Name,
@@ -73,16 +81,10 @@ def set_rules(
 
     Example: jobtrack queues set imports --concurrency-limit 4
     """
-    from jobtrack_client import NotFound
-
     url = address(url)
     with clear_sentences(url), client(url) as api:
-        rules: dict[str, Any] = {}
-        try:
-            queue = api.get_queue(name)
-            rules = {field: queue[field] for field in ("paused", "concurrency_limit", "retry", "retention")}
-        except NotFound:
-            pass  # This call creates it.
+        queue = api.get_queue(name)
+        rules: dict[str, Any] = {field: queue[field] for field in ("paused", "concurrency_limit", "retry", "retention")}
         if concurrency_limit is not None:
             rules["concurrency_limit"] = concurrency_limit or None
         if retention_seconds is not None:

@@ -102,6 +102,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             volume=volume,
             min_free_bytes=settings.min_free_bytes,
             key_share_percent=settings.key_share_percent,
+            max_queues=settings.max_queues,
         )
         try:
             listener.listen(BACKLOG)

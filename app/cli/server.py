@@ -22,6 +22,7 @@ import uvloop
 
 from app.cli.connections import Connections, connections_for
 from app.cli.http_protocol import HttpProtocol
+from app.core.batches.queue_limit import MAX_QUEUES
 from app.core.space import Space
 from app.domain.held import KEY_SHARE_PERCENT
 from app.live.collector import Activity, Collector
@@ -62,6 +63,7 @@ class Serving:
     min_free_bytes: int = 0
     key_share_percent: int = KEY_SHARE_PERCENT
     """How much of what this process holds open one key may have."""
+    max_queues: int = MAX_QUEUES
 
 
 class DrainingServer(uvicorn.Server):
@@ -164,6 +166,7 @@ def serve_until_signal(
             pool_size=serving.pool_size,
             prepared=serving.prepared,
             max_answer_bytes=serving.max_answer_bytes,
+            max_queues=serving.max_queues,
             space=space_of(serving),
             key_share_percent=serving.key_share_percent,
         )

@@ -57,14 +57,15 @@ def project_made(actor: Actor | None, project: Project) -> Entry:
     )
 
 
-def queue_changed(action: Action, actor: Actor, before: Queue | None, after: Queue) -> Entry:
-    """Describe a change of a queue."""
+def queue_changed(action: Action, actor: Actor, before: Queue | None, after: Queue | None) -> Entry:
+    """Describe a change of a queue, one of which may be None: that it was not there."""
+    queue = after or before
     return Entry(
         action=action,
         actor=actor,
         project_id=actor.principal.project_id,
-        target=after.name,
-        changes=differences(before and before.rules, after.rules),
+        target="" if queue is None else queue.name,
+        changes=differences(before and before.rules, after and after.rules),
     )
 
 

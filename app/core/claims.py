@@ -76,8 +76,8 @@ class Claims:
         taken: Done[list[ClaimedJob]] = Done([])
         try:
             while True:
-                # Cleared before the query: a job that becomes claimable during it wakes this claim again.
-                idle.woken.clear()
+                # Before the query: a job that becomes claimable during it wakes this claim again.
+                self._idle.listen(idle)
                 limited = await self._has_limits(claim_filter.project_id)
                 request = ClaimRequest(worker, max_jobs, lease_seconds, limited, idempotency)
                 taken = await self._take(claim_filter, request)

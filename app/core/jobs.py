@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from app.core.access import no_such_job
 from app.core.batches import single
 from app.core.batches.idempotency import bind
+from app.core.batches.queue_limit import QueueLimit
 from app.core.batches.rerun import RerunRequest, apply_rerun
 from app.core.space import Space
 from app.db.documents import DocumentRead
@@ -44,10 +45,12 @@ class Jobs:
         create_writer: GroupWriter[CreateRequest, Created],
         announce: Callable[[Iterable[Change]], None],
         space: Space,
+        queue_limit: QueueLimit,
         *,
         max_answer_bytes: int,
     ) -> None:
         self._space = space
+        self._queue_limit = queue_limit
         self._database = database
         self._reads = reads
         self._full_reads = full_reads
@@ -193,7 +196,9 @@ class Jobs:
         """
         self._space.check()
         request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live, skip_busy)
-        created, changes = await self._database.slow(project_id).write(apply_rerun, JobRef(project_id, job_id), request)
+        created, changes = await self._database.slow(project_id).write(
+            apply_rerun, JobRef(project_id, job_id), request, self._queue_limit
+        )
         self._announce(changes)
         return created
 

@@ -12,14 +12,8 @@ from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.audit import Action, Actor
-from app.domain.errors import (
-    FieldError,
-    ForbiddenError,
-    InvalidError,
-    KeyRevokedError,
-    LastOperatorKeyError,
-    NotFoundError,
-)
+from app.domain.errors import ForbiddenError, InvalidError, KeyRevokedError, LastOperatorKeyError, NotFoundError
+from app.domain.field_error import FieldError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.key_text import digest_of, make_key
 from app.domain.principal import KeyChange, KeyRef, Principal, Scope, StoredKey

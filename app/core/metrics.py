@@ -5,6 +5,7 @@ do not look like one counter that jumps. Add them up in the query: `sum without 
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from app.db.connection import Connection
 from app.domain.errors import UnavailableError
+from app.domain.states import LIVE
 from app.live.group_writer import Applied
 
 SHARED: Final = "jobtrack_queue_"
@@ -24,6 +26,9 @@ PAUSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 MAX_QUEUES = 100
 """More queues than this share the label `other`: names are chosen by clients, and each one is a series for ever."""
+
+MAX_NAME_BYTES = 50_000
+"""As much of `/metrics` as the names of queues may take, each of which stands in a line for each state."""
 
 Depths = Mapping[tuple[str, str], int]
 """How many live jobs there are, by queue and state."""
@@ -199,7 +204,13 @@ def _depths(depths: Depths) -> Metric:
     totals: dict[str, int] = {}
     for (queue, _), count in depths.items():
         totals[queue] = totals.get(queue, 0) + count
-    named = set(sorted(totals, key=lambda queue: (-totals[queue], queue))[:MAX_QUEUES])
+    named: set[str] = set()
+    size = 0
+    for queue in sorted(totals, key=lambda queue: (-totals[queue], queue))[:MAX_QUEUES]:
+        size += len(LIVE) * len(json.dumps(queue, ensure_ascii=False).encode())
+        if size > MAX_NAME_BYTES:
+            break
+        named.add(queue)
     shown: dict[tuple[str, str], int] = {}
     for (queue, state), count in depths.items():
         place = (queue if queue in named else "other", state)

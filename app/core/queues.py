@@ -1,6 +1,7 @@
 """Queues: their rules, their depths and their rates."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -8,11 +9,14 @@ from uuid import UUID
 
 from app.core import audit
 from app.core.batches.idempotency import load, store
-from app.db import depths, queues
+from app.core.batches.queue_limit import QueueLimit
+from app.db import depths, queue_names, queues
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.db.queue_names import QueueName
 from app.domain.audit import Action, Actor
-from app.domain.errors import FieldError, InvalidError, NotFoundError
+from app.domain.errors import InvalidError, QueueInUseError
+from app.domain.field_error import FieldError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import id_ago
 from app.domain.names import queue_name_fault
@@ -28,16 +32,20 @@ RATE_CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
 class QueueView:
     """A queue with its depth and its rates."""
 
-    queue: Queue
+    name: str
+    rules: QueueRules
     depth: Depth
     rates: Rates
+    row: Queue | None
+    """None of a queue for which nothing is set, and whose name no job has used of late."""
 
 
 class Queues:
     """The queues of all projects; every call but `gauges` names its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limit: QueueLimit) -> None:
         self._database = database
+        self._limit = limit
         self._counted: dict[tuple[UUID, str], Depth] = {}
         self._counted_at = float("-inf")
         self._counting: asyncio.Task[dict[tuple[UUID, str], Depth]] | None = None
@@ -45,35 +53,40 @@ class Queues:
     async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
         """Return queues behind a name, and the name behind which the next page begins, None at the end."""
         found = await self._database.slow(project_id).read(queues.select_page, project_id, after=after, limit=limit + 1)
-        shown = await self._views(project_id, found[:limit])
+        shown = await self._views(project_id, {queue.name: queue for queue in found[:limit]})
         return shown, found[limit - 1].name if len(found) > limit else None
 
     async def get(self, project_id: UUID, name: str) -> QueueView:
-        """Return one queue; raises NotFoundError for one that does not exist."""
-        return await self._view(
-            project_id, await self._database.slow(project_id).read(queues.select_one, project_id, name)
-        )
+        """Return one queue. One without a row has the defaults."""
+        found = await self._database.slow(project_id).read(queues.select_one, project_id, name)
+        return await self._view(project_id, name, found)
 
     async def put(
         self, actor: Actor, name: str, rules: QueueRules, *, idempotency: Idempotency | None = None
     ) -> Done[QueueView]:
         """Set a queue's rules, creating the queue if it is new. They apply to jobs and claims from now on."""
-        queue, replayed = await self._database.slow(actor.principal.project_id).write(
-            _put, actor, name, rules, idempotency
+        project_id = actor.principal.project_id
+        queue, replayed = await self._database.slow(project_id).write(
+            _put, self._limit, actor, name, rules, idempotency
         )
-        return Done(await self._view(actor.principal.project_id, queue), replayed)
+        return Done(await self._view(project_id, name, queue), replayed)
 
     async def set_paused(
         self, actor: Actor, name: str, *, paused: bool, idempotency: Idempotency | None = None
     ) -> Done[QueueView]:
         """Pause or resume a queue. The sweep wakes idle workers within a second of the latter."""
-        queue, replayed = await self._database.slow(actor.principal.project_id).write(
-            _set_paused, actor, name, idempotency, paused=paused
+        project_id = actor.principal.project_id
+        queue, replayed = await self._database.slow(project_id).write(
+            _set_paused, self._limit, actor, name, idempotency, paused=paused
         )
-        return Done(await self._view(actor.principal.project_id, queue), replayed)
+        return Done(await self._view(project_id, name, queue), replayed)
+
+    async def delete(self, actor: Actor, name: str, *, idempotency: Idempotency | None = None) -> Done[None]:
+        """Forget a queue and its rules; raises QueueInUseError while it has live jobs. Its ended jobs stay."""
+        return await self._database.slow(actor.principal.project_id).write(_delete, actor, name, idempotency)
 
     async def gauges(self) -> dict[tuple[UUID, str], Depth]:
-        """Return the depths of all queues, counted at most once a second."""
+        """Return the depths of all queues that hold live jobs, counted at most once a second."""
         if self._counting is None:
             if asyncio.get_running_loop().time() - self._counted_at < COUNTED_EVERY_SECONDS:
                 return self._counted
@@ -109,47 +122,75 @@ class Queues:
                 totals[name, state.value] = totals.get((name, state.value), 0) + count
         return totals
 
-    async def _view(self, project_id: UUID, found: Queue | None) -> QueueView:
-        if found is None:
-            raise NotFoundError("There is no such queue.")
-        (view,) = await self._views(project_id, [found])
+    async def _view(self, project_id: UUID, name: str, found: Queue | None) -> QueueView:
+        (view,) = await self._views(project_id, {name: found})
         return view
 
-    async def _views(self, project_id: UUID, found: list[Queue]) -> list[QueueView]:
+    async def _views(self, project_id: UUID, found: Mapping[str, Queue | None]) -> list[QueueView]:
         if not found:
             return []
-        names = [queue.name for queue in found]
+        names = list(found)
         since = id_ago(RATE_CLOCKS_DIFFER_BY)
-        rates = await self._database.slow(project_id).read(depths.select_rates, project_id, names, since)
-        counted = await self.gauges()
-        return [QueueView(queue, counted.get((project_id, queue.name), Depth()), rates[queue.name]) for queue in found]
+        database = self._database.slow(project_id)
+        rates = await database.read(depths.select_rates, project_id, names, since)
+        counted = await database.read(depths.select_depths_of, project_id, names)
+        return [
+            QueueView(name, row.rules if row else QueueRules(), counted.get(name, Depth()), rates[name], row)
+            for name, row in found.items()
+        ]
 
 
 async def _put(
-    connection: Connection, actor: Actor, name: str, rules: QueueRules, key: Idempotency | None
+    connection: Connection, limit: QueueLimit, actor: Actor, name: str, rules: QueueRules, key: Idempotency | None
 ) -> Done[Queue | None]:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
         return Done(await queues.select_one(connection, project_id, name), replayed=True)
-    if before is None and (fault := queue_name_fault(name)):
-        raise InvalidError([FieldError("path:queue", "name", fault)])
-    after = await queues.put(connection, project_id, name, rules)
+    after = await _store(connection, limit, project_id, name, rules, before)
     audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
     await store(connection, [(project_id, key, None)])
     return Done(after)
 
 
 async def _set_paused(
-    connection: Connection, actor: Actor, name: str, key: Idempotency | None, *, paused: bool
+    connection: Connection, limit: QueueLimit, actor: Actor, name: str, key: Idempotency | None, *, paused: bool
 ) -> Done[Queue | None]:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
         return Done(await queues.select_one(connection, project_id, name), replayed=True)
     after = await queues.set_paused(connection, project_id, name, paused=paused)
+    if after is None and paused:
+        # A queue without a row has the defaults, and this is the first rule.
+        after = await _store(connection, limit, project_id, name, QueueRules(paused=True), before)
     if after is not None:
         action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
         audit.record(connection, audit.queue_changed(action, actor, before, after))
-        await store(connection, [(project_id, key, None)])
+    await store(connection, [(project_id, key, None)])
     return Done(after)
+
+
+async def _store(
+    connection: Connection, limit: QueueLimit, project_id: UUID, name: str, rules: QueueRules, before: Queue | None
+) -> Queue:
+    if before is None and (fault := queue_name_fault(name)):
+        raise InvalidError([FieldError("path:queue", "name", fault)])
+    after = await queues.put(connection, project_id, name, rules)
+    if before is None:
+        await limit.check(connection, [project_id])
+    return after
+
+
+async def _delete(connection: Connection, actor: Actor, name: str, key: Idempotency | None) -> Done[None]:
+    project_id = actor.principal.project_id
+    before = await queues.lock_one(connection, project_id, name)
+    if await load(connection, project_id, key) is not None:
+        return Done(None, replayed=True)
+    if await queue_names.has_live_job(connection, QueueName(project_id, name)):
+        raise QueueInUseError("The queue has live jobs; it can be deleted when they have ended.")
+    if before is not None:
+        await queue_names.delete(connection, QueueName(project_id, name))
+        audit.record(connection, audit.queue_changed(Action.QUEUES_DELETE, actor, before, None))
+    await store(connection, [(project_id, key, None)])
+    return Done(None)

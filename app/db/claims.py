@@ -6,12 +6,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.db import tables
-from app.db.claim_candidates import BY_ID, BY_QUEUE, MOST_URGENT_FIRST, WAITING, WAITING_IN_QUEUE
+from app.db.claim_candidates import BY_ID, BY_QUEUE, BY_TYPE
 from app.db.connection import Connection
 from app.db.jobs import JOB, RUN
 from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Int4, Values
-from app.db.projection import LEFT_OUT, Projection, Value
+from app.db.projection import LEFT_OUT, Projection
 from app.db.sizes import ANY_SIZE, fitting
 from app.db.statement import Statement
 from app.db.transitions import MOVED, Moved
@@ -39,7 +39,6 @@ class _FreePlaces:
 class _QueueClaim:
     project_id: UUID
     queues: Sequence[str] | None
-    types: Sequence[str] | None
     max: int
     workers: Sequence[str]
     tokens: Sequence[UUID]
@@ -49,7 +48,12 @@ class _QueueClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _IdClaim(_QueueClaim):
+class _TypeClaim(_QueueClaim):
+    types: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IdClaim(_TypeClaim):
     job_ids: Sequence[UUID]
 
 
@@ -104,7 +108,7 @@ def _claim(candidates: str) -> str:
         ),
         placed AS (
             SELECT o.project_id, o.id, o.state, o.n, o.row_size, l.payload, c.checkpoint
-            FROM numbered o CROSS JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")}
+            FROM numbered o LEFT JOIN {lookup("queues", "q", project_id="o.project_id", name="o.queue")} ON true
             LEFT JOIN free s ON s.name = o.queue {DOCUMENTS}
             -- A queue that got its limit after this claim read the limits has no free place, as it was not counted.
             WHERE q.concurrency_limit IS NULL OR o.place <= s.free
@@ -143,6 +147,7 @@ def _claim(candidates: str) -> str:
 
 
 CLAIM_BY_QUEUE = Statement(_claim(BY_QUEUE), Values(_QueueClaim), CLAIMED)
+CLAIM_BY_TYPE = Statement(_claim(BY_TYPE), Values(_TypeClaim), CLAIMED)
 CLAIM_BY_ID = Statement(_claim(BY_ID), Values(_IdClaim), CLAIMED)
 
 
@@ -162,7 +167,6 @@ async def claim(
     values: dict[str, Any] = {
         "project_id": claim_filter.project_id,
         "queues": claim_filter.queues,
-        "types": claim_filter.types,
         "max": len(slots),
         "workers": [slot.worker for slot in slots],
         "tokens": [slot.token for slot in slots],
@@ -170,51 +174,9 @@ async def claim(
         "limited": [_FreePlaces(name, places) for name, places in (free or {}).items()],
         "max_size": max_size,
     }
-    if claim_filter.job_ids is None:
-        return await connection.fetch(CLAIM_BY_QUEUE, _QueueClaim(**values))
-    return await connection.fetch(CLAIM_BY_ID, _IdClaim(**values, job_ids=claim_filter.job_ids))
-
-
-@dataclass(frozen=True, slots=True)
-class _Filters:
-    filters: Any
-
-
-CLAIMABLE_FILTERS = Statement(
-    f"""
-    SELECT :returned FROM json_to_recordset(CAST(:filters AS json))
-         AS w (n integer, project_id uuid, queues json, types json, job_ids json)
-    WHERE w.job_ids IS NULL AND EXISTS (
-        SELECT FROM queues q CROSS JOIN LATERAL (
-            SELECT FROM jobs j
-            WHERE {WAITING_IN_QUEUE} AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
-            {MOST_URGENT_FIRST} LIMIT 1
-        ) c
-        WHERE q.project_id = w.project_id AND NOT q.paused
-          AND (w.queues IS NULL OR q.name IN (SELECT json_array_elements_text(w.queues)))
-    )
-    OR EXISTS (
-        SELECT FROM json_array_elements_text(w.job_ids) AS requested (id)
-        CROSS JOIN {lookup("jobs", "j", project_id="w.project_id", id="CAST(requested.id AS uuid)")}
-        WHERE {WAITING} AND (w.queues IS NULL OR j.queue IN (SELECT json_array_elements_text(w.queues)))
-          AND (w.types IS NULL OR j.type IN (SELECT json_array_elements_text(w.types)))
-    )
-    """,
-    Values(_Filters),
-    Value(int, "w.n"),
-)
-
-
-async def select_claimable(connection: Connection, filters: Sequence[ClaimFilter]) -> list[ClaimFilter]:
-    """Return the filters that some waiting job matches: one statement for all idle claims of a process."""
-    described = [
-        {
-            "n": n,
-            "project_id": str(claim_filter.project_id),
-            "queues": claim_filter.queues,
-            "types": claim_filter.types,
-            "job_ids": None if claim_filter.job_ids is None else [str(job_id) for job_id in claim_filter.job_ids],
-        }
-        for n, claim_filter in enumerate(filters)
-    ]
-    return [filters[n] for n in await connection.fetch(CLAIMABLE_FILTERS, _Filters(described))]
+    types, job_ids = claim_filter.types, claim_filter.job_ids
+    if job_ids is not None:
+        return await connection.fetch(CLAIM_BY_ID, _IdClaim(**values, types=types, job_ids=job_ids))
+    if types is not None:
+        return await connection.fetch(CLAIM_BY_TYPE, _TypeClaim(**values, types=types))
+    return await connection.fetch(CLAIM_BY_QUEUE, _QueueClaim(**values))

@@ -106,6 +106,8 @@ class _Inserted:
     scheduled_at: datetime
     expires_at: datetime | None
     retry: Retry
+    new_queues: int
+    """How many rows of queues the statement made."""
 
 
 INSERT = Statement(
@@ -118,6 +120,7 @@ INSERT = Statement(
         WHERE NOT EXISTS (SELECT FROM queues q WHERE q.project_id = i.project_id AND q.name = i.queue)
         ORDER BY 1, 2
         ON CONFLICT DO NOTHING
+        RETURNING 1
     ), new_payloads AS (
         INSERT INTO payloads (project_id, job_id, payload)
         SELECT project_id, id, CAST(payload AS json) FROM input WHERE payload IS NOT NULL
@@ -145,12 +148,12 @@ INSERT = Statement(
         INSERT INTO jobs ({", ".join(_INSERTED)})
         SELECT {", ".join(_INSERTED.values())}
         FROM input i LEFT JOIN {lookup("queues", "q", project_id="i.project_id", name="i.queue")} ON true
-        RETURNING :returned
+        RETURNING *
     )
-    SELECT * FROM inserted
+    SELECT :returned FROM inserted jobs
     """,
     Batch(_NewJobRow),
-    Projection(_Inserted, tables.jobs),
+    Projection(_Inserted, tables.jobs, {"new_queues": "(SELECT count(*) FROM new_queues)"}),
 )
 
 _AS_GIVEN: Final = tuple(
@@ -161,13 +164,15 @@ _AS_GIVEN: Final = tuple(
 """Fields of a new job that are as they were sent."""
 
 
-async def insert(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
+async def insert(connection: Connection, requests: Sequence[CreateRequest]) -> tuple[dict[UUID, Job], bool]:
     """Insert jobs with payloads, labels, leases, unknown queues and the beginning of their history; returns them as
-    they are now, by id. Their items are inserted by `items.insert_new`.
+    they are now, by id, and whether there were unknown queues. Their items are inserted by `items.insert_new`.
     """
     rows = [_row(request) for request in requests]
     by_id = {row.id: row for row in rows}
-    return {inserted.id: _created(by_id[inserted.id], inserted) for inserted in await connection.fetch(INSERT, rows)}
+    found = await connection.fetch(INSERT, rows)
+    jobs = {inserted.id: _created(by_id[inserted.id], inserted) for inserted in found}
+    return jobs, any(inserted.new_queues for inserted in found)
 
 
 def _created(row: _NewJobRow, inserted: _Inserted) -> Job:

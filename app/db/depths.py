@@ -1,25 +1,28 @@
-"""How deep queues are, and how fast they fill and drain."""
+"""How deep queues are, and how fast they fill and drain.
+
+Counted are the lanes, one of each queue and state, that hold a live job. They are found along the index of live jobs,
+one look for each: names that are idle cost nothing, however many there are.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Double, Text, bindparam, cast, column, extract, func, literal_column, select, true, values
+from sqlalchemy import bindparam, func, literal_column, select
 
 from app.db import tables
 from app.db.connection import Connection
-from app.db.expressions import is_one_of, unnested
-from app.db.parameters import NOTHING, Values
+from app.db.expressions import unnested
+from app.db.parameters import Values
 from app.db.projection import Projection
-from app.db.statement import CoreStatement
+from app.db.statement import CoreStatement, Statement, literals
 from app.domain.queue import Depth, Rates
 from app.domain.states import CLAIMABLE, LIVE, JobState
 
 MOST_COUNTED = 10_000
 """Counting stops here: beyond it an exact number costs more than it is worth."""
 
-_QUEUES: Final = tables.queues.alias("q")
 _JOBS: Final = tables.jobs.alias("j")
 _NOW: Final = func.statement_timestamp()
 
@@ -33,46 +36,84 @@ class _Counted:
     oldest_seconds: float | None
 
 
-# Each queue and state by itself, so that a deep one hides no other; along its own index, the longest due first.
-_STATES: Final = values(column("state", Text), name="s").data([(state,) for state in sorted(LIVE)])
-_SOME: Final = (
-    select(_JOBS.c.state, _JOBS.c.scheduled_at, _JOBS.c.engine, _JOBS.c.copying)
-    .where(_JOBS.c.project_id == _QUEUES.c.project_id, _JOBS.c.queue == _QUEUES.c.name)
-    .where(_JOBS.c.state == _STATES.c.state, is_one_of(_JOBS.c.state, LIVE))
-    .order_by(_JOBS.c.scheduled_at)
-    .limit(MOST_COUNTED)
-    .correlate(_QUEUES, _STATES)
-    .subquery("l")
-)
-_OLDEST: Final = func.min(_SOME.c.scheduled_at).filter(
-    is_one_of(_SOME.c.state, CLAIMABLE), _SOME.c.scheduled_at <= _NOW, _SOME.c.engine.is_(None), ~_SOME.c.copying
-)
-_COUNT: Final = (
-    select(
-        func.count().label("n"),
-        cast(extract("epoch", _NOW - _OLDEST), Double).label("oldest_seconds"),
-    )
-    .select_from(_SOME)
-    .lateral("c")
-)
+@dataclass(frozen=True, slots=True)
+class _NamedQueues:
+    project_id: UUID
+    names: Sequence[str]
+
+
+# Each lane by itself, so that a deep one hides no other, and the longest due first: the order of the index.
+_LANE: Final = f"""
+    SELECT j.state, j.scheduled_at, j.engine, j.copying FROM jobs j
+    WHERE j.project_id = l.project_id AND j.queue = l.queue AND j.state = l.state AND j.state IN ({literals(LIVE)})
+    ORDER BY j.scheduled_at LIMIT {MOST_COUNTED}
+"""
+_COUNTS: Final = f"""
+    SELECT count(*) AS n,
+           CAST(extract(epoch FROM statement_timestamp() - min(s.scheduled_at) FILTER (
+               WHERE s.state IN ({literals(CLAIMABLE)}) AND s.scheduled_at <= statement_timestamp()
+                     AND s.engine IS NULL AND NOT s.copying)) AS float8) AS oldest_seconds
+    FROM ({_LANE}) s
+"""
 _DEPTH: Final = Projection(
-    _Counted, _COUNT, {"project_id": _QUEUES.c.project_id, "queue": _QUEUES.c.name, "state": _STATES.c.state}
+    _Counted,
+    columns={
+        **{name: f"l.{name}" for name in ("project_id", "queue", "state")},
+        **{name: f"c.{name}" for name in ("n", "oldest_seconds")},
+    },
 )
-DEPTHS = CoreStatement(
-    select(*_DEPTH.elements()).select_from(_QUEUES.join(_STATES, true()).join(_COUNT, true())).where(_COUNT.c.n > 0),
-    NOTHING,
+
+
+def _next_lane(behind: str) -> str:
+    return f"""
+        SELECT j.project_id, j.queue, j.state FROM jobs j WHERE {behind} j.state IN ({literals(LIVE)})
+        ORDER BY j.project_id, j.queue, j.state, j.scheduled_at LIMIT 1
+    """
+
+
+DEPTHS = Statement(
+    f"""
+    WITH RECURSIVE lanes (project_id, queue, state) AS (
+        ({_next_lane("")})
+        UNION ALL
+        SELECT n.* FROM lanes l CROSS JOIN LATERAL (
+            {_next_lane("(j.project_id, j.queue, j.state) > (l.project_id, l.queue, l.state) AND")}
+        ) n
+    )
+    SELECT :returned FROM lanes l CROSS JOIN LATERAL ({_COUNTS}) c WHERE c.n > 0
+    """,
+    returns=_DEPTH,
+)
+DEPTHS_OF = Statement(
+    f"""
+    SELECT :returned FROM (
+        SELECT :project_id AS project_id, n.queue, s.state
+        FROM unnest(:names) AS n (queue), (VALUES {", ".join(f"('{state}')" for state in sorted(LIVE))}) AS s (state)
+    ) l CROSS JOIN LATERAL ({_COUNTS}) c WHERE c.n > 0
+    """,
+    Values(_NamedQueues),
     _DEPTH,
 )
 
 
 async def select_depths(connection: Connection) -> dict[tuple[UUID, str], Depth]:
     """Count the live jobs of all queues of all projects, up to 10,000 of a queue in each state."""
+    return _depths(await connection.fetch(DEPTHS, None))
+
+
+async def select_depths_of(connection: Connection, project_id: UUID, names: Sequence[str]) -> dict[str, Depth]:
+    """Count the live jobs of some queues, up to 10,000 of each in each state; those without any are left out."""
+    counted = _depths(await connection.fetch(DEPTHS_OF, _NamedQueues(project_id, names)))
+    return {name: depth for (_, name), depth in counted.items()}
+
+
+def _depths(lanes: Sequence[_Counted]) -> dict[tuple[UUID, str], Depth]:
     found: dict[tuple[UUID, str], Depth] = {}
-    for counted in await connection.fetch(DEPTHS, None):
-        queue = counted.project_id, counted.queue
+    for lane in lanes:
+        queue = lane.project_id, lane.queue
         before = found.get(queue, Depth())
-        ages = [age for age in (before.oldest_waiting_seconds, counted.oldest_seconds) if age is not None]
-        found[queue] = Depth({**before.by_state, counted.state: counted.n}, max(ages, default=None))
+        ages = [age for age in (before.oldest_waiting_seconds, lane.oldest_seconds) if age is not None]
+        found[queue] = Depth({**before.by_state, lane.state: lane.n}, max(ages, default=None))
     return found
 
 

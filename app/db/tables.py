@@ -23,42 +23,35 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
-from app.db import columns, step_tables
-from app.db.columns import TIME, Xid8, flag, key, not_null, nullable, of_job, partial_index, plain_tenant, tenant
+from app.db import step_tables
+from app.db.columns import TIME, Xid8, flag, key, metadata, not_null, nullable, of_job, partial_index, plain_tenant
+from app.db.project_tables import idempotency_records, keys, projects, queues
 from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
 
-metadata = columns.metadata
-
-projects = Table("projects", metadata, key("id", Uuid), *not_null(Text, "name"), *not_null(TIME, "created_at"))
-
-keys = Table(
+__all__ = [
+    "checkpoints",
+    "deletions",
+    "events",
+    "idempotency_records",
+    "input_chunks",
+    "inputs",
+    "item_copies",
+    "items",
+    "job_labels",
+    "job_logs",
+    "jobs",
     "keys",
-    metadata,
-    tenant(),
-    key("id", Text),
-    *not_null(Text, "name"),
-    *not_null(LargeBinary, "digest"),
-    *not_null(ARRAY(Text), "scopes"),
-    *nullable(ARRAY(Text), "queues"),
-    *not_null(TIME, "created_at"),
-    *nullable(TIME, "expires_at", "revoked_at", "last_used_at"),
-    # Not unique, because a unique index must hold the tenant: a digest of 256 random bits needs no constraint.
-    Index("keys_digest", "digest"),
-)
-
-queues = Table(
+    "looks",
+    "metadata",
+    "payloads",
+    "projects",
     "queues",
-    metadata,
-    plain_tenant(),
-    key("name", Text),
-    flag("paused"),
-    *nullable(Integer, "concurrency_limit"),
-    *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
-    *nullable(BigInteger, "retention_seconds"),
-    *not_null(TIME, "created_at", "updated_at"),
-)
+    "repairs",
+    "results",
+    "runs",
+]
 
 _IS_LIVE = f"state IN ({literals(LIVE)})"
 jobs = Table(
@@ -103,9 +96,16 @@ jobs = Table(
         *("project_id", "queue", "priority DESC", "scheduled_at", "id"),
         where=f"state IN ({literals(CLAIMABLE)}) AND engine IS NULL AND NOT copying",
     ),
+    # For claims by type: the backlog of other types is not walked. The condition hides the state from the planner,
+    # which would otherwise take the index above for as good while there are no statistics.
+    partial_index(
+        "jobs_waiting_type",
+        *("project_id", "type", "queue", "priority DESC", "scheduled_at", "id"),
+        where=f"nullif(state, '') IN ({literals(CLAIMABLE)}) AND engine IS NULL AND NOT copying",
+    ),
     # The condition always holds. It keeps the planner from using the index for a look-up by key: on an empty table that
     # costs the same as the primary key, and once the table is full it reads a whole project. Same for those below.
-    partial_index("jobs_state_id", "project_id", "state", "id DESC", where="state IS NOT NULL"),
+    partial_index("jobs_state_id", "project_id", "state", "id", where="state IS NOT NULL"),
     partial_index("jobs_deadline", "expires_at", where=f"expires_at IS NOT NULL AND {_IS_LIVE}"),
     partial_index("jobs_original", "project_id", "original_job_id", where="original_job_id IS NOT NULL"),
     # For the depths of queues and the number of held jobs.
@@ -227,19 +227,4 @@ job_logs = Table(
     *not_null(TIME, "at"),
     *not_null(Integer, "attempt"),
     *not_null(Text, "level", "message"),
-)
-
-idempotency_records = Table(
-    "idempotency_records",
-    metadata,
-    plain_tenant(),
-    key("route", Text),
-    key("key", Text),
-    *not_null(LargeBinary, "fingerprint"),
-    *not_null(SmallInteger, "status"),
-    # The job that the call created, or the whole response if it created nothing that can be read again.
-    *nullable(Uuid, "job_id"),
-    *nullable(JSON, "body"),
-    *not_null(TIME, "created_at"),
-    Index("idempotency_records_age", "created_at"),
 )

@@ -20,6 +20,7 @@ class Action(StrEnum):
     QUEUES_PUT = "queues_put"
     QUEUES_PAUSE = "queues_pause"
     QUEUES_RESUME = "queues_resume"
+    QUEUES_DELETE = "queues_delete"
     JOBS_CANCEL_MANY = "jobs_cancel_many"
     JOBS_RERUN_MANY = "jobs_rerun_many"
 

@@ -1,27 +1,12 @@
 """Errors: a stable code and one sentence each. The edges decide how they look on the wire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
+
+from app.domain.field_error import FieldError, first_of
 
 if TYPE_CHECKING:
     from app.domain.job import Job
-
-
-MAX_PLACE: Final = 200
-MAX_FAULT: Final = 500
-"""How much of a place and of its fault a message repeats: it goes to logs, to terminals and into failed jobs, and the
-names of fields are the caller's.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """An error at one place of a request: a JSON Pointer into the body, or `?name` for a query."""
-
-    pointer: str
-    code: str
-    message: str
 
 
 class JobtrackError(Exception):
@@ -58,27 +43,13 @@ class InvalidError(JobtrackError):
     def __init__(self, faults: str | Sequence[FieldError], count: int | None = None) -> None:
         """Store the faults; `count` is their number where not all of them are listed."""
         self.errors = () if isinstance(faults, str) else tuple(faults)
-        super().__init__(faults if isinstance(faults, str) else _first_of(self.errors, count or len(self.errors)))
+        super().__init__(faults if isinstance(faults, str) else first_of(self.errors, count or len(self.errors)))
 
 
-def _first_of(errors: Sequence[FieldError], count: int) -> str:
-    first = errors[0]
-    fault = _cut(first.message.rstrip("."), MAX_FAULT)
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    return f"{_cut(_place_of(first.pointer), MAX_PLACE)}: {fault}{more}."
+class TooManyQueuesError(InvalidError):
+    """The project has as many queues as it may have, and this would be one more."""
 
-
-def _place_of(pointer: str) -> str:
-    """Name a place for people. Its names may be any text, and must not break the line or colour the terminal."""
-    if pointer in ("", "?"):
-        return "The query" if pointer else "The body"
-    where, colon, name = pointer.partition(":")
-    text = f"{where.capitalize()} {name}" if colon and pointer[0] not in "/?" else pointer
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
+    code = "too_many_queues"
 
 
 class TooLargeError(JobtrackError):
@@ -227,6 +198,12 @@ class IdempotencyInProgressError(ConflictError):
 
     code = "idempotency_in_progress"
     retryable = True
+
+
+class QueueInUseError(ConflictError):
+    """The queue has live jobs."""
+
+    code = "queue_in_use"
 
 
 class KeyRevokedError(ConflictError):

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic
 
-from app.db import claims, jobs
+from app.db import claimable, jobs
 from app.db.engine import Database
 from app.domain.job import SeenVersion
 from app.live.idle_claims import IdleClaims
@@ -57,7 +57,7 @@ class Sweep(Loop):
             late = self._waiters.wake_outdated({version.ref: current for version, current in changed.items()})
             self.late_wakeups += late
         if filters := self._claims.filters():
-            self._claims.wake_filters(await self._database.read(claims.select_claimable, filters))
+            self._claims.wake_filters(await self._database.read(claimable.select_claimable, filters))
         self._observe(monotonic() - began, late)
 
 

@@ -14,14 +14,8 @@ from typing import Any, Final
 from fastapi import Request
 from pydantic_core import from_json
 
-from app.domain.errors import (
-    FieldError,
-    InvalidError,
-    MalformedError,
-    SlowBodyError,
-    TooLargeError,
-    UnsupportedMediaTypeError,
-)
+from app.domain.errors import InvalidError, MalformedError, SlowBodyError, TooLargeError, UnsupportedMediaTypeError
+from app.domain.field_error import FieldError
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.domain.errors import FieldError, InvalidError
+from app.domain.errors import InvalidError
+from app.domain.field_error import FieldError
 
 _POSITION_BYTES: Final = 16
 """Room for a UUID, or for a transaction and a row of it."""

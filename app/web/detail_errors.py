@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.domain.errors import FieldError, InvalidError, JobtrackError
+from app.domain.errors import InvalidError, JobtrackError
+from app.domain.field_error import FieldError
 from app.web.errors import MAX_FIELD_ERRORS, headers_of, status_of
 
 _PLACES = {"?": "query", "/": "body"}

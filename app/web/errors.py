@@ -35,6 +35,7 @@ STATUS: Final[Mapping[str, int]] = {
     "unsupported_media_type": 415,
     "range_not_satisfiable": 416,
     "invalid": 422,
+    "too_many_queues": 422,
     "invalid_cursor": 422,
     "throttled": 429,
     "key_limit": 429,

@@ -6,7 +6,8 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.domain.errors import FieldError, InvalidError, JobtrackError, MalformedError, NotFoundError, TooLargeError
+from app.domain.errors import InvalidError, JobtrackError, MalformedError, NotFoundError, TooLargeError
+from app.domain.field_error import FieldError
 from app.web.body import pointer_token
 from app.web.errors import MAX_FIELD_ERRORS, FrameworkError, MethodNotAllowedError
 

@@ -15,7 +15,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from app.domain.errors import FieldError, InvalidError, MalformedError, NoSpaceError, NotFoundError, UnavailableError
+from app.domain.errors import InvalidError, MalformedError, NoSpaceError, NotFoundError, UnavailableError
+from app.domain.field_error import FieldError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
 from app.web.binding import Handler, bind
 from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type

@@ -159,7 +159,9 @@ async def _many(api: httpx.AsyncClient, one: Operation) -> Scene:
 
 
 async def _queue(api: httpx.AsyncClient, one: Operation) -> Scene:
-    await created(api, queue="a?q/ü")
+    job_id = await created(api, queue="a?q/ü")
+    if one.said["operationId"] == "queues_delete":
+        await api.post(f"/v1/jobs/{job_id}/cancel")
     if one.said["operationId"] == "queues_resume":
         await api.post("/v1/queues/a%3Fq%2F%C3%BC/pause")
     bodies = {} if one.schema() is None else {"body": {"concurrency_limit": 4}, "other": {"concurrency_limit": 5}}
@@ -190,7 +192,7 @@ SCENES: dict[str, Callable[[httpx.AsyncClient, Operation], Awaitable[Scene]]] = 
     **dict.fromkeys((one.said["operationId"] for one in UNSAFE if "/index/" in one.path), _created),
     **dict.fromkeys(("captain_index_file", "docent_agent_runs_create", "jobs_put_input"), _uploaded),
     **dict.fromkeys(("jobs_cancel_many", "jobs_rerun_many"), _many),
-    **dict.fromkeys(("queues_put", "queues_pause", "queues_resume"), _queue),
+    **dict.fromkeys(("queues_put", "queues_pause", "queues_resume", "queues_delete"), _queue),
     **dict.fromkeys(("keys_create", "keys_set_expiry", "keys_revoke"), _key),
     "jobs_delete": _deleted,
     "reports_create": _reports,

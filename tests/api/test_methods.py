@@ -44,8 +44,8 @@ async def test_head_is_answered_where_get_is(api: httpx.AsyncClient, path: str) 
         ("PUT", "/v1/queues/a/b/resume", "POST"),
         ("PUT", "/v1/queues/x%20y/pause", "POST"),
         # Encoded, it is a part of the name.
-        ("POST", "/v1/queues/x%2Fpause", "GET, PUT, HEAD"),
-        ("POST", "/v1/queues/x%2fpause", "GET, PUT, HEAD"),
+        ("POST", "/v1/queues/x%2Fpause", "GET, PUT, DELETE, HEAD"),
+        ("POST", "/v1/queues/x%2fpause", "GET, PUT, DELETE, HEAD"),
         ("PUT", "/v1/queues/x%2Fpause/pause", "POST"),
         ("GET", "/jobs/statuses", "POST"),
         ("GET", "/rest/c/agent_runs/jobs/batch_status", "POST"),
@@ -59,7 +59,7 @@ async def test_action_is_never_read_as_a_name(api: httpx.AsyncClient, method: st
 async def test_refused_method_configures_no_queue(api: httpx.AsyncClient) -> None:
     assert (await api.put("/v1/queues/never-made/pause", json={"paused": True})).status_code == 405
     for name in ("never-made", "never-made%2Fpause"):
-        assert (await api.get(f"/v1/queues/{name}")).status_code == 404
+        assert (await api.get(f"/v1/queues/{name}")).json()["created_at"] is None
 
 
 async def test_error_is_of_the_vendor_whose_path_it_is(api: httpx.AsyncClient) -> None:

@@ -61,6 +61,7 @@ def test_scopes_by_what_a_route_does() -> None:
         "queues_get": Scope.READ,
         "queues_put": Scope.ADMIN,
         "queues_pause": Scope.ADMIN,
+        "queues_delete": Scope.ADMIN,
         "queues_resume": Scope.ADMIN,
         "jobs_events": Scope.READ,
         "jobs_logs": Scope.READ,

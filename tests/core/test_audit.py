@@ -86,8 +86,13 @@ async def test_queue_s_line_has_the_old_values_beside_the_new(core: Services, ac
         await core.queues.set_paused(actor, "q", paused=paused)
         line = only(lines)
         assert (line["action"], line["changes"]) == (action, {"paused": changed(not paused, paused)})
-    with pytest.raises(NotFoundError):
-        await core.queues.set_paused(actor, "nobody knows", paused=True)
+    await core.queues.set_paused(actor, "nobody knows", paused=False)
+    assert lines == []
+    await core.queues.delete(actor, "q")
+    line = only(lines)
+    assert (line["action"], line["target"]) == ("queues_delete", "q")
+    assert line["changes"] == {"paused": changed(False, None), "retention_seconds": changed(60, None)}
+    await core.queues.delete(actor, "q")
     assert lines == []
 
 
@@ -216,7 +221,7 @@ async def test_caller_who_leaves_does_not_keep_a_change_out_of_the_log(
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
     async with asyncio.timeout(10):
-        while not (await core.queues.get(actor.principal.project_id, "q")).queue.rules.paused:
+        while not (await core.queues.get(actor.principal.project_id, "q")).rules.paused:
             await asyncio.sleep(0.01)
         while not lines:
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from app.core import item_copies
 from app.core.batches import rerun
 from app.core.item_copies import ItemCopies
 from app.core.retention import Retention
-from app.db import claims, depths, transitions
+from app.db import claimable, claims, depths, transitions
 from app.db import item_copies as copy_rows
 from app.db.engine import Database
 from app.domain.audit import Actor
@@ -81,7 +81,7 @@ async def copy_all(*copies: ItemCopies) -> int:
 async def is_offered(database: Database, job: Job) -> list[bool]:
     """Whether claims take the job: by queue and by id, of those that wait and of those that look."""
     filters = [ClaimFilter(project_id=PROJECT), ClaimFilter(project_id=PROJECT, job_ids=(job.id,))]
-    found = await database.read(claims.select_claimable, filters)
+    found = await database.read(claimable.select_claimable, filters)
     offered = [one in found for one in filters]
     for one in filters:
         async with database.connection() as connection:

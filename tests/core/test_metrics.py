@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
+import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,9 +13,12 @@ from app.core.wait_clock import time_waits, timed_wait
 from app.domain.errors import UnavailableError
 from app.domain.ids import new_id
 from app.domain.job import NewJob
+from app.domain.states import LIVE
 from app.runtime import Runtime
 
 PROJECT = new_id()
+MOST_WAITING_ROUTES = 20
+"""More than there are routes that wait."""
 Pair = tuple[Runtime, Runtime]
 
 
@@ -63,12 +68,13 @@ async def test_statements_are_counted_one_by_one(database_url: str) -> None:
     for _ in range(3):
         await idle.services.jobs.get_many(PROJECT, [new_id()])
         counted.append(await value(idle.services.metrics, "db_statements_total"))
-    job = NewJob(id=new_id(), type="t")
-    await idle.services.jobs.create(PROJECT, job)
-    created = await value(idle.services.metrics, "db_statements_total")
+    for _ in range(2):
+        await idle.services.jobs.create(PROJECT, NewJob(id=new_id(), type="t"))
+        counted.append(await value(idle.services.metrics, "db_statements_total"))
     await idle.stop()
-    assert counted == [1, 2, 3]
-    assert created - 3 == 1, "one for the job, its queue and its event; no BEGIN, no COMMIT"
+    assert counted[:3] == [1, 2, 3]
+    assert counted[3] - 3 == 3, "a new queue is counted with the project's others, under a lock"
+    assert counted[4] - counted[3] == 1, "one for the job and its event; no BEGIN, no COMMIT"
 
 
 async def test_large_queues_have_names_and_the_others_are_one() -> None:
@@ -114,3 +120,34 @@ async def test_waits_of_a_requests_own_tasks_are_timed_and_so_is_one_that_goes_o
     leave.set()
     await task
     assert waited.seconds() == waited.seconds() > going_on
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}", '"', "\\"])
+async def test_the_text_stays_small_whatever_is_asked_and_whatever_queues_are_called(
+    database_url: str, letter: str
+) -> None:
+    runtime = Runtime(database_url, pool_size=1)
+    for n in range(150):
+        route = SimpleNamespace(path=f"/api/v1/beta/batch-processing/{n}/{{job_id}}/of/a/vendor/with/long/paths")
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "INVENTED"):
+            for status in (200, 304, 404, 503):
+                runtime.telemetry.answered({"method": method, "route": route}, status, 0.01)
+        if n < MOST_WAITING_ROUTES:
+            runtime.telemetry.waited({"method": "GET", "route": route}, 1.0)
+    depths = {(f"{n:03}{letter * 252}", state.value): 10_000 for n in range(10_000) for state in LIVE}
+
+    async def many() -> Depths:
+        return depths
+
+    runtime.services.metrics.queue_depths = many
+    text = await runtime.services.metrics.render()
+    await runtime.database.close()
+
+    assert len(text) < 300_000
+    counted = sum(
+        sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if sample.name in ("jobtrack_http_request_duration_seconds_count", "jobtrack_queue_jobs")
+    )
+    assert counted == 150 * 7 * 4 + sum(depths.values())

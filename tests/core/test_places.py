@@ -1,12 +1,14 @@
 """Places in a limited queue: which calls need one, which count without, and what the others are answered."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from app.core.batches.create import apply_creations
+from app.core.batches.queue_limit import QueueLimit
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, LeaseLostError, QueueFullError
 from app.domain.idempotency import Idempotency
@@ -39,7 +41,7 @@ async def late(database: Database, project_id: UUID) -> Made:
 
 
 async def create(database: Database, *requests: CreateRequest) -> list[Created | JobtrackError]:
-    return await GroupWriter(database, apply_creations, lambda _: None).submit_many(requests)
+    return await GroupWriter(database, partial(apply_creations, QueueLimit()), lambda _: None).submit_many(requests)
 
 
 def claimed(project_id: UUID, queue: str = "default", key: Idempotency | None = None) -> CreateRequest:

@@ -7,7 +7,7 @@ import pytest
 
 from app.core import key_bound, retention
 from app.core.retention import Retention
-from app.db import surplus_keys
+from app.db import queue_names, surplus_keys
 from app.db.engine import Database
 from app.db.statement import Statement
 from app.domain.errors import NotFoundError
@@ -114,3 +114,44 @@ async def test_nothing_to_remove_is_one_question(database: Database) -> None:
     steps._database.on_statement = asked.append
     assert not await steps.step()
     assert len(asked) == 1
+
+
+async def test_queues_that_nobody_needs_are_forgotten_after_an_hour(
+    runtime: Runtime, core: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "QUEUES_A_STEP", 2)
+    await completed(core, queue="ended")
+    await create(core, queue="live")
+    rules = {
+        "paused": "paused = true",
+        "limited": "concurrency_limit = 1",
+        "retried": "retry_delay_seconds = 1, retry_factor = 1, retry_max_delay_seconds = 1",
+        "retained": "retention_seconds = 60",
+    }
+    idle = [f"idle-{n}" for n in range(5)]
+    async with runtime.database.transaction() as connection:
+        for name in (*rules, *idle, "young"):
+            await factories.queue(connection, PROJECT, name)
+        for name, rule in rules.items():
+            await sql.execute(connection, f"UPDATE queues SET {rule} WHERE name = '{name}'")
+        await sql.execute(connection, "UPDATE queues SET updated_at = now() - interval '61 min' WHERE name <> 'young'")
+
+    await finish(Retention(runtime.database, lambda _: None))
+
+    left = {view.name for view in (await core.queues.page(PROJECT))[0]}
+    assert left == {"ended", "live", "young", *rules}
+
+
+async def test_a_queue_that_got_a_job_or_a_rule_since_the_look_is_kept(runtime: Runtime, core: Services) -> None:
+    names = [queue_names.QueueName(PROJECT, name) for name in ("got-a-job", "got-a-rule", "idle")]
+    async with runtime.database.transaction() as connection:
+        for name in names:
+            await factories.queue(connection, PROJECT, name.name)
+    async with runtime.database.connection() as connection:
+        looked = await queue_names.look(connection, queue_names.NO_QUEUE, limit=100, age_seconds=0)
+    assert {row.queue for row in looked if row.idle} >= set(names)
+    await create(core, queue="got-a-job")
+    async with runtime.database.transaction() as connection:
+        await sql.execute(connection, "UPDATE queues SET paused = true WHERE name = 'got-a-rule'")
+
+    assert await runtime.database.write(queue_names.forget, names) == 1

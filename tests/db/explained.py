@@ -31,15 +31,16 @@ class Reading:
         return f"{self.rows:.0f} rows, {self.pages:.0f} pages: {json.dumps(self.plan, indent=1)}"
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All nodes of a plan."""
     yield plan
     for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+        yield from nodes(child)
 
 
 def _read(plan: dict[str, Any]) -> Reading:
     rows = pages = 0.0
-    for node in _nodes(plan):
+    for node in nodes(plan):
         loops = node["Actual Loops"]
         if "Scan" in node["Node Type"]:
             rows += node["Actual Rows"] * loops

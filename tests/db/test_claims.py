@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.db import claims, tables, transitions
+from app.db import claimable, claims, tables, transitions
 from app.db.claims import Claimed, Slot
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -118,14 +118,14 @@ async def test_a_paused_queue_hands_out_nothing(connection: Connection, project_
     open_one = await factories.job(connection, project_id, queue="open")
 
     wanted = ClaimFilter(project_id=project_id, queues=("paused",))
-    assert await claims.select_claimable(connection, [wanted]) == []
+    assert await claimable.select_claimable(connection, [wanted]) == []
     assert ids(await claim(connection, project_id)) == [open_one.id]
 
 
 async def test_the_job_of_an_engine_is_only_claimed_by_its_id(connection: Connection, project_id: UUID) -> None:
     made = await factories.job(connection, project_id, engine="celery", type="x")
 
-    assert await claims.select_claimable(connection, [ClaimFilter(project_id=project_id)]) == []
+    assert await claimable.select_claimable(connection, [ClaimFilter(project_id=project_id)]) == []
     filters: tuple[dict[str, Any], ...] = ({}, {"queues": ("default",)}, {"types": ("x",)})
     for wanted in filters:
         assert await claim(connection, project_id, **wanted) == []
@@ -162,13 +162,13 @@ async def test_offers_name_the_filters_that_some_waiting_job_fits(connection: Co
         ClaimFilter(project_id=project_id, queues=("a",), types=("y",)),
         ClaimFilter(project_id=await factories.project(connection)),
     ]
-    assert await claims.select_claimable(connection, [*others, *fitting]) == fitting
+    assert await claimable.select_claimable(connection, [*others, *fitting]) == fitting
 
 
 async def test_an_overdue_job_is_no_offer(connection: Connection, project_id: UUID) -> None:
     """An offer that no claim can take would wake an idle claimer once a second for nothing."""
     await factories.job(connection, project_id, expires_at=factories.in_seconds(-1))
-    assert await claims.select_claimable(connection, [ClaimFilter(project_id=project_id)]) == []
+    assert await claimable.select_claimable(connection, [ClaimFilter(project_id=project_id)]) == []
 
 
 async def test_a_claim_passes_a_job_whose_lock_is_held(database: Database) -> None:

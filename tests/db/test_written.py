@@ -57,7 +57,7 @@ async def test_new_job(connection: Connection, claim: Claim | None) -> None:
     left_out = {field.name for field in fields(job) if getattr(job, field.name) == field.default}
     assert left_out <= {"lifetime", "items", "input", "claim"}
     request = CreateRequest(PROJECT, job, original_job_id=OTHER, token=TOKEN if claim else None)
-    created = (await create.insert(connection, [request]))[JOB]
+    created = (await create.insert(connection, [request]))[0][JOB]
     now = created.created_at
     expected = {
         "project_id": PROJECT,

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.db import (
+    claimable,
     claims,
     create,
     deletions,
@@ -22,6 +23,7 @@ from app.db import (
     key_lookups,
     limits,
     logs,
+    queue_names,
     released_uploads,
     repairs,
     reports,
@@ -38,7 +40,7 @@ from app.domain.item import Counts, ItemStatus
 from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
 from app.domain.principal import KeyRef
-from app.domain.states import JobEvent, JobState
+from app.domain.states import LIVE, JobEvent, JobState
 from tests.db.used_copies import use_copies
 
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
@@ -161,12 +163,14 @@ async def _claims(connection: Connection, waiting: list[UUID]) -> None:
         return [claims.Slot(new_id(), "w", 30) for _ in range(BATCH)]
 
     every = ClaimFilter(project_id=PROJECT)
+    typed = ClaimFilter(project_id=PROJECT, types=("work", "other"))
     by_id = ClaimFilter(project_id=PROJECT, job_ids=tuple(waiting or [new_id()]))
     limited = ClaimFilter(project_id=PROJECT, queues=("q1",))
-    await claims.select_claimable(connection, [every, by_id])
+    await claimable.select_claimable(connection, [every, typed, by_id])
     await claims.claim(connection, by_id, slots())
     await claims.claim(connection, limited, slots(), free=await limits.lock_limited(connection, limited))
     await limits.lock_free(connection, [limits.QueueRef(PROJECT, f"q{n}") for n in range(BATCH)])
+    await claims.claim(connection, typed, slots())
     claimed = await claims.claim(connection, every, slots())
     await held_claims.select_still_held(
         connection, [held_claims.HeldClaim(PROJECT, claim.moved.job_id, claim.token) for claim in claimed]
@@ -260,6 +264,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     for job_filter in (
         JobFilter(),
         JobFilter(states=frozenset({JobState.RUNNING})),
+        JobFilter(states=LIVE, types=frozenset({"work"}), queues=frozenset({"q2"})),
         JobFilter(labels=(("team", "team-7"),)),
         JobFilter(original_job_id=PROJECT),
     ):
@@ -303,6 +308,12 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await released_uploads.release(connection, JobRef(PROJECT, new_id()))
     await released_uploads.remove(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
+    await depths.select_depths_of(connection, PROJECT, ["q0", "q1"])
+    names = [queue_names.QueueName(PROJECT, f"q{n}") for n in range(BATCH)]
+    await queue_names.select_known(connection, names)
+    await queue_names.count(connection, [PROJECT], most=10_000)
+    await queue_names.look(connection, queue_names.NO_QUEUE, limit=BATCH, age_seconds=0)
+    await queue_names.forget(connection, names)
     look = (await sweeps.select_due(connection, BATCH)).look
     await sweeps.record_look(connection, look.now)
     await sweeps.grant_grace(connection, None, late_seconds=-1)

@@ -12,7 +12,6 @@ from app.dialects.fifthelement import translate, wire
 from app.domain.errors import (
     AlreadyTerminalError,
     ConflictError,
-    FieldError,
     ForbiddenError,
     InvalidError,
     InvalidTransitionError,
@@ -23,6 +22,7 @@ from app.domain.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from app.domain.field_error import FieldError
 from app.domain.job import Documents
 from app.domain.states import TERMINAL, JobState
 from tests.dialects.samples import JOB_ID, RERUN_ID, sample

@@ -11,7 +11,6 @@ import pytest
 
 from app.dialects.immuta import translate, wire
 from app.domain.errors import (
-    FieldError,
     ForbiddenError,
     InvalidError,
     JobtrackError,
@@ -21,6 +20,7 @@ from app.domain.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from app.domain.field_error import FieldError
 from app.domain.job import Documents
 from app.domain.principal import Principal, Scope
 from app.domain.states import TERMINAL, JobState

@@ -1,6 +1,7 @@
 """Errors as sentences: what they name, and what they keep to themselves."""
 
-from app.domain.errors import MAX_FAULT, MAX_PLACE, FieldError, InvalidError
+from app.domain.errors import InvalidError
+from app.domain.field_error import MAX_FAULT, MAX_PLACE, FieldError
 
 
 def fault(pointer: str, message: str = "Field required") -> FieldError:

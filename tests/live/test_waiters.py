@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from app.domain.ids import new_id
 from app.domain.job import NO_VERSION, ClaimFilter, JobRef
 from app.domain.states import JobState
-from app.live.idle_claims import ClaimableJob, IdleClaims
+from app.live.idle_claims import ClaimableJob, IdleClaim, IdleClaims
 from app.live.waiters import WOKEN_AT_ONCE, Waiters
 from tests.dialects.samples import sample
 
@@ -148,6 +150,58 @@ def test_a_job_of_another_project_wakes_nobody() -> None:
     mine = claimers.join(claimer_filter())
     claimers.wake_for([ClaimableJob(B[0], "default", "t")])
     assert not mine.woken.is_set()
+
+
+def test_an_offer_is_compared_with_the_claims_alone_that_may_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen hundred idle claims of other types, queues and projects, and a thousand jobs."""
+    claimers = IdleClaims()
+    for n in range(500):
+        claimers.join(claimer_filter(types=(f"other-{n}",)))
+        claimers.join(claimer_filter(queues=(f"other-{n}",), types=("t",)))
+        claimers.join(ClaimFilter(project_id=B[0]))
+    mine = [claimers.join(claimer_filter(queues=("q",), types=("t", "u"))) for _ in range(1000)]
+    compared: list[IdleClaim] = []
+    fits = IdleClaim.fits
+
+    def counted(claim: IdleClaim, job: ClaimableJob) -> bool:
+        compared.append(claim)
+        return fits(claim, job)
+
+    monkeypatch.setattr(IdleClaim, "fits", counted)
+
+    claimers.wake_for([ClaimableJob(A[0], "q", "t")] * 1000)
+
+    assert all(claim.woken.is_set() for claim in mine)
+    assert len(compared) == 1000
+
+
+def test_a_claim_that_names_many_pairs_is_found_by_its_types_and_takes_no_other_queue() -> None:
+    claimers = IdleClaims()
+    wide = claimers.join(
+        claimer_filter(queues=tuple(f"q{n}" for n in range(100)), types=tuple(f"t{n}" for n in range(100)))
+    )
+    claimers.wake_for([ClaimableJob(A[0], "q100", "t7"), ClaimableJob(A[0], "q7", "t100")])
+    assert not wide.woken.is_set()
+    claimers.wake_for([ClaimableJob(A[0], "q99", "t99")])
+    assert wide.woken.is_set()
+
+
+def test_a_claim_that_was_woken_in_vain_is_behind_those_that_were_not() -> None:
+    claimers = IdleClaims()
+    first, second = claimers.join(claimer_filter()), claimers.join(claimer_filter(types=("t",)))
+    claimers.wake_filters([first.filter])
+    claimers.listen(first)
+    claimers.wake_for([ClaimableJob(A[0], "q", "t")])
+    assert (first.woken.is_set(), second.woken.is_set()) == (False, True)
+
+
+def test_nothing_is_left_of_claims_that_have_gone() -> None:
+    claimers = IdleClaims()
+    gone = [claimers.join(claimer_filter(queues=("q", "q"), types=(f"t{n}",))) for n in range(3)]
+    claimers.wake_for([ClaimableJob(A[0], "q", "t1")])
+    for claim in gone:
+        claimers.leave(claim)
+    assert (len(claimers), claimers.filters(), claimers._listening) == (0, [], {})
 
 
 def test_two_hundred_idle_claimers_ask_the_sweep_one_question() -> None:

@@ -17,6 +17,7 @@ import pytest_asyncio
 from app.core.batches.calls import apply_worker_calls
 from app.core.batches.claims import ClaimRequest, apply_claims
 from app.core.batches.create import apply_creations
+from app.core.batches.queue_limit import QueueLimit
 from app.db import limits
 from app.db.connection import Connection
 from app.db.statement import Statement
@@ -101,7 +102,7 @@ async def first_reports(connection: Connection, queue: Queue) -> None:
 
 async def first_creates(connection: Connection, queue: Queue) -> None:
     request = CreateRequest(queue.project_id, queue.new_job(), token=uuid4())
-    applied = await apply_creations(connection, [request])
+    applied = await apply_creations(QueueLimit(), connection, [request])
     assert [type(outcome) for outcome in applied.outcomes] == [Created]
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.fields import Body, Id, Label, Labels, Name, Time
 from app.api.jobs.wire import Included
 from app.core.bulk import MOST_CANCELS, MOST_RERUNS
-from app.domain.errors import FieldError, InvalidError
+from app.domain.errors import InvalidError
+from app.domain.field_error import FieldError
 from app.domain.ids import parse_id
 from app.domain.job_filter import JobFilter
 from app.domain.states import JobState

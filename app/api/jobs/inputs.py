@@ -9,7 +9,8 @@ from app.api.jobs.wire import InputOut
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.core.inputs import MAX_INPUT_BYTES
-from app.domain.errors import FieldError, ForbiddenError, InvalidError, RangeError
+from app.domain.errors import ForbiddenError, InvalidError, RangeError
+from app.domain.field_error import FieldError
 from app.domain.ids import parse_id
 from app.domain.input import StoredInput
 from app.domain.principal import Principal, Scope

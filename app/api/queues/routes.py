@@ -64,10 +64,10 @@ async def list_queues(
     operation_id="queues_get",
     summary="Read a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The queue."}, **problems(404)},
+    responses={200: {"description": "The queue."}, **problems()},
 )
 async def get_queue(caller: Reader, services: CoreServices, queue: QueueName) -> Response:
-    """Return a queue's rules, depth and rates."""
+    """Return a queue's rules, depth and rates. A name that nothing was set for has the defaults."""
     return json_response(queue_document(await services.queues.get(caller.project_id, queue)))
 
 
@@ -100,7 +100,7 @@ async def put_queue(
     operation_id="queues_pause",
     summary="Pause a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The paused queue."}, **problems(404)},
+    responses={200: {"description": "The paused queue."}, **problems()},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
@@ -117,7 +117,7 @@ async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queu
     operation_id="queues_resume",
     summary="Resume a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The resumed queue."}, **problems(404)},
+    responses={200: {"description": "The resumed queue."}, **problems()},
     dependencies=[requires(Scope.ADMIN)],
 )
 async def resume(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
@@ -125,3 +125,20 @@ async def resume(actor: Acting, services: CoreServices, key: IdempotencyKey, que
     check_queue(actor.principal, queue)
     view, replayed = await services.queues.set_paused(actor, queue, paused=False, idempotency=key)
     return json_response(queue_document(view), 200, replayed_headers(replayed))
+
+
+@queues.delete(
+    "/queues/{queue:path}",
+    operation_id="queues_delete",
+    summary="Delete a queue",
+    status_code=204,
+    responses={204: {"description": "The queue and its rules are forgotten."}, **problems(409)},
+    dependencies=[requires(Scope.ADMIN)],
+)
+async def delete(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
+    """Forget a queue's rules, and its name until a job uses it again. Refused (409 `queue_in_use`) while it has live
+    jobs; ended ones stay, and are kept as the service's defaults say.
+    """
+    check_queue(actor.principal, queue)
+    _, replayed = await services.queues.delete(actor, queue, idempotency=key)
+    return Response(status_code=204, headers=replayed_headers(replayed))

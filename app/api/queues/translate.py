@@ -9,10 +9,10 @@ from app.domain.states import LIVE
 
 def queue_document(view: QueueView) -> dict[str, Any]:
     """Describe a queue."""
-    rules, depth, rates = view.queue.rules, view.depth, view.rates
+    rules, depth, rates = view.rules, view.depth, view.rates
     retry = rules.retry
     return {
-        "name": view.queue.name,
+        "name": view.name,
         "paused": rules.paused,
         "concurrency_limit": rules.concurrency_limit,
         "retry": retry
@@ -25,6 +25,6 @@ def queue_document(view: QueueView) -> dict[str, Any]:
         "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
         "oldest_waiting_seconds": depth.oldest_waiting_seconds,
         "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
-        "created_at": time_text(view.queue.created_at),
-        "updated_at": time_text(view.queue.updated_at),
+        "created_at": view.row and time_text(view.row.created_at),
+        "updated_at": view.row and time_text(view.row.updated_at),
     }

@@ -85,8 +85,8 @@ class QueueOut(Answer):
     depth: DepthOut
     oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
     rates: RatesOut
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None = Field(description="Null if nothing is set for it and no job has used it of late.")
+    updated_at: datetime | None
 
 
 class QueueList(Answer):

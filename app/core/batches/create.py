@@ -6,13 +6,15 @@ from uuid import UUID
 
 from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
 from app.core.batches.places import take_places
+from app.core.batches.queue_limit import QueueLimit
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
 from app.db.jobs import Fence
 from app.db.limits import QueueRef
-from app.domain.errors import QueueFullError
+from app.db.queue_names import QueueName
+from app.domain.errors import JobtrackError, QueueFullError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
@@ -25,13 +27,19 @@ def row_count(request: CreateRequest) -> int:
     return 1 + len(request.job.items) + len(request.job.labels)
 
 
-async def apply_creations(connection: Connection, requests: Sequence[CreateRequest]) -> Applied[Created]:
+async def apply_creations(
+    limit: QueueLimit, connection: Connection, requests: Sequence[CreateRequest]
+) -> Applied[Created]:
     """Create the jobs whose key is new, and answer the others with what their key created before."""
-    earlier = await reserve_keys(connection, [request for request in requests if request.idempotency is not None])
-    fresh = [request for request in requests if request.job.id not in earlier]
-    refused = await _refuse(connection, [request for request in fresh if request.job.claim is not None])
+    full = await limit.select_refused(connection, [_queue_name(request) for request in requests])
+    too_many = {request.job.id for request in requests if full and _queue_name(request) in full}
+    admitted = [request for request in requests if request.job.id not in too_many]
+    earlier = await reserve_keys(connection, [request for request in admitted if request.idempotency is not None])
+    fresh = [request for request in admitted if request.job.id not in earlier]
+    refused: dict[UUID, JobtrackError | Deferred] = dict.fromkeys(too_many, limit.error())
+    refused |= await _refuse(connection, [request for request in fresh if request.job.claim is not None])
     allowed = [request for request in fresh if request.job.id not in refused]
-    inserted = await insert_jobs(connection, allowed) if allowed else {}
+    inserted = await insert_jobs(connection, allowed, limit) if allowed else {}
     replays = await _read_replays(connection, earlier)
     outcomes: list[Outcome[Created]] = []
     changes: list[Change] = []
@@ -45,6 +53,10 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
         outcomes.append(Created(job, _lease(request)))
         changes.append(_change(job))
     return Applied(outcomes, changes)
+
+
+def _queue_name(request: CreateRequest) -> QueueName:
+    return QueueName(request.project_id, request.job.queue)
 
 
 async def _refuse(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, QueueFullError | Deferred]:
@@ -101,9 +113,11 @@ def _record(request: CreateRequest) -> CreationRecord:
     )
 
 
-async def insert_jobs(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
+async def insert_jobs(connection: Connection, requests: Sequence[CreateRequest], limit: QueueLimit) -> dict[UUID, Job]:
     """Insert jobs with the items they bring; returns them as they are now, by id."""
-    inserted = await create.insert(connection, requests)
+    inserted, with_new_queues = await create.insert(connection, requests)
+    if with_new_queues:
+        await limit.check(connection, [request.project_id for request in requests])
     item_rows = [
         NewItemRow(
             project_id=request.project_id,
@@ -150,7 +164,7 @@ def _is_untouched(job: Job) -> bool:
 def _replayed(
     request: CreateRequest,
     record: CreationRecord,
-    refused: Mapping[UUID, QueueFullError | Deferred],
+    refused: Mapping[UUID, JobtrackError | Deferred],
     earlier: dict[JobRef, Created],
 ) -> Outcome[Created]:
     if (refusal := refused.get(record.job_id)) is not None:

@@ -12,7 +12,8 @@ from uuid import UUID
 from app.db import idempotency
 from app.db.connection import Connection
 from app.db.idempotency import IdempotencyRecord, RecordKey
-from app.domain.errors import FieldError, IdempotencyInProgressError, InvalidError, NotFoundError
+from app.domain.errors import IdempotencyInProgressError, InvalidError, NotFoundError
+from app.domain.field_error import FieldError
 from app.domain.idempotency import Done, Idempotency
 
 

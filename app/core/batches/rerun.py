@@ -12,6 +12,7 @@ from uuid import UUID
 from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
+from app.core.batches.queue_limit import QueueLimit
 from app.db import create, inputs, item_copies, item_pages, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
@@ -52,7 +53,9 @@ class RerunRequest:
     """Refuse it while the original is locked, rather than wait."""
 
 
-async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest) -> tuple[Created, list[Change]]:
+async def apply_rerun(
+    connection: Connection, ref: JobRef, request: RerunRequest, limit: QueueLimit
+) -> tuple[Created, list[Change]]:
     """Create a job like an ended one, or return the one that an earlier call has created."""
     await _lock_original(connection, ref, request)
     # Before anything about the original, which may have been deleted since the first call.
@@ -81,7 +84,7 @@ async def apply_rerun(connection: Connection, ref: JobRef, request: RerunRequest
     if request.idempotency is not None and await reserve_keys(connection, [creation]):
         # A call about the same original would have waited for its lock.
         raise IdempotencyInProgressError("The first call with this Idempotency-Key is still running.")
-    await insert_jobs(connection, [creation])
+    await insert_jobs(connection, [creation], limit)
     complete = await _copy_items(connection, original, request)
     new_ref = creation.ref
     job = (await jobs.select_with_documents(connection, [new_ref]))[new_ref]

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from app.dialects.immuta import wire
 from app.domain.answers import Include
-from app.domain.errors import FieldError, InvalidError, JobtrackError
+from app.domain.errors import InvalidError, JobtrackError
+from app.domain.field_error import FieldError
 from app.domain.job import Job
 from app.domain.principal import Principal
 from app.domain.states import JobState

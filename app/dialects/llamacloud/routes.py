@@ -13,7 +13,8 @@ from starlette.responses import Response
 from app.dialects.llamacloud import translate, wire
 from app.dialects.llamacloud.create_wire import BatchJobCreate
 from app.dialects.llamacloud.declared import ACCEPTED, ERRORS, KEY_ERRORS, NAMESPACE
-from app.domain.errors import AlreadyTerminalError, FieldError, InvalidError, NotFoundError
+from app.domain.errors import AlreadyTerminalError, InvalidError, NotFoundError
+from app.domain.field_error import FieldError
 from app.domain.ids import parse_id
 from app.domain.item import Item, ItemStatus
 from app.domain.job_filter import JobFilter

@@ -1,0 +1,66 @@
+"""The tables of what a project has beside its jobs: keys, queues with their rules, records of calls."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+
+from app.db.columns import TIME, key, metadata, not_null, nullable, partial_index, plain_tenant, tenant
+
+projects = Table("projects", metadata, key("id", Uuid), *not_null(Text, "name"), *not_null(TIME, "created_at"))
+
+keys = Table(
+    "keys",
+    metadata,
+    tenant(),
+    key("id", Text),
+    *not_null(Text, "name"),
+    *not_null(LargeBinary, "digest"),
+    *not_null(ARRAY(Text), "scopes"),
+    *nullable(ARRAY(Text), "queues"),
+    *not_null(TIME, "created_at"),
+    *nullable(TIME, "expires_at", "revoked_at", "last_used_at"),
+    # Not unique, because a unique index must hold the tenant: a digest of 256 random bits needs no constraint.
+    Index("keys_digest", "digest"),
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    plain_tenant(),
+    key("name", Text),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    *nullable(Integer, "concurrency_limit"),
+    *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
+    *nullable(BigInteger, "retention_seconds"),
+    *not_null(TIME, "created_at", "updated_at"),
+    # Those with a rule are found without reading all names that were ever used.
+    partial_index("queues_limited", "project_id", "name", where="concurrency_limit IS NOT NULL"),
+    partial_index("queues_retained", "project_id", "name", where="retention_seconds IS NOT NULL"),
+)
+
+idempotency_records = Table(
+    "idempotency_records",
+    metadata,
+    plain_tenant(),
+    key("route", Text),
+    key("key", Text),
+    *not_null(LargeBinary, "fingerprint"),
+    *not_null(SmallInteger, "status"),
+    # The job that the call created, or the whole response if it created nothing that can be read again.
+    *nullable(Uuid, "job_id"),
+    *nullable(JSON, "body"),
+    *not_null(TIME, "created_at"),
+    Index("idempotency_records_age", "created_at"),
+)
