@@ -32,6 +32,7 @@ class Inside:
 async def serve_inside(
     database_url: str,
     *,
+    pool_size: int = 4,
     space_seconds: float = SPACE_SECONDS,
     connections: Connections | None = None,
     space: Space | None = None,
@@ -39,7 +40,9 @@ async def serve_inside(
     key_share_percent: int = KEY_SHARE_PERCENT,
 ) -> AsyncIterator[Inside]:
     await prepare(database_url, API_KEY)
-    runtime = Runtime(database_url, pool_size=4, space=space, most_held=most_held, key_share_percent=key_share_percent)
+    runtime = Runtime(
+        database_url, pool_size=pool_size, space=space, most_held=most_held, key_share_percent=key_share_percent
+    )
     await runtime.start()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

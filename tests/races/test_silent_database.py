@@ -19,6 +19,8 @@ from tests.service_process import ServiceProcess
 from tests.tcp_proxy import Mode, tcp_proxy
 
 BOUND = 30.0
+POOL_SIZE = 10
+"""As a service has: with four, and deadlines as short as here, slow calls wait too long for each other."""
 SILENT = (Mode.BLACKHOLE, Mode.HALF_AN_ANSWER)
 BACKENDS = """
     SELECT pid FROM pg_stat_activity
@@ -37,7 +39,7 @@ def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mode", SILENT)
 @pytest.mark.usefixtures("_short_deadlines")
 async def test_silent_connections_wedge_nothing(database_url: str, mode: Mode) -> None:
-    async with tcp_proxy(database_url) as (proxy, url), serve_inside(url) as service:
+    async with tcp_proxy(database_url) as (proxy, url), serve_inside(url, pool_size=POOL_SIZE) as service:
         before = await all_calls(service.client, times=3, within=BOUND)
         assert {outcome.status for outcome in before} <= {200, 201, 204}, before
 
@@ -53,7 +55,7 @@ async def test_silent_connections_wedge_nothing(database_url: str, mode: Mode) -
 
 @pytest.mark.usefixtures("_short_deadlines")
 async def test_a_database_that_answers_nobody_is_503_and_served_again_when_it_answers(database_url: str) -> None:
-    async with tcp_proxy(database_url) as (proxy, url), serve_inside(url) as service:
+    async with tcp_proxy(database_url) as (proxy, url), serve_inside(url, pool_size=POOL_SIZE) as service:
         await all_calls(service.client, times=1, within=BOUND)
         proxy.set_mode(Mode.BLACKHOLE, new_ones=True)
         await until_ready(service.client, ready=False, within=BOUND)
