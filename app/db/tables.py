@@ -25,9 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from app.db.columns import TIME, Xid8, key, not_null, nullable, of_job, partial_index, plain_tenant, tenant
+from app.db.job_check import job_check
 from app.db.statement import literals
 from app.domain.item import ItemStatus
-from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
+from app.domain.states import CLAIMABLE, LIVE
 
 metadata = MetaData()
 
@@ -89,12 +90,7 @@ jobs = Table(
     *not_null(TIME, "created_at", "updated_at", "status_changed_at", "scheduled_at"),
     *nullable(TIME, "expires_at", "started_at", "completed_at", "cancelled_at"),
     *nullable(Text, "cancelled_by"),
-    CheckConstraint(f"state IN ({literals(JobState)})", name="jobs_state"),
-    CheckConstraint(
-        f"(completed_at IS NOT NULL) = (state IN ({literals(TERMINAL)}))", name="jobs_completed_at_when_terminal"
-    ),
-    CheckConstraint("progress BETWEEN 0 AND 100", name="jobs_progress"),
-    CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="jobs_attempt"),
+    job_check(metadata),
     # For claims: by queue, the highest priority first, then the job that has waited longest.
     partial_index(
         "jobs_waiting",
