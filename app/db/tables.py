@@ -25,10 +25,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from app.db import step_tables
 from app.db.columns import TIME, Xid8, flag, key, metadata, not_null, nullable, of_job, partial_index, plain_tenant
+from app.db.job_check import job_check
 from app.db.project_tables import idempotency_records, keys, projects, queues
 from app.db.statement import literals
 from app.domain.item import ItemStatus
-from app.domain.states import CLAIMABLE, LIVE, TERMINAL, JobState
+from app.domain.states import CLAIMABLE, LIVE
 
 __all__ = [
     "checkpoints",
@@ -84,12 +85,7 @@ jobs = Table(
     *nullable(Text, "cancelled_by"),
     # A rerun whose items are not all there yet: no claim takes it.
     flag("copying"),
-    CheckConstraint(f"state IN ({literals(JobState)})", name="jobs_state"),
-    CheckConstraint(
-        f"(completed_at IS NOT NULL) = (state IN ({literals(TERMINAL)}))", name="jobs_completed_at_when_terminal"
-    ),
-    CheckConstraint("progress BETWEEN 0 AND 100", name="jobs_progress"),
-    CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="jobs_attempt"),
+    job_check(metadata),
     # For claims: by queue, the highest priority first, then the job that has waited longest.
     partial_index(
         "jobs_waiting",

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -34,6 +36,10 @@ FILLFACTORS = text("""
     SELECT c.relname, option FROM pg_class c, unnest(c.reloptions) AS option
     WHERE c.relnamespace = 'public'::regnamespace AND option LIKE 'fillfactor=%'
 """)
+FUNCTIONS = text("""
+    SELECT p.proname, p.provolatile::text, btrim(regexp_replace(p.prosrc, '\\s+', ' ', 'g')) AS source
+    FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+""")
 
 
 async def _schema(url: str) -> dict[str, set[tuple[Any, ...]]]:
@@ -46,6 +52,7 @@ async def _schema(url: str) -> dict[str, set[tuple[Any, ...]]]:
                 ("indexes", INDEXES),
                 ("columns", COLUMNS),
                 ("fillfactors", FILLFACTORS),
+                ("functions", FUNCTIONS),
             )
         }
     await database.close()
@@ -77,6 +84,26 @@ async def test_the_head_is_what_the_tables_create(database_url: str, create_data
     for kind, expected in described.items():
         assert migrated[kind] == expected, kind
         assert expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "state = 'lost'",
+        "state = 'completed'",
+        "completed_at = now()",
+        "progress = 101",
+        "progress = -1",
+        "attempt = max_attempts + 1",
+        "attempt = -1",
+    ],
+)
+async def test_job_that_cannot_be_is_refused_whoever_writes_it(database: Database, wrong: str) -> None:
+    async with database.transaction() as connection:
+        job = await factories.job(connection, await factories.project(connection))
+    with pytest.raises(asyncpg.CheckViolationError, match="jobs_valid"):
+        async with database.transaction() as connection:
+            await connection.driver.execute(f"UPDATE jobs SET {wrong} WHERE id = $1", job.id)
 
 
 async def test_upgrade_and_downgrade_with_data_in_place(create_database: CreateDatabase) -> None:
