@@ -78,23 +78,22 @@ async def claim(
         job_ids = tuple(job_id for text in dict.fromkeys(body.job_ids) if (job_id := parse_id(text)) is not None)
         if not job_ids:
             return json_response({"jobs": []})
-    claimed = await while_connected(
-        request,
-        services.claims.claim(
-            ClaimFilter(
-                project_id=caller.project_id,
-                queues=None if queues is None else tuple(queues),
-                types=None if body.types is None else tuple(body.types),
-                job_ids=job_ids,
-            ),
-            worker=body.worker,
-            max_jobs=body.max,
-            lease_seconds=body.lease_seconds,
-            wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
-            idempotency=key and key.of_caller(caller.key_id),
-            key=caller.ref,
+    claiming = services.claims.claim(
+        ClaimFilter(
+            project_id=caller.project_id,
+            queues=None if queues is None else tuple(queues),
+            types=None if body.types is None else tuple(body.types),
+            job_ids=job_ids,
         ),
+        worker=body.worker,
+        max_jobs=body.max,
+        lease_seconds=body.lease_seconds,
+        wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
+        idempotency=key and key.of_caller(caller.key_id),
+        key=caller.ref,
     )
+    # Where nothing is waited for, it is enough to look below whether the client is still there.
+    claimed = await (while_connected(request, claiming) if body.wait > 0 else claiming)
 
     def render() -> bytes:
         return list_body("jobs", (to_json(claimed_document(job)) for job in claimed.value))
