@@ -6,6 +6,7 @@ out; tests compare.
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
@@ -20,8 +21,12 @@ LARGE = frozenset({"payload", "result", "billing"})
 """The parts of a job that an answer leaves out unless it is asked for them."""
 
 
+@lru_cache(maxsize=4_096)
 def time_text(moment: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC, always with milliseconds, so that texts sort as the times do."""
+    """Write a time as RFC 3339 in UTC, always with milliseconds, so that texts sort as the times do.
+
+    Remembered, because most times of a batch are the same moment.
+    """
     if moment is None:
         return None
     text = moment.isoformat(timespec="milliseconds")

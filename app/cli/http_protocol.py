@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from app.cli.connections import MAX_HEAD_BYTES, PROBE_PATHS, Connections
 from app.cli.unchunked import BEFORE_CHUNKS, without_chunks
 from app.domain.errors import JobtrackError, MalformedError
+from app.web.body import IS_WHOLE
 from app.web.errors import HeadTooLargeError, status_of
 from app.web.holding import ABORT
 from app.web.problems import problem_document
@@ -170,6 +171,8 @@ class HttpProtocol(HttpToolsProtocol):
                     await send(message)
 
             # Most bodies come with their head, and are here before this begins.
+            if not cycle.more_body:
+                scope["state"][IS_WHOLE] = True
             await app(scope, receive, send_last if cycle.more_body or self.reserved else send)
 
         return call

@@ -120,10 +120,10 @@ class Metrics:
         """Register a gauge that is read when the metrics are."""
         Gauge(f"jobtrack_{name}", documentation, registry=self.registry).set_function(read)
 
-    def count_events(self, words: Iterable[str]) -> None:
-        """Count what happened to a job."""
-        for word in words:
-            self._events.labels(word).inc()
+    def count_events(self, counts: Mapping[str, int]) -> None:
+        """Count what happened to the jobs of a batch, by event type."""
+        for event_type, count in counts.items():
+            self._events.labels(event_type).inc(count)
 
     def count_stale(self, operation: str) -> None:
         """Count a call that the fence refused."""

@@ -3,6 +3,9 @@
 One batch is in flight at a time, so calls for one job apply in the order in which they came. If a batch fails as a
 whole, it is split until the row at fault stands alone: a row that fails, fails alone. A row that another
 transaction has locked is deferred to the next batch, so that only its own caller waits for it.
+
+Right after a batch of several callers there is a short gather: they are about to call again, and one batch of sixteen
+costs half of what two of eight do. A lone caller, whose batches are of one, is always written at once.
 """
 
 import asyncio
@@ -26,6 +29,8 @@ MAX_ROWS: Final = 10_000
 """Rows that one batch may write: a thousand reports of a thousand items each must not be one transaction."""
 LONGEST_DEFERRAL_SECONDS: Final = 2.0
 DEFERRED_PAUSE_SECONDS: Final = 0.01
+GATHER_SECONDS: Final = 0.001
+"""The longest gather: a timer may be late by as much again, and a batch takes about as long."""
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -83,6 +88,8 @@ class GroupWriter(Generic[Request, Result]):
         self._max_rows = max_rows
         self._waiting: deque[_Entry[Request, Result]] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._gathering: asyncio.Event | None = None
+        self._last_size, self._last_ended_at = 0, float("-inf")
 
     @property
     def idle(self) -> bool:
@@ -118,14 +125,18 @@ class GroupWriter(Generic[Request, Result]):
         self._waiting.extend(entries)
         if self._writing is None and self._waiting:
             self._writing = asyncio.create_task(self._write())
+        elif self._gathering is not None and len(self._waiting) >= self._last_size:
+            self._gathering.set()
         return [await entry.future for entry in entries]
 
     async def _write(self) -> None:
         batch: list[_Entry[Request, Result]] = []
         try:
             while self._waiting:
+                await self._gather()
                 batch = self._next_batch()
                 await self._write_batch(batch)
+                self._last_size, self._last_ended_at = len(batch), asyncio.get_running_loop().time()
         except BaseException as error:
             # A caller must not wait for a task that is gone. What was committed is not known here.
             lost = error if isinstance(error, Exception) else UnavailableError("The write was given up.")
@@ -136,6 +147,20 @@ class GroupWriter(Generic[Request, Result]):
             log.exception("writing a batch failed unexpectedly")
         finally:
             self._writing = None
+
+    async def _gather(self) -> None:
+        """Right after a batch, wait for a moment until as many requests are there as were in that one."""
+        is_over = asyncio.get_running_loop().time() - self._last_ended_at > GATHER_SECONDS
+        if is_over or len(self._waiting) >= self._last_size:
+            return
+        self._gathering = asyncio.Event()
+        try:
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._gathering.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._gathering = None
 
     async def _write_batch(self, batch: "list[_Entry[Request, Result]]") -> None:
         outcomes = await self._commit([entry.request for entry in batch])

@@ -11,6 +11,7 @@ from app.db.engine import Database
 from app.domain.errors import JobtrackError, NotFoundError
 from app.domain.ids import new_id
 from app.domain.job import JobRef
+from app.live import group_writer
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, GroupWriter
 from tests import sql
@@ -105,3 +106,35 @@ async def test_row_that_fails_unexpectedly_is_one_outcome_of_many(database: Data
     assert outcomes[1].code == "internal_error"
     assert isinstance(outcomes[3], NotFoundError)
     assert await stored(database) == [2, 3, 4]
+
+
+async def test_a_lone_caller_is_never_kept_for_others(
+    database: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_writer, "GATHER_SECONDS", 3600.0)
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    async with asyncio.timeout(20):
+        for n in range(3):
+            await writer.submit(2 * n)
+    assert rows.batches == [[0], [2], [4]]
+
+
+async def test_callers_that_come_again_are_waited_for_and_written_together(
+    database: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_writer, "GATHER_SECONDS", 3600.0)
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    await asyncio.gather(*(writer.submit(2 * n) for n in range(3)))
+    first = asyncio.create_task(writer.submit(6))
+    second = asyncio.create_task(writer.submit(8))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(rows.batches) == 1
+    assert [await asyncio.wait_for(task, 20) for task in (asyncio.create_task(writer.submit(10)), first, second)]
+    assert rows.batches == [[0, 2, 4], [6, 8, 10]]
+
+
+async def test_a_gather_ends_by_itself(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce)
+    await asyncio.gather(*(writer.submit(2 * n) for n in range(3)))
+    assert await asyncio.wait_for(writer.submit(6), 20) == 6

@@ -83,18 +83,18 @@ async def claim(
     claim_filter = ClaimFilter(
         project_id=caller.project_id, queues=None if queues is None else tuple(queues), types=types, job_ids=job_ids
     )
-    claimed = await while_connected(
-        request,
-        services.claims.claim(
-            claim_filter,
-            worker=body.worker,
-            max_jobs=body.max,
-            lease_seconds=body.lease_seconds,
-            wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
-            idempotency=key and key.of_caller(caller.key_id),
-            key=caller.ref,
-        ),
-        claim_by(claim_filter, body.wait),
+    claiming = services.claims.claim(
+        claim_filter,
+        worker=body.worker,
+        max_jobs=body.max,
+        lease_seconds=body.lease_seconds,
+        wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
+        idempotency=key and key.of_caller(caller.key_id),
+        key=caller.ref,
+    )
+    # Where nothing is waited for, it is enough to look below whether the client is still there.
+    claimed = await (
+        while_connected(request, claiming, claim_by(claim_filter, body.wait)) if body.wait > 0 else claiming
     )
 
     def render() -> bytes:

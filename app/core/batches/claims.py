@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from app.core.batches.changes import changes_of
 from app.core.batches.idempotency import load, store
@@ -11,6 +11,7 @@ from app.db.claims import Claimed, Slot
 from app.db.connection import Connection
 from app.db.held_claims import HeldClaim
 from app.domain.idempotency import Done, Idempotency
+from app.domain.ids import id_of, new_token
 from app.domain.job import ClaimedJob, ClaimFilter, Lease
 from app.live.group_writer import Applied
 
@@ -51,12 +52,12 @@ async def apply_claims(
     for n, request in enumerate(requests):
         record = await load(connection, project_id, request.idempotency)
         if record is not None:
-            earlier = [HeldClaim(project_id, UUID(job_id), UUID(token)) for job_id, token in record.body.items()]
+            earlier = [HeldClaim(project_id, id_of(job_id), id_of(token)) for job_id, token in record.body.items()]
             still_held = await held_claims.select_still_held(connection, earlier, max_size=max_size)
             outcomes.append(Done([_claimed_job(held) for held in still_held], replayed=True))
             continue
         outcomes.append(Done([]))
-        own_slots = [Slot(uuid4(), request.worker, request.lease_seconds) for _ in range(request.max_jobs)]
+        own_slots = [Slot(new_token(), request.worker, request.lease_seconds) for _ in range(request.max_jobs)]
         owners.update((slot.token, n) for slot in own_slots)
         slots += own_slots
     if not slots:
