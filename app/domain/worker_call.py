@@ -1,6 +1,6 @@
 """What a worker may report about a job under its lease, and the answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
@@ -103,7 +103,7 @@ class Ended:
 
     job: Job
     worker: str | None
-    recorded: bool = False
+    recorded: bool = field(default=False, compare=False)
     """Whether the same call had ended it before; without an Idempotency-Key, by what the call says."""
 
 

@@ -50,7 +50,7 @@ async def test_another_request_has_its_turn_after_one_that_is_refused(runtime: R
         applied = await apply_worker_calls(connection, [stale, stale, right])
         assert [type(outcome) for outcome in applied.outcomes] == [LeaseLostError, LeaseLostError, Deferred]
     outcomes = await core.leases.submit_many([stale, stale, right])
-    assert [type(outcome) for outcome in outcomes] == [LeaseLostError, LeaseLostError, Job]
+    assert [type(outcome) for outcome in outcomes] == [LeaseLostError, LeaseLostError, Ended]
 
 
 async def _ended(core: Services, *statuses: ItemStatus) -> Job:
