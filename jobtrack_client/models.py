@@ -187,6 +187,34 @@ class ReportResult(TypedDict, total=False):
     problem: dict[str, Any]
 
 
+class NextClaim(TypedDict, total=False):
+    """Which jobs to claim with the end of an attempt, for the same worker: `queues`, `types` or both are required."""
+
+    queues: Sequence[str]
+    types: Sequence[str]
+    max: int
+    lease_seconds: int
+
+
+class WorkersNextClaim(NextClaim):
+    """Which jobs to claim with a batch of reports, and for which worker."""
+
+    worker: Required[str]
+
+
+class EndedJob(Job):
+    """The job whose attempt ended, and the jobs that were claimed with the call, if it carried a `claim`."""
+
+    claimed: NotRequired[list[ClaimedJob]]
+
+
+class ReportsAndClaim(TypedDict):
+    """The results of a batch, and the jobs that were claimed with it."""
+
+    results: list[ReportResult]
+    claimed: list[ClaimedJob]
+
+
 def is_terminal(job: Job) -> bool:
     """Return whether the job has ended, successfully or not.
 

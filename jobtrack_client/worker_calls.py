@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from jobtrack_client.call import Call, job_path, read_list, read_object
-from jobtrack_client.models import ClaimedJob, ItemUpdate, Job, LogLine, Report, ReportAnswer, ReportResult
+from jobtrack_client.models import (
+    ClaimedJob,
+    EndedJob,
+    ItemUpdate,
+    LogLine,
+    NextClaim,
+    Report,
+    ReportAnswer,
+    ReportResult,
+    ReportsAndClaim,
+    WorkersNextClaim,
+)
 
 T = TypeVar("T")
 
@@ -64,9 +75,14 @@ def report(
     return _worker_call(job_id, "/report", token, fields, _read_report_answer)
 
 
-def complete(job_id: str, token: str, *, result: object = None, billing: object = None) -> Call[Job]:
-    """Complete the job and return it; the result can be any JSON value. Raises `LeaseLost`, `AlreadyTerminal`."""
-    return _worker_call(job_id, "/complete", token, {"result": result, "billing": billing}, read_object)
+def complete(
+    job_id: str, token: str, *, result: object = None, billing: object = None, claim: NextClaim | None = None
+) -> Call[EndedJob]:
+    """Complete the job and return it; the result can be any JSON value. Raises `LeaseLost`, `AlreadyTerminal`.
+
+    With `claim`, its `claimed` are the next jobs, taken in the same call; a repeated call takes none.
+    """
+    return _worker_call(job_id, "/complete", token, {"result": result, "billing": billing, "claim": claim}, _read_ended)
 
 
 def fail(
@@ -77,8 +93,9 @@ def fail(
     message: str,
     retryable: bool = True,
     retry_after_seconds: float | None = None,
-) -> Call[Job]:
-    """Fail this attempt and return the job: `retrying` while attempts remain, else `failed`.
+    claim: NextClaim | None = None,
+) -> Call[EndedJob]:
+    """Fail this attempt and return the job: `retrying` while attempts remain, else `failed`. `claim`: see `complete`.
 
     Raises `LeaseLost`. When the call is repeated after a lost response, the token may be spent already
     and `Conflict` is raised although the first call was carried out.
@@ -88,16 +105,18 @@ def fail(
         "message": message,
         "retryable": retryable,
         "retry_after_seconds": retry_after_seconds,
+        "claim": claim,
     }
-    return _worker_call(job_id, "/fail", token, fields, read_object)
+    return _worker_call(job_id, "/fail", token, fields, _read_ended)
 
 
-def release(job_id: str, token: str) -> Call[Job]:
+def release(job_id: str, token: str, *, claim: NextClaim | None = None) -> Call[EndedJob]:
     """Release the job unworked: it is pending again, and the attempt does not count. Also acknowledges a cancellation.
 
+    `claim`: see `complete`; the released job may be the next one.
     Raises `LeaseLost`; a repeated call may raise `Conflict`, as with `fail`.
     """
-    return _worker_call(job_id, "/release", token, {}, read_object)
+    return _worker_call(job_id, "/release", token, {"claim": claim}, _read_ended)
 
 
 def reports(entries: Sequence[Report]) -> Call[list[ReportResult]]:
@@ -108,6 +127,12 @@ def reports(entries: Sequence[Report]) -> Call[list[ReportResult]]:
     """
     body = {"reports": list(entries)}
     return Call(method="POST", path="/v1/reports", read=read_list("results"), body=body, repeatable=True)
+
+
+def reports_and_claim(entries: Sequence[Report], claim: WorkersNextClaim) -> Call[ReportsAndClaim]:
+    """Send reports as `reports` does, and claim the next jobs with the same call, unless all of them were refused."""
+    body = {"reports": list(entries), "claim": claim}
+    return Call(method="POST", path="/v1/reports", read=_read_reports_and_claim, body=body, repeatable=True)
 
 
 def _worker_call(
@@ -130,6 +155,18 @@ def _worker_call(
 
 # A proxy may respond in the service's place. What a worker goes on with is checked here, where `Call.result` reports it
 # as a response that is not Jobtrack's: the worker then tries again, instead of ending with a KeyError.
+
+
+def _read_ended(body: Any) -> Any:
+    answer = read_object(body)
+    for job in answer.get("claimed") or ():
+        _ = job["id"], job["lease"]["token"]
+    return answer
+
+
+def _read_reports_and_claim(body: Any) -> Any:
+    _ = read_list("results")(body), read_list("claimed")(body)
+    return _read_ended(body)
 
 
 def _read_report_answer(body: Any) -> Any:

@@ -6,7 +6,7 @@ from app.core.retention import Retention
 from app.db.engine import Database
 from app.domain.ids import new_id
 from app.domain.job import ClaimedJob, ClaimFilter, Job, NewJob
-from app.domain.worker_call import Complete
+from app.domain.worker_call import Complete, Ended
 from app.web.deps import Services
 from tests import sql
 
@@ -31,9 +31,9 @@ def held(claimed: ClaimedJob) -> dict[str, Any]:
 
 async def completed(core: Services, **fields: object) -> Job:
     await create(core, **fields)
-    job = await core.leases.submit(Complete(**held(await claim(core))))
-    assert isinstance(job, Job)
-    return job
+    ended = await core.leases.submit(Complete(**held(await claim(core))))
+    assert isinstance(ended, Ended)
+    return ended.job
 
 
 async def count(database: Database, table: str) -> int:

@@ -20,6 +20,7 @@ from app.api.queues.routes import queues
 from app.api.system.health import health
 from app.api.system.metrics import metrics
 from app.api.wire import Problem
+from app.api.workers.claims import claims
 from app.api.workers.routes import batches, workers
 from app.web.idempotency import KEY_PARAMETER
 
@@ -32,6 +33,7 @@ ROUTERS: Final = (
     streams,
     waits,
     items,
+    claims,
     workers,
     batches,
     queues,

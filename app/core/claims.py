@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from app.core.access import key_ended
-from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, job_count
+from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, claimed_before, job_count
 from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
 from app.db import key_lookups, limits
@@ -98,6 +98,11 @@ class Claims:
             # A wake-up that was used, or that this claim no longer needs, goes to the next claim of the same filter.
             if taken.value or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))
+
+    async def claimed_before(self, project_id: UUID, idempotency: Idempotency) -> list[ClaimedJob]:
+        """Return those of the jobs that a claim has taken under this key that are still under its leases."""
+        database = self._database.short(project_id)
+        return await database.read(claimed_before, project_id, idempotency, self._max_answer_bytes) or []
 
     async def _check(self, key: KeyRef) -> None:
         """Check a key after the job that woke its claim was there: the notification of its end may be slower than the

@@ -1,6 +1,6 @@
 """What a worker may report about a job under its lease, and the answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
@@ -98,11 +98,23 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """What the end of an attempt answers: the job, and who has held it."""
+
+    job: Job
+    worker: str | None
+    recorded: bool = field(default=False, compare=False)
+    """Whether the same call had ended it before; without an Idempotency-Key, by what the call says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
-    """The answer to a repeated call: the outcome of the first, with the job as it is now."""
+    """The answer to a call that comes again under its Idempotency-Key: the outcome of the first, with the job as it is
+    now.
+    """
 
-    outcome: Reported | Job
+    outcome: Reported | Ended
 
 
-WorkerOutcome: TypeAlias = Reported | Job | Replayed
+WorkerOutcome: TypeAlias = Reported | Ended | Replayed
 """The result of a call that was not refused."""

@@ -22,7 +22,7 @@ from starlette.datastructures import QueryParams
 from app.web.auth import KeyScheme, nobody
 from app.web.closed_query import query_check
 from app.web.deps import actor, principal, services
-from app.web.idempotency import idempotency_of
+from app.web.idempotency import idempotency_of, idempotency_of_ending
 
 Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 _Find: TypeAlias = Callable[[Request], Any]
@@ -92,7 +92,8 @@ def _find_of(dependency: object) -> _Find | None:
     """Return what finds a dependency's value. Each is known by being our own function, whatever it is called."""
     if isinstance(dependency, KeyScheme):
         return principal
-    return next((known for known in (services, principal, actor, idempotency_of) if dependency is known), None)
+    known = (services, principal, actor, idempotency_of, idempotency_of_ending)
+    return next((one for one in known if dependency is one), None)
 
 
 def _the_request(request: Request) -> Request:

@@ -40,6 +40,18 @@ def idempotency_of(request: Request) -> Idempotency | None:
 
     The body of a route that streams it, or takes none, is not in it.
     """
+    return _idempotency_of(request, getattr(request, "_json", None))
+
+
+def idempotency_of_ending(request: Request) -> Idempotency | None:
+    """Read the key of a worker's call: what it claims besides is no part of what makes a repeat the same call."""
+    body = getattr(request, "_json", None)
+    if isinstance(body, dict) and "claim" in body:
+        body = {name: value for name, value in body.items() if name != "claim"}
+    return _idempotency_of(request, body)
+
+
+def _idempotency_of(request: Request, body: Any) -> Idempotency | None:
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
@@ -52,10 +64,11 @@ def idempotency_of(request: Request) -> Idempotency | None:
     # A key limited to queues asks for something else: what another one claimed or created may be of other queues.
     more = [*([query.decode("latin-1")] if query else []), *([sorted(queues)] if queues is not None else [])]
     # Sorted and bare of white space: a client that builds its body anew must not seem to ask for something else.
-    body = getattr(request, "_json", None)
     canonical = json.dumps([path, body, *more], sort_keys=True, separators=(",", ":")).encode()
     return Idempotency(f"{request.method} {path}", key, hashlib.sha256(canonical).digest())
 
 
 IdempotencyKey: TypeAlias = Annotated[Idempotency | None, Depends(idempotency_of)]
 """A route's parameter for the key. It is read before the body is validated."""
+EndingKey: TypeAlias = Annotated[Idempotency | None, Depends(idempotency_of_ending)]
+"""The same for a worker's call that may claim the next jobs."""

@@ -6,7 +6,8 @@ import uuid
 import httpx
 
 from app.api.wire import JobSummary
-from app.api.workers.wire import Claimed, ReportedOut, ReportResults
+from app.api.workers.claim_wire import Claimed
+from app.api.workers.wire import ReportedOut, ReportResults
 from tests.api.conftest import Claim, Create
 
 

@@ -118,3 +118,17 @@ async def test_a_batch_tells_each_its_own_outcome(client: AsyncJobtrackClient, q
 
 async def test_health(client: AsyncJobtrackClient) -> None:
     assert await client.health()
+
+
+async def test_an_end_brings_the_next_jobs(client: AsyncJobtrackClient, queue: str) -> None:
+    for _ in range(3):
+        await client.create_job("work", queue=queue)
+    [first] = await client.claim(worker="w", queues=[queue])
+    ended = await client.complete(first["id"], first["lease"]["token"], claim={"queues": [queue]})
+    [second] = ended["claimed"]
+    both = await client.reports_and_claim(
+        [{"job_id": second["id"], "token": second["lease"]["token"], "action": "complete"}],
+        {"worker": "w", "queues": [queue]},
+    )
+    assert [row["job_id"] for row in both["results"]] == [second["id"]]
+    assert [job["worker"] for job in both["claimed"]] == ["w"]

@@ -18,7 +18,7 @@ from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate, NewItem
 from app.domain.job import Claim, ClaimFilter, Job, NewJob
 from app.domain.states import JobState
-from app.domain.worker_call import Complete, Fail, Release, Report, Reported
+from app.domain.worker_call import Complete, Ended, Fail, Release, Report, Reported
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests.calls import PROJECT, claim, completed, create, held
@@ -78,14 +78,14 @@ async def test_a_rerun_takes_only_the_failed_items_if_asked(core: Services) -> N
     )
     await core.leases.submit(Report(**held(claimed), items=updates))
     ended = await core.leases.submit(Complete(**held(claimed)))
-    assert isinstance(ended, Job)
-    assert ended.state is JobState.COMPLETED_WITH_FAILURES
-    again = (await core.jobs.rerun(PROJECT, ended.id, only_failed_items=True)).job
+    assert isinstance(ended, Ended)
+    assert ended.job.state is JobState.COMPLETED_WITH_FAILURES
+    again = (await core.jobs.rerun(PROJECT, ended.job.id, only_failed_items=True)).job
     page = await core.items.page(PROJECT, again.id)
     assert [(item.key, item.status, item.error_code) for item in page.items] == [("b", ItemStatus.QUEUED, None)]
     assert again.counts.total == 1
     assert (again.labels, again.documents and again.documents.payload) == ({"a": "b"}, {"x": 1})
-    shown = {item.key: item.status for item in (await core.items.page(PROJECT, ended.id)).items}
+    shown = {item.key: item.status for item in (await core.items.page(PROJECT, ended.job.id)).items}
     assert shown["c"] is ItemStatus.CANCELLED
 
 
@@ -106,8 +106,8 @@ async def test_cancelling_a_held_job_ends_when_its_worker_acknowledges(core: Ser
     assert isinstance(reported, Reported)
     assert reported.cancel_requested
     ended = await core.leases.submit(Release(**held(claimed)))
-    assert isinstance(ended, Job)
-    assert ended.state is JobState.CANCELLED
+    assert isinstance(ended, Ended)
+    assert ended.job.state is JobState.CANCELLED
     with pytest.raises(AlreadyTerminalError):
         await core.jobs.cancel(PROJECT, (await completed(core)).id, by=None)
 

@@ -14,7 +14,7 @@ from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import Created, Job
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
-from app.domain.worker_call import Complete, Fail, LogLine, Replayed, Report, Reported
+from app.domain.worker_call import Complete, Ended, Fail, LogLine, Replayed, Report, Reported
 from app.live.group_writer import Deferred
 from app.runtime import Runtime
 from app.web.deps import Services
@@ -36,7 +36,7 @@ async def test_repeats_in_one_batch_are_one(runtime: Runtime, core: Services) ->
         assert isinstance(first, Reported)
         assert again[0] == again[3] == Replayed(first)
         assert isinstance(again[1], InvalidError)
-        assert isinstance(again[2], Job)
+        assert isinstance(again[2], Ended)
         assert second_fail == Replayed(again[2])
         assert await sql.fetch_value(connection, "SELECT string_agg(message, ',') FROM job_logs") == "once"
 
@@ -50,7 +50,7 @@ async def test_another_request_has_its_turn_after_one_that_is_refused(runtime: R
         applied = await apply_worker_calls(connection, [stale, stale, right])
         assert [type(outcome) for outcome in applied.outcomes] == [LeaseLostError, LeaseLostError, Deferred]
     outcomes = await core.leases.submit_many([stale, stale, right])
-    assert [type(outcome) for outcome in outcomes] == [LeaseLostError, LeaseLostError, Job]
+    assert [type(outcome) for outcome in outcomes] == [LeaseLostError, LeaseLostError, Ended]
 
 
 async def _ended(core: Services, *statuses: ItemStatus) -> Job:

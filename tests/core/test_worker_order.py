@@ -20,9 +20,9 @@ from app.domain.errors import (
     LeaseLostError,
 )
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import ClaimFilter, Job
+from app.domain.job import ClaimFilter
 from app.domain.states import JobEvent, JobState
-from app.domain.worker_call import Replayed, Reported, WorkerCall
+from app.domain.worker_call import Ended, Reported, WorkerCall, WorkerOutcome
 from app.live.group_writer import Applied, GroupWriter
 from tests import factories, sql
 from tests.core.worker_calls import apply, complete, counts, fail, put, release, report
@@ -45,11 +45,12 @@ async def test_calls_for_one_job_in_one_batch_apply_in_order(database: Database,
     )
 
     assert [type(outcome) for outcome in outcomes] == [
-        *(Reported, Reported, Job, Job),
+        *(Reported, Reported, Ended, Ended),
         *(AlreadyTerminalError, AlreadyTerminalError, AlreadyTerminalError),
     ]
     assert outcomes[2] == outcomes[3]
-    assert (outcomes[2].state, outcomes[2].stage, outcomes[2].counts.processed) == ("completed", "chunking", 1)
+    ended = outcomes[2].job
+    assert (ended.state, ended.stage, ended.counts.processed) == ("completed", "chunking", 1)
     assert (outcomes[0].state, outcomes[1].state) == ("running", "running")
 
 
@@ -61,8 +62,8 @@ async def test_order_among_jobs_and_kinds_is_kept(database: Database, project_id
     )
 
     assert isinstance(outcomes[3], LeaseLostError), "a failure that is retried spends the token"
-    assert [getattr(outcome, "state", None) for outcome in outcomes] == [
-        *("retrying", "running", "completed", None),
+    assert [getattr(outcome, "job", outcome).state for outcome in outcomes if outcome is not outcomes[3]] == [
+        *("retrying", "running", "completed"),
         *("retrying", "completed"),
     ]
     async with database.transaction() as connection:
@@ -91,7 +92,7 @@ async def test_counts_equal_the_rows_after_any_interleaving(database: Database, 
     async def batch() -> None:
         calls = [_random_call(dice, dice.choice(held)) for _ in range(dice.randrange(1, 10))]
         for outcome in await apply(database, *calls):
-            assert isinstance(outcome, Reported | Job | ConflictError), outcome
+            assert isinstance(outcome, Reported | Ended | ConflictError), outcome
 
     for _ in range(10):
         await asyncio.gather(batch(), batch())
@@ -148,7 +149,7 @@ async def test_batch_whose_jobs_are_cancelled_in_between_says_so(database: Datab
     made = await put(database, project_id, expires_at=factories.in_seconds(HOUR))
     looked = asyncio.Event()
 
-    async def watched(connection: Connection, calls: Sequence[WorkerCall]) -> Applied[Reported | Job | Replayed]:
+    async def watched(connection: Connection, calls: Sequence[WorkerCall]) -> Applied[WorkerOutcome]:
         applied = await apply_worker_calls(connection, calls)
         looked.set()
         return applied
@@ -165,5 +166,5 @@ async def test_batch_whose_jobs_are_cancelled_in_between_says_so(database: Datab
 
     assert isinstance(told, Reported)
     assert told.cancel_requested
-    assert isinstance(ended, Job)
-    assert ended.state is JobState.CANCELLED
+    assert isinstance(ended, Ended)
+    assert ended.job.state is JobState.CANCELLED

@@ -18,7 +18,7 @@ from app.domain.ids import new_id
 from app.domain.job import Claim, ClaimFilter, Created, Job, NewJob
 from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
-from app.domain.worker_call import Complete, LogLine, Report
+from app.domain.worker_call import Complete, Ended, LogLine, Report
 from app.live.change_feed import NOTIFY
 from app.runtime import Runtime
 from app.web.deps import Services
@@ -111,8 +111,9 @@ async def test_who_waits_for_a_job_that_ends_here_reads_nothing(started: Runtime
     await asyncio.sleep(0.2)
     statements = Statements(started)
     completed = await core.leases.submit(Complete(project_id=PROJECT, job_id=job.id, token=token, result={"n": 1}))
+    assert isinstance(completed, Ended)
     found = await asyncio.gather(*waiting)
-    assert all(one == ({job.id: completed}, EndedBy.CONDITION) for one in found)
+    assert all(one == ({job.id: completed.job}, EndedBy.CONDITION) for one in found)
     assert not [text for text in statements if text.startswith("SELECT j.project_id, j.id, j.type")], statements
 
 
@@ -267,4 +268,5 @@ async def test_what_ends_and_claims_answer_is_what_is_read(core: Services) -> No
     )
     assert taken.job == await core.jobs.get(PROJECT, taken.job.id, documents=True)
     ended = await core.leases.submit(Complete(project_id=PROJECT, job_id=taken.job.id, token=taken.lease.token))
-    assert ended == await core.jobs.get(PROJECT, taken.job.id)
+    assert isinstance(ended, Ended)
+    assert ended.job == await core.jobs.get(PROJECT, taken.job.id)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from app.api.translate import LARGE, job_document, lease_document
-from app.domain.job import ClaimedJob, Job
-from app.domain.worker_call import Reported
+from app.domain.job import ClaimedJob
+from app.domain.worker_call import Ended, Reported
 
 
 def claimed_document(claimed: ClaimedJob) -> dict[str, Any]:
@@ -16,10 +16,10 @@ def claimed_document(claimed: ClaimedJob) -> dict[str, Any]:
     }
 
 
-def outcome_document(outcome: Reported | Job) -> dict[str, Any]:
+def outcome_document(outcome: Reported | Ended) -> dict[str, Any]:
     """Describe the outcome of a worker call."""
-    if isinstance(outcome, Job):
-        return job_document(outcome)
+    if isinstance(outcome, Ended):
+        return job_document(outcome.job)
     return {
         "status": outcome.state.value,
         "cancel_requested": outcome.cancel_requested,

@@ -1,9 +1,9 @@
-"""The bodies of claims, and of the four worker calls under a lease token, alone or as rows of a batch."""
+"""The bodies of the four worker calls under a lease token, alone or as rows of a batch."""
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import Field, WrapValidator, field_validator, model_validator
+from pydantic import Field, WrapValidator, field_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from app.api.fields import (
@@ -15,42 +15,19 @@ from app.api.fields import (
     LeaseSeconds,
     LogText,
     Name,
-    Seconds,
     Size,
     Text,
     Time,
     Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
-from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem
+from app.api.wire import Answer, JobSummary, Problem
+from app.api.workers.claim_wire import ClaimedJobOut, NextClaimIn, WorkersNextClaimIn
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import DEFAULT_LEASE_SECONDS
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
-from app.web.params import WHOLE
 
 MAX_ITEM_RESULT_BYTES = 4096
-MAX_CLAIM_WAIT_SECONDS = 50
-
-
-class ClaimsIn(Body):
-    """Which jobs to claim. Without queues or types: any. A pause stops claims by queue or type, not by `job_ids`."""
-
-    worker: Name
-    queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
-    types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
-    job_ids: list[IdText] | None = Field(default=None, min_length=1, max_length=100)
-    max: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
-    lease_seconds: LeaseSeconds | None = Field(
-        default=DEFAULT_LEASE_SECONDS, description="Null: no expiry; only for jobs claimed by id."
-    )
-    wait: Seconds = Field(default=0, description="Seconds to wait for work; larger values are capped at 50.")
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.lease_seconds is None and self.job_ids is None:
-            raise PydanticCustomError("lease_without_end", "A lease without end is only for jobs claimed by id.")
-        return self
 
 
 class ItemUpdateIn(Body):
@@ -120,7 +97,7 @@ class ReportIn(Body):
         )
 
 
-class CompleteIn(Body):
+class CompleteFields(Body):
     """The job is done. Counts after the lease ran out as well, until another claim."""
 
     token: Id
@@ -134,7 +111,7 @@ class CompleteIn(Body):
         )
 
 
-class FailIn(Body):
+class FailFields(Body):
     """The attempt failed. Counts after the lease ran out as well, until another claim."""
 
     token: Id
@@ -156,7 +133,7 @@ class FailIn(Body):
         )
 
 
-class ReleaseIn(Body):
+class ReleaseFields(Body):
     """Release the job; the attempt is not counted."""
 
     token: Id
@@ -166,6 +143,26 @@ class ReleaseIn(Body):
         return Release(project_id=project_id, job_id=job_id, token=self.token)
 
 
+class Ending(Body):
+    """The end of an attempt, which may claim the next jobs."""
+
+    claim: NextClaimIn | None = Field(
+        default=None, description="Jobs to claim once the attempt has ended; a call that is refused claims nothing."
+    )
+
+
+class CompleteIn(CompleteFields, Ending):
+    """The job is done. Counts after the lease ran out as well, until another claim."""
+
+
+class FailIn(FailFields, Ending):
+    """The attempt failed. Counts after the lease ran out as well, until another claim."""
+
+
+class ReleaseIn(ReleaseFields, Ending):
+    """Release the job; the attempt is not counted."""
+
+
 class ReportRow(ReportIn):
     """A report of one job, in a batch."""
 
@@ -173,21 +170,21 @@ class ReportRow(ReportIn):
     action: Literal["report"]
 
 
-class CompleteRow(CompleteIn):
+class CompleteRow(CompleteFields):
     """A completion of one job, in a batch."""
 
     job_id: IdText
     action: Literal["complete"]
 
 
-class FailRow(FailIn):
+class FailRow(FailFields):
     """A failure of one job, in a batch."""
 
     job_id: IdText
     action: Literal["fail"]
 
 
-class ReleaseRow(ReleaseIn):
+class ReleaseRow(ReleaseFields):
     """A release of one job, in a batch."""
 
     job_id: IdText
@@ -204,25 +201,15 @@ class ReportsIn(Body):
     """Up to 1,000 worker calls about different jobs, each validated independently."""
 
     reports: list[Row] = Field(min_length=1, max_length=MAX_ROWS)
+    claim: WorkersNextClaimIn | None = Field(
+        default=None, description="Jobs to claim afterwards, unless every row is refused or a repeat."
+    )
 
 
 class LeaseLeft(Answer):
     """Remaining time of a lease."""
 
     expires_in_seconds: float | None
-
-
-class ClaimedJobOut(JobDetail):
-    """A claimed job, with its lease and the last checkpoint."""
-
-    lease: LeaseOut
-    checkpoint: Any
-
-
-class Claimed(Answer):
-    """The claimed jobs; empty if no work was available."""
-
-    jobs: list[ClaimedJobOut]
 
 
 class ReportedOut(Answer):
@@ -247,3 +234,4 @@ class ReportResults(Answer):
     """Results of a batch, in the order of the request."""
 
     results: list[ReportResult]
+    claimed: list[ClaimedJobOut] | None = Field(default=None, description="Only where the call carried a `claim`.")

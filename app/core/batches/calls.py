@@ -22,7 +22,7 @@ from app.db import jobs, reports, transitions
 from app.db.connection import Connection
 from app.db.jobs import Fence
 from app.db.reports import Result
-from app.db.transitions import Move
+from app.db.transitions import Move, Moved
 from app.domain.errors import (
     AlreadyTerminalError,
     InvalidTransitionError,
@@ -30,9 +30,9 @@ from app.domain.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from app.domain.job import Job, JobRef
+from app.domain.job import Job
 from app.domain.states import LEASED, TERMINAL, JobEvent, sources_of
-from app.domain.worker_call import Complete, Fail, Release, Report, Reported, WorkerCall, WorkerOutcome
+from app.domain.worker_call import Complete, Ended, Fail, Release, Report, Reported, WorkerCall, WorkerOutcome
 from app.live.change_feed import Change
 from app.live.group_writer import Applied, Deferred, Outcome
 
@@ -109,7 +109,7 @@ async def apply_worker_calls(connection: Connection, calls: Sequence[WorkerCall]
     done = [
         (call.project_id, call.idempotency, None)
         for position, call in enumerate(calls)
-        if call.idempotency and position not in not_applied and isinstance(outcomes[position], Reported | Job)
+        if call.idempotency and position not in not_applied and isinstance(outcomes[position], Reported | Ended)
     ]
     await store(connection, done)
     for position, first in repeats.items():
@@ -132,7 +132,7 @@ async def _apply_endings(
 ) -> tuple[dict[int, WorkerOutcome], list[Change]]:
     changes: list[Change] = []
     done: dict[int, WorkerOutcome] = {}
-    unread: dict[int, JobRef] = {}
+    unread: dict[int, Moved] = {}
     for kind, event in EVENT_OF.items():
         ending = {call.job_id: (position, call) for position, call in calls.items() if isinstance(call, kind)}
         if not ending:
@@ -141,9 +141,9 @@ async def _apply_endings(
         for moved in moves:
             position, _ = ending[moved.job_id]
             if moved.job is not None:
-                done[position] = moved.job
+                done[position] = Ended(moved.job, moved.worker)
             else:
-                unread[position] = moved.ref
+                unread[position] = moved
         changes.extend(changes_of(moves))
         results = [
             Result(call.project_id, call.job_id, call.result, call.billing)
@@ -154,8 +154,8 @@ async def _apply_endings(
         if results:
             await reports.insert_results(connection, results)
     if unread:
-        current = await jobs.select_by_ids(connection, list(unread.values()))
-        done |= {position: current[ref] for position, ref in unread.items()}
+        current = await jobs.select_by_ids(connection, [moved.ref for moved in unread.values()])
+        done |= {position: Ended(current[moved.ref], moved.worker) for position, moved in unread.items()}
     return done, changes
 
 
@@ -195,7 +195,7 @@ def _judge(call: WorkerCall, fence: Fence, job: Job) -> WorkerOutcome | Jobtrack
         return LeaseLostError("The token is not the latest of this job: its lease was lost or given back.", job)
     if fence.state in TERMINAL:
         if not isinstance(call, Report) and fence.final_call == call_digest(call):
-            return job
+            return Ended(job, job.worker, recorded=True)
         return AlreadyTerminalError(f"The job has ended ({fence.state}); ended jobs never change.", job)
     if isinstance(call, Report) and fence.state in LATE:
         # Only for want of a place: the lease ran out, and others have taken what the queue's limit allows.

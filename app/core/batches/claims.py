@@ -50,11 +50,9 @@ async def apply_claims(
     slots: list[Slot] = []
     owners: dict[UUID, int] = {}
     for n, request in enumerate(requests):
-        record = await load(connection, project_id, request.idempotency)
-        if record is not None:
-            earlier = [HeldClaim(project_id, id_of(job_id), id_of(token)) for job_id, token in record.body.items()]
-            still_held = await held_claims.select_still_held(connection, earlier, max_size=max_size)
-            outcomes.append(Done([_claimed_job(held) for held in still_held], replayed=True))
+        earlier = await claimed_before(connection, project_id, request.idempotency, max_size)
+        if earlier is not None:
+            outcomes.append(Done(earlier, replayed=True))
             continue
         outcomes.append(Done([]))
         own_slots = [Slot(new_token(), request.worker, request.lease_seconds) for _ in range(request.max_jobs)]
@@ -77,6 +75,18 @@ async def apply_claims(
         [None if n in waiting else outcome for n, outcome in enumerate(outcomes)],
         changes_of(job.moved for job in claimed),
     )
+
+
+async def claimed_before(
+    connection: Connection, project_id: UUID, key: Idempotency | None, max_size: int
+) -> list[ClaimedJob] | None:
+    """Return those of the jobs that a claim has taken under this key that are still held; None if it took none."""
+    record = await load(connection, project_id, key)
+    if record is None:
+        return None
+    taken = [HeldClaim(project_id, id_of(job_id), id_of(token)) for job_id, token in record.body.items()]
+    still_held = await held_claims.select_still_held(connection, taken, max_size=max_size)
+    return [_claimed_job(held) for held in still_held]
 
 
 def _claimed_job(claimed: Claimed) -> ClaimedJob:

@@ -8,9 +8,9 @@ from app.db.connection import Connection
 from app.db.idempotency import RecordKey
 from app.db.jobs import Fence
 from app.domain.errors import JobtrackError
-from app.domain.job import Job, Lease
+from app.domain.job import Lease
 from app.domain.states import LEASED
-from app.domain.worker_call import Replayed, Report, Reported, WorkerCall, WorkerOutcome
+from app.domain.worker_call import Ended, Replayed, Report, Reported, WorkerCall, WorkerOutcome
 from app.live.group_writer import Deferred, Outcome
 
 
@@ -39,7 +39,7 @@ async def find_replays(
         elif isinstance(call, Report):
             answers[n] = Replayed(Reported(job.state, _rest_of_lease(call, fences[call.job_ref])))
         else:
-            answers[n] = Replayed(job)
+            answers[n] = Replayed(Ended(job, job.worker))
     return answers
 
 
@@ -71,4 +71,4 @@ def repeat_outcome(first: WorkerCall, repeat: WorkerCall, outcome: Outcome[Worke
         return outcome if is_same else Deferred.BUSY
     if not is_same:
         return reused_key_error()
-    return Replayed(outcome) if isinstance(outcome, Reported | Job) else outcome
+    return Replayed(outcome) if isinstance(outcome, Reported | Ended) else outcome
