@@ -199,7 +199,8 @@ class ChangeFeed(Loop):
             while not self._lost.is_set():
                 await self._probe(connection)
                 try:
-                    await asyncio.wait_for(self._lost.wait(), PROBE_SECONDS)
+                    async with asyncio.timeout(PROBE_SECONDS):
+                        await self._lost.wait()
                 except TimeoutError:
                     continue
         finally:
@@ -213,7 +214,8 @@ class ChangeFeed(Loop):
         payload = json.dumps({"from": self._origin, "echo": self._nonce})
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload, timeout=PROBE_TIMEOUT_SECONDS)
         try:
-            await asyncio.wait_for(self._echo.wait(), PROBE_TIMEOUT_SECONDS)
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                await self._echo.wait()
             self.up = True
         except TimeoutError:
             self.up = False

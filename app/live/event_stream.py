@@ -100,7 +100,8 @@ class EventStream(Loop):
     async def run_once(self) -> None:
         """Wait for a change or the next second, then read on."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await self._woken.wait()
         self._woken.clear()
         while self._reached and await self._read_on():
             pass

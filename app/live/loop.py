@@ -12,6 +12,8 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 1.0
 """Waits and leases are promised within a second or so of an outage's end, so no loop may rest longer."""
+CANCEL_AGAIN_SECONDS = 0.5
+"""How long a round may take to end after its cancellation, before it is taken for lost."""
 
 
 class Service(Protocol):
@@ -41,11 +43,15 @@ class Loop:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
-        """Cancel the round under way (database work in it is shielded) and wait for the task to end."""
+        """Cancel the round under way (database work in it is shielded) and wait for the task to end.
+
+        A cancellation can be lost: `asyncio.wait_for` in Python 3.11, which libraries use, swallows one that comes in
+        the moment of its result. Once a round was left so, and the process did not end.
+        """
         task, self._task = self._task, None
-        if task is not None:
+        while task is not None and not task.done():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -43,7 +43,8 @@ class Sweep(Loop):
     async def run_once(self) -> None:
         """Wait for the next second (or a nudge), then re-check everything."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), SWEEP_SECONDS)
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await self._now.wait()
         self._now.clear()
         await self.look()
 

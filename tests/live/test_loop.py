@@ -51,6 +51,34 @@ async def test_starts_and_stops_in_any_order_leave_at_most_one_round_running(see
     assert asyncio.all_tasks() == tasks_before
 
 
+class Deaf(Loop):
+    """Swallows its first cancellation, as `asyncio.wait_for` does in Python 3.11 when what it waits for comes then."""
+
+    def __init__(self) -> None:
+        super().__init__("deaf")
+        self.rests = asyncio.Event()
+        self.swallowed = 0
+
+    async def run_once(self) -> None:
+        self.rests.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.swallowed += 1
+            if self.swallowed > 1:
+                raise
+
+
+async def test_stop_ends_a_round_that_swallows_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CANCEL_AGAIN_SECONDS", 0.01)
+    deaf = Deaf()
+    await deaf.start()
+    await deaf.rests.wait()
+    async with asyncio.timeout(10):
+        await deaf.stop()
+    assert deaf.swallowed == 2
+
+
 async def test_stop_is_safe_before_start_and_twice() -> None:
     counting = Counting()
     await counting.stop()
