@@ -110,6 +110,7 @@ ROWS = (
     refused("queues_put", lambda _: {}, variant="a new one", queue="new"),
     refused("queues_pause"),
     refused("queues_resume"),
+    refused("queues_delete", ended=True, allowed=204),
     refused("keys_create", lambda t: {"name": "n", "scopes": ["read"], "queues": [t.queue]}, allowed=201),
     refused(
         "keys_create",

@@ -55,8 +55,10 @@ async def test_every_change_is_a_line(
     service: ServiceProcess, api: httpx.AsyncClient, queue: str, action: Action
 ) -> None:
     assert (await api.post("/v1/jobs", json={"type": "t", "queue": queue})).status_code == 201
-    if action is Action.JOBS_RERUN_MANY:
+    if action in {Action.JOBS_RERUN_MANY, Action.QUEUES_DELETE}:
         assert (await api.post("/v1/jobs/cancel", json={"queue": [queue]})).status_code == 200
+    if action is Action.QUEUES_DELETE:
+        assert (await api.put(f"/v1/queues/{queue}", json={"concurrency_limit": 1})).status_code == 200
     made = (await api.post("/v1/keys", json={"name": "changed by a test", "scopes": ["read"]})).json()
     body, target = {
         Action.KEYS_CREATE: ({"name": queue, "scopes": ["read"], "queues": ["q"]}, None),
@@ -66,6 +68,7 @@ async def test_every_change_is_a_line(
         Action.QUEUES_PUT: ({"retention": {"seconds": 60}}, queue),
         Action.QUEUES_PAUSE: (None, queue),
         Action.QUEUES_RESUME: (None, queue),
+        Action.QUEUES_DELETE: (None, queue),
         Action.JOBS_CANCEL_MANY: ({"queue": [queue]}, {"queues": [queue]}),
         Action.JOBS_RERUN_MANY: ({"queue": [queue]}, {"queues": [queue]}),
     }[action]

@@ -23,7 +23,7 @@ SERVICE = "http://127.0.0.1:8000"
 COMMANDS = [
     *("demo", "jobs list", "jobs watch", "queues list", "keys list", "keys create x --scope read", "keys revoke x"),
     *(f"jobs {verb} {UNKNOWN}" for verb in ("get", "wait", "files", "events", "logs", "cancel", "rerun", "delete")),
-    *(f"queues {verb} x" for verb in ("show", "pause", "resume")),
+    *(f"queues {verb} x" for verb in ("show", "pause", "resume", "delete")),
     *("jobs submit x", "queues set x --concurrency-limit 1"),
 ]
 
