@@ -13,6 +13,7 @@ from app.api.routes import JobIdText, problems, router
 from app.api.rows import BadRow, row_errors
 from app.api.translate import error_document
 from app.api.wire import JobSummary
+from app.api.workers.texts import OutcomeTexts
 from app.api.workers.translate import claimed_document, outcome_document
 from app.api.workers.wire import (
     MAX_CLAIM_WAIT_SECONDS,
@@ -221,21 +222,22 @@ async def reports(
     """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently; its
     result, billing and checkpoint take up to 1 MiB of JSON each.
     """
-    errors = row_errors(await request.body(), (await request.json())["reports"])
+    errors = await row_errors(request, "reports", len(body.reports))
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, errors, strict=True)]
     calls = [call for call in ready if isinstance(call, WorkerCall)]
     outcomes = iter(await services.leases.submit_many(calls, idempotency=key) if calls else ())
     results = []
     replayed = False
+    texts = OutcomeTexts()
     for row, call in zip(body.reports, ready, strict=True):
         outcome = next(outcomes) if isinstance(call, WorkerCall) else call
         if isinstance(outcome, JobtrackError):
-            results.append({"job_id": row.job_id, "problem": error_document(outcome, caller)})
+            results.append(to_json({"job_id": row.job_id, "problem": error_document(outcome, caller)}))
         else:
             replayed = replayed or isinstance(outcome, Replayed)
             result = outcome.outcome if isinstance(outcome, Replayed) else outcome
-            results.append({"job_id": row.job_id, "outcome": outcome_document(result)})
-    return json_response({"results": results}, 200, replayed_headers(replayed))
+            results.append(b'{"job_id":' + to_json(row.job_id) + b',"outcome":' + texts.write(result) + b"}")
+    return Response(list_body("results", results), 200, replayed_headers(replayed), "application/json")
 
 
 def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:

@@ -22,6 +22,7 @@ from app.api.fields import (
     Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
+from app.api.typed import typed
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem
 from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import DEFAULT_LEASE_SECONDS
@@ -77,7 +78,19 @@ class ItemUpdateIn(Body):
 
     def to_domain(self) -> ItemUpdate:
         """Return this in the domain's terms."""
-        return ItemUpdate(**{name: getattr(self, name) for name in type(self).model_fields})
+        return ItemUpdate(
+            key=self.key,
+            status=self.status,
+            name=self.name,
+            uri=self.uri,
+            stage=self.stage,
+            message=self.message,
+            error_code=self.error_code,
+            error_message=self.error_message,
+            skip_reason=self.skip_reason,
+            size_bytes=self.size_bytes,
+            result=self.result,
+        )
 
 
 class LogLineIn(Body):
@@ -88,6 +101,7 @@ class LogLineIn(Body):
     at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")
 
 
+@typed
 class ReportIn(Body):
     """Progress of a job; the token alone is a heartbeat. A lease that ran out goes on only if the queue has a place."""
 
@@ -200,6 +214,7 @@ Row: TypeAlias = Annotated[
 ]
 
 
+@typed
 class ReportsIn(Body):
     """Up to 1,000 worker calls about different jobs, each validated independently."""
 
