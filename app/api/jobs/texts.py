@@ -37,9 +37,11 @@ class CreatedTexts:
         self._parts = (b"", b"", b"")
 
     def write(self, created: Created) -> bytes:
-        """Write a job. A repeated one, which may have a result by now, is written alone, and so is one with a lease."""
-        job = created.job
-        if created.lease is not None or created.replayed or job.documents is None or "payload" not in self._shown:
+        """Write a job. One with a lease is written alone, and so is a repeated one that has a result by now."""
+        job, documents = created.job, created.job.documents
+        if created.lease is not None or documents is None or "payload" not in self._shown:
+            return self._alone(created)
+        if documents.result is not None or documents.billing is not None:
             return self._alone(created)
         # In a dictionary order makes no difference, in a text it does.
         common = (_common(job), *job.labels)
@@ -47,7 +49,7 @@ class CreatedTexts:
             self._parts = self._around(created)
             self._previous = common
         before, between, after = self._parts
-        payload = job.documents.payload
+        payload = documents.payload
         text = payload.text.encode() if isinstance(payload, JsonText) else to_json(payload)
         return b"".join((before, str(job.id).encode(), between, text, after))
 
