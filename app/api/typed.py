@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=type[Body])
 
 
 def typed(model: Model) -> Model:
-    """Give a model of whole bodies its typed reader."""
+    """Add the typed reader to a model of whole bodies."""
     model.typed_reader = TypedReader(model)
     return model
 

@@ -227,8 +227,7 @@ async def reports(
     calls = [call for call in ready if isinstance(call, WorkerCall)]
     outcomes = iter(await services.leases.submit_many(calls, idempotency=key) if calls else ())
     results = []
-    replayed = False
-    texts = OutcomeTexts()
+    replayed, texts = False, OutcomeTexts()
     for row, call in zip(body.reports, ready, strict=True):
         outcome = next(outcomes) if isinstance(call, WorkerCall) else call
         if isinstance(outcome, JobtrackError):

@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
-from pydantic import Field, WrapValidator, field_validator, model_validator
-from pydantic_core import PydanticCustomError, to_json
+from pydantic import Field, WrapValidator, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.api.fields import (
     ROUNDED,
@@ -13,24 +13,20 @@ from app.api.fields import (
     Id,
     IdText,
     LeaseSeconds,
-    LogText,
     Name,
     Seconds,
     Size,
     Text,
-    Time,
-    Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
 from app.api.typed import typed
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem
-from app.domain.item import ItemStatus, ItemUpdate
+from app.api.workers.item_wire import ItemUpdateIn, LogLineIn
 from app.domain.job import DEFAULT_LEASE_SECONDS
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
 from app.web.params import WHOLE
 
-MAX_ITEM_RESULT_BYTES = 4096
 MAX_CLAIM_WAIT_SECONDS = 50
 
 
@@ -52,53 +48,6 @@ class ClaimsIn(Body):
         if self.lease_seconds is None and self.job_ids is None:
             raise PydanticCustomError("lease_without_end", "A lease without end is only for jobs claimed by id.")
         return self
-
-
-class ItemUpdateIn(Body):
-    """Changes to an item. An omitted or null field is unchanged; an unknown key creates an item."""
-
-    key: Name
-    status: Annotated[ItemStatus, Field(strict=False)] | None = None
-    name: Name | None = None
-    uri: Uri | None = None
-    stage: Name | None = None
-    message: Text | None = None
-    error_code: Name | None = None
-    error_message: Text | None = None
-    skip_reason: Text | None = None
-    size_bytes: Size | None = None
-    result: AnyJson = Field(default=None, description="Up to 4 KiB of JSON.")
-
-    @field_validator("result")
-    @classmethod
-    def _small(cls, value: Any) -> Any:
-        if value is not None and len(to_json(value)) > MAX_ITEM_RESULT_BYTES:
-            raise PydanticCustomError("result_too_long", "An item's result takes up to 4096 bytes.")
-        return value
-
-    def to_domain(self) -> ItemUpdate:
-        """Return this in the domain's terms."""
-        return ItemUpdate(
-            key=self.key,
-            status=self.status,
-            name=self.name,
-            uri=self.uri,
-            stage=self.stage,
-            message=self.message,
-            error_code=self.error_code,
-            error_message=self.error_message,
-            skip_reason=self.skip_reason,
-            size_bytes=self.size_bytes,
-            result=self.result,
-        )
-
-
-class LogLineIn(Body):
-    """One line of the job's log."""
-
-    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    message: LogText
-    at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")
 
 
 @typed
