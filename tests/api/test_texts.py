@@ -64,6 +64,9 @@ def creations() -> Iterator[Created]:
                 yield from (
                     Created(replace(job, documents=documents), lease, replayed=again) for again in (False, True)
                 )
+    # So many that differ from the one before that no more are compared.
+    yield from (Created(replace(PLAIN, priority=n)) for n in range(20))
+    yield from (Created(PLAIN), Created(PLAIN))
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=["all", "payload", "none"])
@@ -76,8 +79,8 @@ def test_new_jobs_are_written_as_their_documents_are(shown: frozenset[str]) -> N
 
 def test_outcomes_are_written_as_their_documents_are() -> None:
     texts = OutcomeTexts()
-    outcomes: list[Reported | Job] = [
-        Reported(state, Lease(TOKEN, left)) for state in JobState for left in (None, 0.0, 30.0, 29.999)
-    ]
-    for outcome in [*outcomes, PLAIN, *outcomes, replace(PLAIN, **OTHERS)]:
+    lengths = (None, 0.0, 30.0, 29.999)
+    outcomes: list[Reported | Job] = [Reported(state, Lease(TOKEN, left)) for state in JobState for left in lengths]
+    jobs = [created.job for created in creations()]
+    for outcome in [*outcomes, *jobs, *outcomes]:
         assert texts.write(outcome) == to_json(outcome_document(outcome))

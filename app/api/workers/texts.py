@@ -2,24 +2,27 @@
 
 from pydantic_core import to_json
 
+from app.api.job_texts import JobTexts
 from app.api.workers.translate import outcome_document
 from app.domain.job import Job
 from app.domain.worker_call import Reported
 
 
 class OutcomeTexts:
-    """Writes `outcome_document` of one call after the other: reports of a batch have few different answers."""
+    """Writes `outcome_document` of one call after the other. Reports of a batch have few different answers."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, float | None], bytes] = {}
+        self._reported: dict[tuple[str, float | None], bytes] = {}
+        self._jobs = JobTexts(outcome_document)
 
     def write(self, outcome: Reported | Job) -> bytes:
         """Write an outcome."""
         if isinstance(outcome, Job):
-            return to_json(outcome_document(outcome))
+            before, after, _ = self._jobs.around(outcome)
+            return b"".join((before, str(outcome.id).encode(), after))
         # Not by the lease, which has a token of its own.
         key = (outcome.state.value, outcome.lease.expires_in_seconds)
-        text = self._known.get(key)
+        text = self._reported.get(key)
         if text is None:
-            text = self._known[key] = to_json(outcome_document(outcome))
+            text = self._reported[key] = to_json(outcome_document(outcome))
         return text
