@@ -8,15 +8,17 @@ what PostgreSQL cannot hold.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_json
 
 from app.domain import times
 from app.domain.ids import parse_id
+from app.domain.json_text import JsonText
 from app.domain.names import NO_ADDRESS, NO_CONTROL, name_fault, queue_name_fault
+from app.web.body import TypedReader
 from app.web.params import WHOLE
 
 MAX_INT = 2_147_483_647
@@ -58,6 +60,11 @@ def read_uuid(value: object) -> UUID:
     return parsed
 
 
+def json_text(value: object) -> JsonText | None:
+    """Write a document as it is stored and answered. Null is none."""
+    return None if value is None else JsonText(to_json(value).decode())
+
+
 def _checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
     """Return a validator that refuses a name which has a fault."""
 
@@ -97,9 +104,13 @@ LeaseSeconds: TypeAlias = Annotated[int, Field(ge=1, le=86_400), WHOLE]
 Size: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
 Labels: TypeAlias = Annotated[dict[Name, Label], Field(max_length=50)]
 AnyJson: TypeAlias = Annotated[Any, Field(description="Any JSON value.")]
+Document: TypeAlias = Annotated[AnyJson, AfterValidator(json_text)]
+"""Any JSON value that is only kept and shown."""
 
 
 class Body(BaseModel):
     """Base of all native request bodies: strict types, and no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    typed_reader: ClassVar[TypedReader | None] = None
+    """What `app.api.typed` adds to busy bodies. Not inherited: a model that adds fields has its own, or none."""

@@ -2,11 +2,13 @@
 
 from typing import Any, Final
 
+from fastapi import Request
 from pydantic import ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import to_json
 
 from app.domain.errors import InvalidError
 from app.domain.field_error import FieldError
+from app.web.binding import TYPED_BODY
 from app.web.body import MIB, check_text
 from app.web.framework_errors import invalid
 
@@ -35,15 +37,18 @@ def judge_alone(value: object, validate: ValidatorFunctionWrapHandler) -> Any:
         return BadRow(value, invalid([{**e, "loc": e["loc"][tagged:]} for e in error.errors()]))
 
 
-def row_errors(body: bytes, rows: list[Any]) -> list[InvalidError | None]:
-    """Return an error for each row that validation of its fields alone does not find wrong: one that contains a NUL,
-    which PostgreSQL cannot store, or a document that no other route would take.
+async def row_errors(request: Request, name: str, count: int) -> list[InvalidError | None]:
+    """Return an error for each of the rows called `name` that validation of its fields alone does not find wrong: one
+    that contains a NUL, which PostgreSQL cannot store, or a document that no other route would take.
 
-    Only an escape can write a NUL, and only a long body holds a long document, so most batches are not searched.
+    Only an escape can write a NUL, and only a long body holds a long document, so most batches are not searched. Of
+    what was read by its types both are known.
     """
+    body = await request.body()
     has_escape, is_long = b"\\u0000" in body, len(body) > MAX_DOCUMENT_BYTES
-    if not has_escape and not is_long:
-        return [None] * len(rows)
+    if (not has_escape and not is_long) or request.scope.get(TYPED_BODY) is not None:
+        return [None] * count
+    rows = (await request.json())[name]
     return [(_text_error(row) if has_escape else None) or (_size_error(row) if is_long else None) for row in rows]
 
 

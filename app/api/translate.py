@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from app.domain.answers import Include
 from app.domain.errors import ConflictError, JobtrackError
 from app.domain.job import Documents, Job, Lease
+from app.domain.json_text import JsonText
 from app.domain.principal import Principal, Scope
 from app.web.problems import problem_document
 
@@ -75,8 +76,14 @@ def job_document(job: Job, include: Collection[str] = ()) -> dict[str, Any]:
     }
     if include:
         documents = job.documents or Documents()
-        document |= {name: getattr(documents, name) for name in ("payload", "result", "billing") if name in include}
+        large = {"payload": documents.payload, "result": documents.result, "billing": documents.billing}
+        document |= {name: parsed(value) for name, value in large.items() if name in include}
     return document
+
+
+def parsed(value: Any) -> Any:
+    """Return a JSON value as it is when it was read, also one that is kept as text."""
+    return from_json(value.text) if isinstance(value, JsonText) else value
 
 
 def included(names: Collection[str]) -> Include | None:

@@ -15,9 +15,11 @@ from app.db.statement import Statement
 from app.db.times import END
 from app.domain.item import Counts
 from app.domain.job import CreateRequest, Documents, Job, JobRef, Retry
+from app.domain.records import quick
 from app.domain.states import JobState
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NewJobRow:
     """A job to insert. What is a column of `jobs` is stored as it is, unless `_COMPUTED` says how."""

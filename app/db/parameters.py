@@ -22,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import TableValuedAlias
 
 from app.db.expressions import unnested
+from app.domain.json_text import JsonText
 
 Input = TypeVar("Input")
 RowInput = TypeVar("RowInput")
@@ -236,4 +237,6 @@ def _dumped(value: str, annotation: Any) -> str:
 
 
 def _dump(value: Any) -> str | None:
+    if type(value) is JsonText:
+        return value.text
     return None if value is None else json.dumps(value)

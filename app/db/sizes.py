@@ -1,7 +1,7 @@
 """How many bytes rows take in an answer, measured in the database so that no more is fetched than an answer may hold.
 
-JSON is stored with a blank after every comma and all but ASCII escaped: what is sent is never longer. Texts are
-measured as JSON, for a control character takes six bytes there. What else a row has is a constant.
+JSON is stored as answers write it, or with a blank after every comma and all but ASCII escaped: what is sent is never
+longer. Texts are measured as JSON, for a control character takes six bytes there. What else a row has is a constant.
 """
 
 from typing import Final

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.records import quick
+
 
 class ItemStatus(StrEnum):
     """Where an item is. Any status may follow any other while the job is live."""
@@ -21,6 +23,7 @@ UNFINISHED_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 """Statuses that read as `cancelled` once the job has ended: no worker will process them any more."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many items a job has, and how many of them ended in which way. `processed` counts the completed ones."""
@@ -36,6 +39,7 @@ class Counts:
         return self.processed + self.failed + self.skipped
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
     """An item known when its job is created; it starts queued."""
@@ -46,6 +50,7 @@ class NewItem:
     size_bytes: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemUpdate:
     """A worker's update of one item. None leaves a field as it is; an unknown key creates a new item."""

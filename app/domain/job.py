@@ -9,6 +9,7 @@ from uuid import UUID
 from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
 from app.domain.item import Counts, NewItem
+from app.domain.records import quick
 from app.domain.states import TERMINAL, JobState
 
 Json: TypeAlias = Any
@@ -72,6 +73,7 @@ class JobFailure:
     message: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job at one version. Every field depends on `version` alone, so a body can be cached under it."""
@@ -132,6 +134,7 @@ class Job:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Documents:
     """The large parts of a job, each written once and read only when asked for."""
@@ -151,6 +154,7 @@ class Claim:
     lease_seconds: int | None = DEFAULT_LEASE_SECONDS
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A job as its producer sends it. A `retry` or `max_attempts` of None takes the queue's, then the default."""
@@ -176,6 +180,7 @@ class NewJob:
     """Create the job already claimed: for engines that run it themselves."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
     """A job to create, for whom and as a rerun of what, once per idempotency key."""
@@ -222,6 +227,7 @@ class ClaimedJob:
     """Bytes of all of it, about."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Created:
     """The job of a create or rerun. `replayed`: an earlier call had created it."""

@@ -7,9 +7,11 @@ from uuid import UUID
 from app.domain.idempotency import Idempotency
 from app.domain.item import ItemUpdate
 from app.domain.job import Job, JobRef, Json, Lease
+from app.domain.records import quick
 from app.domain.states import JobState
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One line a worker wrote."""
@@ -18,6 +20,7 @@ class LogLine:
     message: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCall:
     """A call of a worker about one job under one lease token."""
@@ -33,6 +36,7 @@ class WorkerCall:
         return JobRef(self.project_id, self.job_id)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(WorkerCall):
     """Progress of the job. With the token alone it is a heartbeat, which changes neither version nor `updated_at`."""
@@ -61,6 +65,7 @@ class Report(WorkerCall):
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete(WorkerCall):
     """The job is done."""
@@ -69,6 +74,7 @@ class Complete(WorkerCall):
     billing: Json = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail(WorkerCall):
     """The attempt failed."""
@@ -79,6 +85,7 @@ class Fail(WorkerCall):
     retry_after_seconds: float | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(WorkerCall):
     """The worker gives the job back; the attempt is not counted."""

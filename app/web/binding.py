@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 
 from app.web.auth import KeyScheme, nobody
+from app.web.body import TypedReader
 from app.web.closed_query import query_check
 from app.web.deps import actor, principal, services
 from app.web.idempotency import idempotency_of, idempotency_of_ending
@@ -30,6 +31,8 @@ _Found: TypeAlias = tuple[dict[str, Any], list[Any]]
 """Values by the names of their parameters, and what is wrong with the others."""
 _Read: TypeAlias = Callable[[Request], _Found]
 
+TYPED_BODY: Final = "jobtrack.typed_body"
+"""Where a request has its body when a typed reader took it, None otherwise."""
 _NO_BODY: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
 
 
@@ -146,8 +149,19 @@ def _body_of(dependant: Dependant) -> Any:
             return None
 
 
+def typed_reader(route: APIRoute) -> TypedReader | None:
+    """Return what else reads the body of a route: the reader that its very model has."""
+    field = _body_of(route.dependant)
+    model = None if field is None else field.field_info.annotation
+    reader: TypedReader | None = vars(model).get("typed_reader") if isinstance(model, type) else None
+    return reader
+
+
 async def _read_body(field: Any, request: Request) -> tuple[Any, list[Any]]:
-    """Validate the body, which the guards have read and parsed."""
+    """Validate the body, which the guards have read and parsed, unless it was read by its types."""
+    typed = request.scope.get(TYPED_BODY)
+    if typed is not None:
+        return typed, []
     if await request.body():
         value, errors = field.validate(await request.json(), {}, loc=("body",))
         return value, errors

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fastapi import Request
 from pydantic_core import from_json
@@ -37,6 +37,9 @@ class BodyRules:
     """Native routes insist on a JSON content type; some vendors' clients send none."""
     check_text: bool = True
 
+
+TypedReader: TypeAlias = Callable[[bytes, BodyRules], Any | None]
+"""Reads a body by its declared types, checked against the rules; None of one that is to be parsed and validated."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Some editors and shells write one before UTF-8; RFC 8259 allows a parser to skip it."""

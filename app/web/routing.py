@@ -18,8 +18,8 @@ from starlette.requests import ClientDisconnect
 from app.domain.errors import InvalidError, MalformedError, NoSpaceError, NotFoundError, UnavailableError
 from app.domain.field_error import FieldError
 from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
-from app.web.binding import Handler, bind
-from app.web.body import JSON_BODY, BodyRules, parse, read_bytes, require_json_type
+from app.web.binding import TYPED_BODY, Handler, bind, typed_reader
+from app.web.body import JSON_BODY, BodyRules, TypedReader, parse, read_bytes, require_json_type
 from app.web.errors import MethodNotAllowedError, Render
 from app.web.framework_errors import as_jobtrack_error
 from app.web.problems import request_id
@@ -137,6 +137,7 @@ def _guarded(route: APIRoute, edge: _Edge) -> Handler:
     scopes = scopes_of(route.dependant)
     call = bind(route, closed_query=edge.closed_query)
     takes_json = route.body_field is not None
+    read_typed = typed_reader(route)
 
     async def guarded(request: Request) -> Response:
         if scopes:
@@ -145,7 +146,7 @@ def _guarded(route: APIRoute, edge: _Edge) -> Handler:
         check_query(request)
         if takes_json:
             began = monotonic()
-            await _read_json(request, edge.body)
+            await _read_json(request, edge.body, read_typed)
             if scopes and monotonic() - began > RECHECK_SECONDS:
                 await authenticate(request, edge.credentials)
         return await call(request)
@@ -191,16 +192,20 @@ def check_query(request: Request) -> None:
         raise InvalidError([FieldError("?", "invalid_text", "A query may hold no NUL.")])
 
 
-async def _read_json(request: Request, rules: BodyRules) -> None:
+async def _read_json(request: Request, rules: BodyRules, read_typed: TypedReader | None) -> None:
     """Read and parse the body by our rules, and leave it where `request.body` and `request.json` find it.
 
-    A route that can do without a body gets none when none was sent.
+    A route that can do without a body gets none when none was sent. A body that the typed reader takes is parsed only
+    for the fingerprint of a call with a key, so that it is the same whichever way a repeat comes.
     """
     body = await read_bytes(request, rules)
     parsed = None
     if body:
         if rules.json_type_required:
             require_json_type(request)
-        parsed = parse(body, rules)
+        typed = None if read_typed is None else read_typed(body, rules)
+        request.scope[TYPED_BODY] = typed
+        if typed is None or "idempotency-key" in request.headers:
+            parsed = parse(body, rules)
     request._body = body  # noqa: SLF001
     request._json = parsed  # noqa: SLF001

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
-from app.api.jobs.translate import created_document, shown_of_created
+from app.api.jobs.texts import CreatedTexts
+from app.api.jobs.translate import shown_of_created
 from app.api.jobs.wire import CreateResults, JobsIn
 from app.api.routes import problems, router
 from app.api.rows import BadRow, row_errors
@@ -42,7 +43,7 @@ async def create_batch(
     Of a repeated request whose jobs have grown, the documents that do not fit into the response are null, and their
     jobs are named in `documents_omitted`.
     """
-    errors = row_errors(await request.body(), (await request.json())["jobs"])
+    errors = await row_errors(request, "jobs", len(body.jobs))
     ready = [error or _ready(caller, row) for row, error in zip(body.jobs, errors, strict=True)]
     jobs = [job for job in ready if isinstance(job, NewJob)]
     if any(job.claim is not None for job in jobs):
@@ -53,16 +54,18 @@ async def create_batch(
     omitted = [str(outcome.job.id) for outcome in made if outcome.job.documents is None]
 
     def render() -> bytes:
-        return list_body("results", (_result(caller, outcome) for outcome in outcomes), documents_omitted=omitted)
+        texts = CreatedTexts(shown_of_created(caller))
+        rows = (_result(caller, texts, outcome) for outcome in outcomes)
+        return list_body("results", rows, documents_omitted=omitted)
 
     size = len(await request.body()) + size_of(outcome.job for outcome in made)
     replayed = any(outcome.replayed for outcome in made)
     return Response(await rendered(size, render), 200, replayed_headers(replayed), "application/json")
 
 
-def _result(caller: Principal, outcome: Created | JobtrackError) -> bytes:
+def _result(caller: Principal, texts: CreatedTexts, outcome: Created | JobtrackError) -> bytes:
     if isinstance(outcome, Created):
-        return to_json({"job": created_document(outcome, shown_of_created(caller))})
+        return b'{"job":' + texts.write(outcome) + b"}"
     return to_json({"problem": error_document(outcome, caller)})
 
 

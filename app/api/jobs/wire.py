@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from app.api.fields import (
     MAX_BIGINT,
     MAX_INT,
-    AnyJson,
     Body,
+    Document,
     IdText,
     Labels,
     LeaseSeconds,
@@ -23,6 +23,7 @@ from app.api.fields import (
     Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
+from app.api.typed import typed
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut, Problem, RetryIn
 from app.core.waits import EndedBy
 from app.domain.ids import new_id
@@ -63,7 +64,7 @@ class JobIn(Body):
         default=None, description="External system that runs the job; such a job can only be claimed by id."
     )
     collection: Name | None = None
-    payload: AnyJson = None
+    payload: Document = None
     priority: Annotated[int, Field(ge=-32_768, le=32_767), WHOLE] = Field(
         default=0, description="Higher values are claimed first."
     )
@@ -109,6 +110,7 @@ class JobIn(Body):
         )
 
 
+@typed
 class JobsIn(Body):
     """Up to 1,000 jobs to create, each validated independently."""
 

@@ -1,6 +1,7 @@
 """Claims: the route, and the claims that other calls of workers carry. Whoever leaves gives back what it claimed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -70,7 +71,8 @@ async def claim(
     # Where nothing is waited for, it is enough to look afterwards whether the client is still there.
     held = claim_by(chosen, body.wait)
     claimed = await (while_connected(request, claiming, held) if body.wait > 0 else claiming)
-    return await claimed_response(request, services, "jobs", claimed.value, {}, replayed_headers(claimed.replayed))
+    write = partial(list_body, "jobs")
+    return await claimed_response(request, services, claimed.value, write, replayed_headers(claimed.replayed))
 
 
 def claim_filter(
@@ -132,15 +134,14 @@ def _is_new(outcome: WorkerOutcome | JobtrackError) -> bool:
 async def claimed_response(
     request: Request,
     services: Services,
-    name: str,
     jobs: Sequence[ClaimedJob],
-    others: Mapping[str, Any],
+    write: Callable[[Iterable[bytes]], bytes],
     headers: Mapping[str, str],
 ) -> Response:
-    """Return a response with claimed jobs as its list `name`, or release them if the client is gone."""
+    """Return a response with claimed jobs, which `write` makes of them, or release them if the client is gone."""
 
     def render() -> bytes:
-        return list_body(name, (to_json(claimed_document(job)) for job in jobs), **others)
+        return write(to_json(claimed_document(job)) for job in jobs)
 
     try:
         if jobs and await request.is_disconnected():

@@ -1,10 +1,12 @@
 """Routes of workers about the jobs they hold: report, complete, fail or release under the lease token."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Body, Request, Response
+from pydantic_core import to_json
 
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
@@ -12,6 +14,7 @@ from app.api.rows import BadRow, row_errors
 from app.api.translate import error_document
 from app.api.workers.claim_wire import EndedOut
 from app.api.workers.claims import NextClaim, WorkerKey, claimed_response
+from app.api.workers.texts import OutcomeTexts
 from app.api.workers.translate import outcome_document
 from app.api.workers.wire import (
     CompleteIn,
@@ -31,6 +34,7 @@ from app.domain.worker_call import Ended, Replayed, WorkerCall
 from app.web.body import BATCH_BODY
 from app.web.deps import CoreServices, Services
 from app.web.idempotency import EndingKey, IdempotencyKey, replayed_headers
+from app.web.large import list_body, with_list
 from app.web.params import job_id_of
 
 workers = router("Workers")
@@ -131,7 +135,8 @@ async def _end(
     if claim is None or not isinstance(ended, Ended):
         return json_response(document, 200, headers)
     claimed = await claim.take([outcome], ended.worker or "")
-    return await claimed_response(request, services, "claimed", claimed, document, headers)
+    write = partial(with_list, to_json(document), "claimed")
+    return await claimed_response(request, services, claimed, write, headers)
 
 
 @batches.post(
@@ -151,27 +156,27 @@ async def reports(
     """Submit up to 1,000 reports, completions, failures and releases. Each is applied or rejected independently; its
     result, billing and checkpoint take up to 1 MiB of JSON each.
     """
-    errors = row_errors(await request.body(), (await request.json())["reports"])
+    errors = await row_errors(request, "reports", len(body.reports))
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, errors, strict=True)]
     calls = [call for call in ready if isinstance(call, WorkerCall)]
     claim = None if body.claim is None else NextClaim(caller, services, key, body.claim)
     submitted = await services.leases.submit_many(calls, idempotency=key) if calls else []
     outcomes = iter(submitted)
     results = []
-    replayed = False
+    replayed, texts = False, OutcomeTexts()
     for row, call in zip(body.reports, ready, strict=True):
         outcome = next(outcomes) if isinstance(call, WorkerCall) else call
         if isinstance(outcome, JobtrackError):
-            results.append({"job_id": row.job_id, "problem": error_document(outcome, caller)})
+            results.append(to_json({"job_id": row.job_id, "problem": error_document(outcome, caller)}))
         else:
             replayed = replayed or isinstance(outcome, Replayed)
             result = outcome.outcome if isinstance(outcome, Replayed) else outcome
-            results.append({"job_id": row.job_id, "outcome": outcome_document(result)})
-    document, headers = {"results": results}, replayed_headers(replayed)
+            results.append(b'{"job_id":' + to_json(row.job_id) + b',"outcome":' + texts.write(result) + b"}")
+    document, headers = list_body("results", results), replayed_headers(replayed)
     if claim is None or body.claim is None:
-        return json_response(document, 200, headers)
+        return Response(document, 200, headers, "application/json")
     claimed = await claim.take(submitted, body.claim.worker)
-    return await claimed_response(request, services, "claimed", claimed, document, headers)
+    return await claimed_response(request, services, claimed, partial(with_list, document, "claimed"), headers)
 
 
 def _ready(project_id: UUID, row: Any) -> WorkerCall | JobtrackError:

@@ -1,10 +1,9 @@
 """The bodies of the four worker calls under a lease token, alone or as rows of a batch."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import Field, WrapValidator, field_validator
-from pydantic_core import PydanticCustomError, to_json
+from pydantic import Field, WrapValidator
 
 from app.api.fields import (
     ROUNDED,
@@ -13,58 +12,20 @@ from app.api.fields import (
     Id,
     IdText,
     LeaseSeconds,
-    LogText,
     Name,
     Size,
     Text,
-    Time,
-    Uri,
 )
 from app.api.rows import MAX_ROWS, judge_alone
+from app.api.typed import typed
 from app.api.wire import Answer, JobSummary, Problem
 from app.api.workers.claim_wire import ClaimedJobOut, NextClaimIn, WorkersNextClaimIn
-from app.domain.item import ItemStatus, ItemUpdate
+from app.api.workers.item_wire import ItemUpdateIn, LogLineIn
 from app.domain.states import JobState
 from app.domain.worker_call import Complete, Fail, LogLine, Release, Report, WorkerCall
 
-MAX_ITEM_RESULT_BYTES = 4096
 
-
-class ItemUpdateIn(Body):
-    """Changes to an item. An omitted or null field is unchanged; an unknown key creates an item."""
-
-    key: Name
-    status: Annotated[ItemStatus, Field(strict=False)] | None = None
-    name: Name | None = None
-    uri: Uri | None = None
-    stage: Name | None = None
-    message: Text | None = None
-    error_code: Name | None = None
-    error_message: Text | None = None
-    skip_reason: Text | None = None
-    size_bytes: Size | None = None
-    result: AnyJson = Field(default=None, description="Up to 4 KiB of JSON.")
-
-    @field_validator("result")
-    @classmethod
-    def _small(cls, value: Any) -> Any:
-        if value is not None and len(to_json(value)) > MAX_ITEM_RESULT_BYTES:
-            raise PydanticCustomError("result_too_long", "An item's result takes up to 4096 bytes.")
-        return value
-
-    def to_domain(self) -> ItemUpdate:
-        """Return this in the domain's terms."""
-        return ItemUpdate(**{name: getattr(self, name) for name in type(self).model_fields})
-
-
-class LogLineIn(Body):
-    """One line of the job's log."""
-
-    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    message: LogText
-    at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")
-
-
+@typed
 class ReportIn(Body):
     """Progress of a job; the token alone is a heartbeat. A lease that ran out goes on only if the queue has a place."""
 
@@ -197,6 +158,7 @@ Row: TypeAlias = Annotated[
 ]
 
 
+@typed
 class ReportsIn(Body):
     """Up to 1,000 worker calls about different jobs, each validated independently."""
 
