@@ -14,9 +14,9 @@ from app.domain.errors import JobtrackError, LeaseLostError, QueueFullError
 from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import Claim, Created, CreateRequest, Job, NewJob
+from app.domain.job import Claim, Created, CreateRequest, NewJob
 from app.domain.states import LEASED, JobState
-from app.domain.worker_call import Replayed, Reported
+from app.domain.worker_call import Ended, Replayed, Reported
 from app.live.group_writer import GroupWriter
 from tests import factories, sql
 from tests.core.worker_calls import FULL_REPORT, apply, complete, fail, put, release, report, whole
@@ -72,8 +72,8 @@ async def test_late_report_without_a_place_changes_nothing(
 )
 async def test_late_ending_counts_without_a_place(database: Database, late: Made, call: Any, state: JobState) -> None:
     [outcome] = await apply(database, call(late))
-    assert isinstance(outcome, Job)
-    assert outcome.state is state
+    assert isinstance(outcome, Ended)
+    assert outcome.job.state is state
 
 
 async def test_late_report_takes_the_place_that_is_free(database: Database, project_id: UUID) -> None:

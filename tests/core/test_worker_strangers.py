@@ -13,9 +13,9 @@ from app.domain.errors import (
     NotFoundError,
 )
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import ClaimFilter, Job
+from app.domain.job import ClaimFilter
 from app.domain.states import JobState
-from app.domain.worker_call import Reported, WorkerCall
+from app.domain.worker_call import Ended, Reported, WorkerCall
 from tests import factories, sql
 from tests.core.worker_calls import FULL_REPORT, apply, complete, fail, put, release, report, whole
 from tests.factories import Made
@@ -101,6 +101,10 @@ async def test_a_stranger_with_the_same_job_in_one_batch_neither_writes_nor_dist
     assert isinstance(reported[mine], Reported)
     assert isinstance(reported[theirs], NotFoundError)
     assert isinstance(ended[theirs], NotFoundError)
-    assert isinstance(ended[mine], Job)
-    assert (ended[mine].state, ended[mine].stage, ended[mine].counts.failed) == (JobState.COMPLETED, "chunking", 0)
+    assert isinstance(ended[mine], Ended)
+    assert (ended[mine].job.state, ended[mine].job.stage, ended[mine].job.counts.failed) == (
+        JobState.COMPLETED,
+        "chunking",
+        0,
+    )
     assert not any(await whole_of_foreign(database, foreign))
