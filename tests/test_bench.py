@@ -5,7 +5,7 @@ import json
 import os
 import statistics
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -13,10 +13,11 @@ from app.embedded import EmbeddedPostgres
 from bench import database, report, wal
 from bench.bounds import BOUNDS
 from bench.figures import ROWS
-from bench.load.connection import Request
+from bench.load.connection import Connection, Request
 from bench.load.generator import Channel, GeneratorError
 from bench.load.holding import hold
 from bench.load.loops import open_loop
+from bench.load.working import Worker
 from bench.meter import Spent, longest, spending
 from bench.options import QUICK_ROWS, SCALES, Options
 from bench.peers.program import Tally
@@ -202,9 +203,12 @@ class EndAtOnce:
 
 
 async def test_waits_that_a_server_cuts_are_told_and_not_begun_again_for_ever() -> None:
-    async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
         writer.close()
 
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
     async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         raw = [Request("GET", "/").raw()] * 5_000
@@ -212,3 +216,30 @@ async def test_waits_that_a_server_cuts_are_told_and_not_begun_again_for_ever() 
             await hold(cast("Channel", EndAtOnce(4)), port, raw, at_once=4)
         with pytest.raises(GeneratorError, match="cut or unanswered"):
             (await open_loop(None, port, raw, rate=1_000_000, count=5_000, connections=4)).latencies()
+    # A connection that begins again on being cut ends in a RecursionError.
+    assert errors == []
+
+
+async def test_worker_with_claim_in_complete_takes_its_next_job_from_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = [{"id": f"job-{n}", "lease": {"token": f"token-{n}"}} for n in range(3)]
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    async def answer(_: Worker, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        calls.append((path, document))
+        claimed = waiting[:1] if path == "/v1/claims" or "claim" in document else []
+        del waiting[: len(claimed)]
+        return {"jobs": claimed, "claimed": claimed}
+
+    monkeypatch.setattr(Worker, "_post", answer)
+    worker = Worker(cast("Connection", None), "worker-1", "bench", report=False)
+    assert [await worker.fused() for _ in range(4)] == [1, 1, 1, 0]
+    assert [path for path, _ in calls] == [
+        "/v1/claims",
+        *(f"/v1/jobs/job-{n}/complete" for n in range(3)),
+        "/v1/claims",
+    ]
+    # The API wants no worker there: it is the ended job's.
+    assert calls[1][1]["claim"] == {"queues": ["bench"], "max": 1, "lease_seconds": 300}
+    assert [document["token"] for _, document in calls[1:4]] == ["token-0", "token-1", "token-2"]
