@@ -75,7 +75,13 @@ def _round(session: Session, side: Side) -> None:
 
 def _results(ours: Ours, libraries: list[Library], idle_seconds: float) -> Iterator[Result]:
     what = _WHAT.format(", ".join(library.name for library in libraries))
-    yield from _work_results(ours, libraries, ENQUEUE, lambda side: side.enqueued, f"{what}; 64 at once")
+    yield from _work_results(
+        ours,
+        libraries,
+        ENQUEUE,
+        lambda side: side.enqueued,
+        f"{what}; 64 at once, a pool of 10 connections, a worker of 100 jobs at once, all else as they come",
+    )
     with_batches = [library for library in libraries if library.batches]
     without = ", ".join(library.name for library in libraries if not library.batches)
     note = "a call after the other" + (f"; {without}: none" if without else "")
@@ -93,8 +99,7 @@ def _results(ours: Ours, libraries: list[Library], idle_seconds: float) -> Itera
             unit="ms",
             rounds=wakes(ours),
             beside={library.name: wakes(library) for library in libraries},
-            note="with an idle worker; as each library offers it, at its default settings; those that poll ask once or "
-            "twice a second",
+            note="with an idle worker; as each library offers it; those that poll ask once or twice a second",
         )
     idlings: tuple[tuple[str, str, Kept], ...] = (
         (IDLE_PROCESSOR, "% of a core", lambda side: side.idles),
