@@ -77,11 +77,17 @@ format: install ## Let ruff fix and format what it can
 bench: install ## Measure the service beside its baselines, some minutes (ARGS="--rows 1,2", ARGS=--help)
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-full: $(VENV)/.plots ## The same at the full size of the figures, and write docs/performance.md; most of an hour
+bench-full: $(VENV)/.plots $(VENV)/.peers ## The same at the full size of the figures, and write docs/performance.md; most of an hour
 	@$(BIN)/python -m bench --full --report $(ARGS)
 
 $(VENV)/.plots: requirements/bench.lock | $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
+	@touch $@
+
+# An environment of their own: they need other versions of what the service runs on.
+$(VENV)/.peers: requirements/peers.lock | $(VENV)/.installed
+	@$(PYTHON) -m venv --clear $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install --quiet --require-hashes -r requirements/peers.lock
 	@touch $@
 
 openapi: install ## Write the OpenAPI documents in openapi/ anew
@@ -96,6 +102,7 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	$(UV_COMPILE) requirements/build.in --constraints requirements/dev.lock --output-file requirements/build.lock $(ARGS)
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
 	$(UV_COMPILE) requirements/bench.in --output-file requirements/bench.lock $(ARGS)
+	$(UV_COMPILE) requirements/peers.in --output-file requirements/peers.lock $(ARGS)
 	for client in requirements/clients/*.in; do \
 		$(UV_COMPILE) $$client --output-file $${client%.in}.lock $(ARGS) || exit 1; \
 	done

@@ -36,4 +36,12 @@ BOUNDS: dict[int, str] = {
     "heartbeat leaves its 190 bytes behind; a claim meets the same in the index of waiting jobs.",
     13: "one look a second for leases, a question every five seconds for what is kept no longer, uvicorn's own clock "
     "ten times a second, and the watch over the database four times.",
+    14: "the machine: two processes, the database and the load generator share two cores, so that a second process "
+    "adds at most what the first left idle. Each gathers only its own callers into a commit, so that a job one by one "
+    "costs the database more; how much of it is that was not profiled.",
+    15: "a factor below 1 in costs and times is in Jobtrack's favour, one above 1 in rates. One by one: calls of many "
+    "clients share a commit at the service, while a library pays for one each. In batches and at work: a job's "
+    "payload, events and run are rows of their own with their indexes, and it is parsed and rendered once more "
+    "for HTTP. Waits: the service tells who waits, as pgqueuer's NOTIFY does after 50 ms; the others ask once or "
+    "twice a second. What a library's process costs is its enqueuer, worker and waiter together.",
 }

@@ -12,6 +12,8 @@ class Scale:
     """How much there is of everything in one mode."""
 
     rounds: int
+    pairs: int
+    """Of a read's latency without the waits of row 5 and with them, one after the other."""
     seconds: float
     """Of each measurement of a round."""
     ids: int = 10_000
@@ -41,11 +43,12 @@ class Scale:
 
 
 QUICK_ROWS: frozenset[int] = frozenset(range(1, 14)) - {11}
-"""What fits into a minute: the other row needs a history, and two more services."""
+"""What fits into a minute: row 11 needs a history, rows 11 and 14 more services, row 15 the peers' environment."""
 
 SCALES: dict[Mode, Scale] = {
     "quick": Scale(
         rounds=1,
+        pairs=1,
         seconds=0.6,
         ids=2_000,
         waiters=200,
@@ -65,6 +68,7 @@ SCALES: dict[Mode, Scale] = {
     ),
     "default": Scale(
         rounds=2,
+        pairs=3,
         seconds=2.0,
         waiters=5_000,
         files=100_000,
@@ -77,6 +81,7 @@ SCALES: dict[Mode, Scale] = {
     ),
     "full": Scale(
         rounds=4,
+        pairs=7,
         seconds=4.0,
         files=1_000_000,
         histories=(100_000, 1_000_000, 5_000_000),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from collections.abc import Iterable, Mapping
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from bench.bounds import BOUNDS
 from bench.figures import ROWS
-from bench.result import Line, Result, shown
+from bench.result import Line, Omission, Result, shown
 from bench.run import Run
+from bench.takeaways import takeaways
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PICTURES = PAGE.with_suffix("")
@@ -40,6 +42,7 @@ class _Measured:
     day: str
     results: list[Result]
     lines: list[Line]
+    omissions: list[Omission]
 
 
 def write_report(run: Run) -> list[Path]:
@@ -48,14 +51,7 @@ def write_report(run: Run) -> list[Path]:
     Rows that this run has not measured stay as they were, if they were measured at the same size: a row can be measured
     again by itself, and an hour's run that was cut short loses nothing.
     """
-    rows = _kept(run) | {
-        number: _Measured(
-            run.began[:10],
-            [result for result in run.results if result.row == number],
-            [line for line in run.lines if line.row == number],
-        )
-        for number in {result.row for result in run.results}
-    }
+    rows = measured(run)
     PICTURES.mkdir(exist_ok=True)
     kept = {
         "mode": run.options.mode,
@@ -64,14 +60,30 @@ def write_report(run: Run) -> list[Path]:
                 "day": row.day,
                 "results": [result.document() for result in row.results],
                 "lines": [line.document() for line in row.lines],
+                "omissions": [dataclasses.asdict(omission) for omission in row.omissions],
             }
             for number, row in sorted(rows.items())
         },
     }
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     pictures = _draw([line for _, row in sorted(rows.items()) for line in row.lines])
-    PAGE.write_text("\n".join(_page(run, rows, pictures)) + "\n")
+    PAGE.write_text("\n".join(page(run, rows, pictures)) + "\n")
     return [PAGE, RESULTS, *pictures]
+
+
+def measured(run: Run) -> dict[int, _Measured]:
+    """All rows of the page: those of this run, and what it tells now of those that this run has left out."""
+    kept = _kept(run)
+    return kept | {
+        number: _Measured(
+            run.began[:10],
+            [result for result in run.results if result.row == number],
+            [line for line in run.lines if line.row == number],
+            [omission for omission in run.omissions if omission.row == number],
+        )
+        for number in {result.row for result in run.results}
+        | ({omission.row for omission in run.omissions} - kept.keys())
+    }
 
 
 def _kept(run: Run) -> dict[int, _Measured]:
@@ -82,14 +94,21 @@ def _kept(run: Run) -> dict[int, _Measured]:
     if kept["mode"] != run.options.mode:
         return {}
     return {
-        int(number): _Measured(row["day"], list(map(Result.of, row["results"])), list(map(Line.of, row["lines"])))
+        int(number): _Measured(
+            row["day"],
+            list(map(Result.of, row["results"])),
+            list(map(Line.of, row["lines"])),
+            [Omission(**omission) for omission in row.get("omissions", ())],
+        )
         for number, row in kept["rows"].items()
     }
 
 
-def _page(run: Run, rows: Mapping[int, _Measured], pictures: Iterable[Path]) -> Iterable[str]:
+def page(run: Run, rows: Mapping[int, _Measured], pictures: Iterable[Path]) -> Iterable[str]:
     size = "at the full size of the figures" if run.options.mode == "full" else "smaller than the figures ask for"
     yield "# Performance"
+    yield ""
+    yield from takeaways({number: row.results for number, row in sorted(rows.items())})
     yield ""
     target = "make bench-full" if run.options.mode == "full" else "make bench ARGS=--report"
     yield f"Written by `{target}` on {run.began[:10]}, {size}. One service process with its own PostgreSQL, fsync on,"
@@ -101,20 +120,21 @@ def _page(run: Run, rows: Mapping[int, _Measured], pictures: Iterable[Path]) -> 
     yield ""
     yield from _summary(rows)
     for number, row in ROWS.items():
-        measured = rows.get(number)
-        results = measured.results if measured else []
+        told = rows.get(number)
+        results = told.results if told else []
         yield f"## {number}. {row.work}"
         yield ""
         yield f"Asked for: {row.figure}."
         yield ""
         yield from _table(results) if results else ["Not measured in this run."]
         yield ""
+        yield from (f"Not measured: {left.name}. {left.why}\n" for left in (told.omissions if told else ()))
         yield from (f"It failed: {why}\n" for rows_, why in run.failures if str(number) in rows_.split(", "))
         yield from _costs(results)
         yield from (f"{result.name}: {result.note}.\n" for result in results if result.note)
         if BOUNDS[number]:
             yield f"What bounds it: {BOUNDS[number]}\n"
-        when = f", measured on {measured.day}" if measured and measured.day != run.began[:10] else ""
+        when = f", measured on {told.day}" if told and told.day != run.began[:10] else ""
         yield f"Again: `{run.options.command(number)}`{when}"
         yield ""
     for picture in pictures:

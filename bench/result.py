@@ -127,6 +127,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Omission:
+    """A figure of a row that was not measured, and why, in a sentence."""
+
+    row: int
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One point of a plotted line, with the lowest and highest round."""
 

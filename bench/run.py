@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,25 @@ from rich.console import Console
 from bench import database, machine
 from bench.load.generator import allow_many_files
 from bench.options import Options
-from bench.result import Line, Result
-from bench.rows import creates, crowd, heartbeats, history, idle, items, reads, stale, waits, wakes, workers
+from bench.result import Line, Omission, Result
+from bench.rows import (
+    creates,
+    crowd,
+    heartbeats,
+    history,
+    idle,
+    items,
+    peers,
+    processes,
+    reads,
+    stale,
+    waits,
+    wakes,
+    workers,
+)
 from bench.session import Session
 
-Measure: TypeAlias = Callable[[Session], Iterator[Result | Line]]
+Measure: TypeAlias = Callable[[Session], Iterator[Result | Line | Omission]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,8 @@ GROUPS = (
     Group(frozenset({10}), items.measure),
     Group(frozenset({11}), history.measure),
     Group(frozenset({12}), heartbeats.measure),
+    Group(frozenset({14}), processes.measure),
+    Group(frozenset({15}), peers.measure),
 )
 
 
@@ -54,6 +71,7 @@ class Run:
     options: Options
     results: list[Result] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    omissions: list[Omission] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Rows, and what went wrong."""
     machine: dict[str, str] = field(default_factory=dict)
@@ -76,6 +94,7 @@ class Run:
                 for result in sorted(self.results, key=lambda result: result.row)
             ],
             "lines": [line.document() for line in self.lines],
+            "omissions": [dataclasses.asdict(omission) for omission in self.omissions],
             "failures": self.failures,
         }
 
@@ -109,6 +128,9 @@ def _measure_group(run: Run, session: Session, group: Group, rows: frozenset[int
         for found in group.measure(session):
             if isinstance(found, Line):
                 run.lines.append(found)
+            elif isinstance(found, Omission):
+                run.omissions.append(found)
+                session.say(found.row, f"{found.name}: {found.why}")
             else:
                 run.results.append(found)
     except Exception as error:  # noqa: BLE001 - told as the row's failure; the other rows are measured all the same

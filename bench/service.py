@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx
 
-from app.embedded import EmbeddedPostgres, account, binaries, postmaster
+from app.embedded import EmbeddedPostgres, account, binaries, cluster, postmaster
 from bench.child import Child, ChildError
 
 API_KEY = "the-key-of-one-benchmark-0123456789abcdef"
@@ -18,7 +18,9 @@ API_KEY = "the-key-of-one-benchmark-0123456789abcdef"
 class Service:
     """One service on an empty database, or, with `database_url`, a further process on that one."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, listen_url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str | None = None, listen_url: str | None = None, workers: int = 1
+    ) -> None:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._folder = folder
         self._data_dir = folder / "data"
@@ -27,6 +29,8 @@ class Service:
             self._environment["JOBTRACK_DATABASE_URL"] = database_url
         if listen_url:
             self._environment["JOBTRACK_LISTEN_URL"] = listen_url
+        if workers > 1:
+            self._environment["JOBTRACK_WORKERS"] = str(workers)
         self._given_url = database_url
         self._start()
 
@@ -65,6 +69,11 @@ class Service:
     def database_pid(self) -> int:
         """The server process whose children are all the others."""
         return self._postmaster.pid
+
+    @property
+    def superuser_url(self) -> str:
+        """For what only the owner of the whole server may do: other databases beside this one, extensions."""
+        return EmbeddedPostgres.url_of(cluster.SUPERUSER, "postgres", self._postmaster.socket_dir)
 
     @property
     def socket_dir(self) -> Path:

@@ -7,7 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from rich.console import Console
 
 from bench.child import Child
+from bench.load.throughput import Throughput
 from bench.meter import Meter
 from bench.options import Options
 from bench.result import shown
@@ -92,9 +93,12 @@ class Session:
     @contextlib.contextmanager
     def baseline(self, name: str, *args: str) -> Iterator[Child]:
         """Run one of the baselines for the length of the block."""
-        command = [sys.executable, "-m", f"bench.baselines.{name}", *args]
-        with Child(command, log=self.folder(name) / "log") as child:
+        with self.program([sys.executable, "-m", f"bench.baselines.{name}", *args], name) as child:
             yield child
+
+    def program(self, command: Sequence[str], name: str, *, obeys: bool = False) -> Child:
+        """Start a program that ends with the block which it is the context of."""
+        return Child(command, log=self.folder(name) / "log", obeys=obeys)
 
     def rounds(self, row: object, cases: Mapping[str, Callable[[], float]], unit: str) -> dict[str, list[float]]:
         """Measure all cases in turn, round by round, every other round backwards: a machine that slows down or speeds
@@ -107,6 +111,14 @@ class Session:
                 found[name].append(measure())
                 self.say(row, f"round {number + 1}/{self.scale.rounds}  {name}: {shown(found[name][-1])} {unit}")
         return found
+
+
+def note_each(costs: Costs, each: Mapping[str, float], driven: Throughput | None = None) -> None:
+    """Add a round's costs of one operation, the generator's own among them, which has the cores together with it."""
+    for name, amount in each.items():
+        costs.setdefault(name, []).append(amount)
+    if driven:
+        costs.setdefault("generator µs each", []).append(driven.cpu / driven.answers * 1_000_000)
 
 
 def medians(costs: Mapping[str, list[float]]) -> dict[str, float]:

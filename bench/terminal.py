@@ -22,6 +22,8 @@ def print_run(run: Run, console: Console) -> None:
         console.print(_figures(run, results))
         if any(result.costs for result in results):
             console.print(_costs(results))
+    for omission in run.omissions:
+        console.print(f"Row {omission.row}, not measured: {omission.name}. {escape(omission.why)}", highlight=False)
     for rows, why in run.failures:
         console.print(f"[red]Row {rows} failed:[/red] {escape(why)}", highlight=False)
     if run.options.mode != "full":

@@ -80,10 +80,12 @@ class _Line:
     """Requests that are due, and the connections that take them as soon as they are idle."""
 
     def __init__(self, connections: Sequence[Connection], requests: Sequence[bytes], count: int) -> None:
-        self._idle = list(connections)
+        # Each in its turn: the service cuts a connection that has sent nothing for ten seconds.
+        self._idle = deque(connections)
         self._requests = requests
         self._in_line: deque[int] = deque()
         self._left = count
+        self._uncut = len(connections)
         self.answered = array("d", [math.nan]) * count
         self.statuses = array("i", [0]) * count
         self.all_done = asyncio.Event()
@@ -91,7 +93,7 @@ class _Line:
     def join(self, n: int) -> None:
         """Send the request, or let it wait for a connection."""
         if self._idle:
-            self._send(n, self._idle.pop())
+            self._send(n, self._idle.popleft())
         else:
             self._in_line.append(n)
 
@@ -101,6 +103,11 @@ class _Line:
             self._left -= 1
             if self._left == 0:
                 self.all_done.set()
+            elif not answer.status:
+                # Cut: another on this connection would be cut at once, and so on.
+                self._uncut -= 1
+                if not self._uncut:
+                    self.all_done.set()
             elif self._in_line:
                 self._send(self._in_line.popleft(), connection)
             else:
@@ -116,6 +123,8 @@ class Closed:
     per_second: float
     latencies: array[float]
     """In seconds."""
+    cpu: float
+    """Processor time of the generator itself."""
 
 
 async def closed_loop(
@@ -133,7 +142,7 @@ async def closed_loop(
     opened = await connect_many(port, connections)
     latencies = array("d")
     statuses: Counter[int] = Counter()
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     end = began + seconds
     turn = 0
 
@@ -150,7 +159,8 @@ async def closed_loop(
 
     await asyncio.gather(*(work(connection) for connection in opened))
     took = time.monotonic() - began
+    used = time.process_time() - used
     for connection in opened:
         connection.close()
     check(statuses, wanted)
-    return Closed(len(latencies) / took, latencies)
+    return Closed(len(latencies) / took, latencies, used)

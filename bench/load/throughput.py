@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,9 @@ class Throughput:
     per_second: float
     p50_ms: float
     p99_ms: float
+    answers: int
+    cpu: float
+    """Processor time of the generator itself."""
 
 
 def has_wrk() -> bool:
@@ -40,9 +44,8 @@ def drive(port: int, requests: Sequence[Request], *, connections: int, seconds: 
     if program is None:
         raw = [request.raw() for request in requests]
         found = generator.run(closed_loop, port, raw, connections=connections, seconds=seconds, wanted=wanted)
-        return Throughput(
-            found.per_second, quantile(found.latencies, 0.5) * 1000, quantile(found.latencies, 0.99) * 1000
-        )
+        p50, p99 = (quantile(found.latencies, share) * 1000 for share in (0.5, 0.99))
+        return Throughput(found.per_second, p50, p99, len(found.latencies), found.cpu)
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
         file.write(f"Bearer {API_KEY}\n")
         file.writelines(f"{request.line()}\n" for request in requests)
@@ -54,6 +57,7 @@ def _wrk(program: str, port: int, requests: str, connections: int, seconds: floa
     # wrk takes whole seconds only.
     length = max(round(seconds), 1)
     args = [program, "-t1", f"-c{connections}", f"-d{length}s", "--timeout", "20s", "-s", str(_SCRIPT)]
+    used = _children_cpu()
     with subprocess.Popen(
         [*args, f"http://{HOST}:{port}", "--", requests],
         stdout=subprocess.PIPE,
@@ -72,4 +76,11 @@ def _wrk(program: str, port: int, requests: str, connections: int, seconds: floa
     told = json.loads(lines[-1])
     if told["refused"] or told["broken"] or not told["answers"]:
         raise GeneratorError(f"of wrk's {told['answers']} answers {told['refused']} were errors, {told['broken']} lost")
-    return Throughput(told["answers"] / told["seconds"], told["p50_ms"], told["p99_ms"])
+    used = _children_cpu() - used
+    return Throughput(told["answers"] / told["seconds"], told["p50_ms"], told["p99_ms"], told["answers"], used)
+
+
+def _children_cpu() -> float:
+    """Of the processes of ours that have ended: nothing else ends while wrk runs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

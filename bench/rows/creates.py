@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench import pgbench
+from bench.baselines import narrow_insert
 from bench.load.connection import Request
 from bench.load.throughput import drive
 from bench.result import Result, Target
-from bench.session import Costs, Session, medians
+from bench.session import Costs, Session, medians, note_each
 
 CONNECTIONS, BATCH_CONNECTIONS = 64, 4
 JOBS_A_BATCH = 1_000
 SINGLE, BATCHED, PGBENCH = "single", "batched", "pgbench, one row a commit"
+NARROW = "narrow rows by unnest"
+_DATABASE, _SERVICE = "database µs each", "service µs each"
 
 
 def measure(session: Session) -> Iterator[Result]:
-    costs: dict[str, Costs] = {SINGLE: {}, BATCHED: {}}
+    costs: dict[str, Costs] = {SINGLE: {}, BATCHED: {}, NARROW: {}}
     job = {"type": "index_folder", "queue": "made", "payload": {"folder": "/data/00000001", "pattern": "*.pdf"}}
     single = [Request.post("/v1/jobs", job)]
     batch = [Request.post("/v1/jobs/batch", {"jobs": [job] * JOBS_A_BATCH})]
-
-    def create_single() -> float:
-        with session.meter.measuring(costs[SINGLE]):
-            return _answers(session, single, CONNECTIONS, 201)
-
-    def create_batches() -> float:
-        with session.meter.measuring(costs[BATCHED]):
-            return _answers(session, batch, BATCH_CONNECTIONS, 200) * JOBS_A_BATCH
-
-    cases = {SINGLE: create_single, BATCHED: create_batches}
+    cases = {
+        SINGLE: lambda: _create(session, single, CONNECTIONS, 201, costs[SINGLE]),
+        BATCHED: lambda: _create(session, batch, BATCH_CONNECTIONS, 200, costs[BATCHED], jobs=JOBS_A_BATCH),
+        NARROW: lambda: _narrow(session, costs[NARROW]),
+    }
     if pgbench.program(session.service):
         cases[PGBENCH] = lambda: _pgbench_inserts(session)
     found = session.rounds(8, cases, "jobs/s")
@@ -48,11 +46,42 @@ def measure(session: Session) -> Iterator[Result]:
             costs=medians(costs[name]),
             note=f"{note}; every answer after the commit, fsync on",
         )
+    yield Result(
+        row=8,
+        name=f"Database, a job in batches of {JOBS_A_BATCH:,}",
+        unit="µs of processor",
+        rounds=costs[BATCHED][_DATABASE],
+        target=Target("at most", 3, NARROW),
+        beside={NARROW: costs[NARROW][_DATABASE]},
+        note=f"beside one `INSERT … SELECT FROM unnest` of {narrow_insert.ROWS:,} narrow rows and their key a commit",
+    )
+    yield Result(
+        row=8,
+        name=f"Service, a job in batches of {JOBS_A_BATCH:,}",
+        unit="µs of processor",
+        rounds=costs[BATCHED][_SERVICE],
+        target=Target("at most", 20),
+    )
 
 
-def _answers(session: Session, requests: list[Request], connections: int, wanted: int) -> float:
+def _create(
+    session: Session, requests: list[Request], connections: int, wanted: int, costs: Costs, *, jobs: int = 1
+) -> float:
     port, seconds = session.service.port, session.scale.seconds
-    return drive(port, requests, connections=connections, seconds=seconds, wanted=wanted).per_second
+    with session.meter.measuring(costs), session.meter.spending() as spent:
+        found = drive(port, requests, connections=connections, seconds=seconds, wanted=wanted)
+    note_each(costs, spent.microseconds(found.answers * jobs))
+    return found.per_second * jobs
+
+
+def _narrow(session: Session, costs: Costs) -> float:
+    """The least that a durable row costs this database, without a service."""
+    session.store.run(narrow_insert.DROP, narrow_insert.CREATE)
+    with session.meter.spending() as spent:
+        rows = narrow_insert.insert(session.service.database_url, session.scale.seconds)
+    note_each(costs, spent.microseconds(rows))
+    session.store.run(narrow_insert.DROP)
+    return rows / spent.seconds
 
 
 def _pgbench_inserts(session: Session) -> float:

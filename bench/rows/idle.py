@@ -37,6 +37,6 @@ def measure(session: Session) -> Iterator[Result]:
         unit="% of a core",
         rounds=[cores * 100 for cores in costs["server cores"]],
         target=Target("at most", 0.5),
-        note="of the service's process, the answers to the two looks at its counters included",
+        note="of all the service's processes, the answers to the two looks at its counters included",
     )
     yield Result(row=13, name="Idle: RSS", unit="MB", rounds=costs["RSS MB"], target=Target("at most", 120))

@@ -67,7 +67,7 @@ def measure(session: Session) -> Iterator[Result]:
         name=f"Item updates, {files:,} files on one job",
         unit="items/s",
         rounds=[2 / (1 / new + 1 / old) for new, old in zip(added, updated, strict=True)],
-        target=Target("at least", 30_000),
+        target=Target("at least", 40_000),
         beside={"all new": added, "all known": updated},
         costs=medians(costs),
         note=f"every file new once and updated once, {FILES_A_REPORT:,} a report, {CONNECTIONS} connections; a round "

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bench.load import generator
 from bench.load.connection import Request
 from bench.load.loops import closed_loop, open_loop
+from bench.meter import longest
 from bench.result import Result, Target
 from bench.rows.held import waiting, waits
 from bench.session import Costs, Session, medians
@@ -18,6 +19,7 @@ READS_PER_SECOND = 200
 _GET_WAIT_SECONDS = 50
 _KILOBYTES = 1000
 _SETTLE_SECONDS = 1.0
+_PAUSES = "jobtrack_gc_pause_seconds"
 
 
 def measure(session: Session) -> Iterator[Result]:
@@ -30,20 +32,25 @@ def measure(session: Session) -> Iterator[Result]:
     without: list[float] = []
     with_them: list[float] = []
     requests = waits(waited)
-    for number in range(session.scale.rounds):
+    pauses: list[float] = []
+    for number in range(session.scale.pairs):
         before = _warmed(session, read)
         without.append(_p99(session, read))
+        walked = session.meter.buckets(_PAUSES)
         with waiting(session, requests, at_once=count):
             sizes.append((session.meter.rss() - before) * _KILOBYTES / count)
             time.sleep(_SETTLE_SECONDS)
-            with session.meter.measuring(costs):
-                time.sleep(session.scale.quiet_seconds)
-            statements.append(costs["statements/s"][-1])
+            if number < session.scale.rounds:
+                with session.meter.measuring(costs):
+                    time.sleep(session.scale.quiet_seconds)
+                statements.append(costs["statements/s"][-1])
             with_them.append(_p99(session, read))
+            pauses.append(longest(walked, session.meter.buckets(_PAUSES)) * 1000)
         session.say(
             5,
-            f"round {number + 1}/{session.scale.rounds}  {sizes[-1]:.1f} KB each, {statements[-1]:.1f} statements/s, "
-            f"GET p99 {without[-1]:.1f} ms without and {with_them[-1]:.1f} ms with them",
+            f"round {number + 1}/{session.scale.pairs}  {sizes[-1]:.1f} KB each, {statements[-1]:.1f} statements/s, "
+            f"GET p99 {without[-1]:.1f} ms without and {with_them[-1]:.1f} ms with them, "
+            f"collector ≤ {pauses[-1]:.0f} ms",
         )
     by_get = _by_get(session, waited, read)
     session.say(5, f"by GET with wait: {by_get:.1f} KB each")
@@ -80,7 +87,15 @@ def measure(session: Session) -> Iterator[Result]:
         rounds=with_them,
         target=Target("at most", 2, name),
         beside={name: without},
-        note=f"open loop, {READS_PER_SECOND} requests/s, of live jobs that nobody waits for",
+        note=f"open loop, {READS_PER_SECOND} requests/s, of live jobs that nobody waits for; {len(without)} pairs",
+    )
+    yield Result(
+        row=5,
+        name=f"Longest pause of the collector with {count:,} waits",
+        unit="ms",
+        rounds=[max(pauses)],
+        target=Target("at most", 25),
+        note=f"the bound of the highest filled bucket of `{_PAUSES}`, from before the waits were begun",
     )
 
 
