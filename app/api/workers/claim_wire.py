@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.api.fields import Body, IdText, LeaseSeconds, Name, Seconds
@@ -36,6 +36,8 @@ class ClaimsIn(Body):
 class NextClaimIn(Body):
     """Which jobs to claim once an attempt has ended, for the same worker: of queues, of types, or of both."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queues": ["default"]}]})
+
     queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
     types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
     max: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
@@ -51,6 +53,8 @@ class NextClaimIn(Body):
 
 class WorkersNextClaimIn(NextClaimIn):
     """Which jobs to claim once the reports of a batch are in, and for which worker."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"worker": "indexer-1", "queues": ["default"]}]})
 
     worker: Name
 
