@@ -158,7 +158,7 @@ async def test_late_report_that_waits_for_its_queue_holds_no_other_call_up(queue
         assert not waiting.done()
     async with asyncio.timeout(SECONDS):
         outcomes = await waiting
-    assert [type(outcome).__name__ for outcome in outcomes] == ["Reported", "Job", "AlreadyTerminalError"]
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Reported", "Ended", "AlreadyTerminalError"]
     assert isinstance(outcomes[1], Job)
 
 
