@@ -7,7 +7,8 @@ from uuid import uuid4
 from app.api.translate import render_detail, render_summary
 from app.core import retention
 from app.core.batches import calls as calls_batch
-from app.core.batches.create import apply_creations, row_count
+from app.core.batches.calls_at_once import apply_calls_at_once
+from app.core.batches.create import apply_creations, apply_creations_at_once, row_count
 from app.core.bulk import Bulk
 from app.core.claims import Claims
 from app.core.events import Events
@@ -96,12 +97,17 @@ class Runtime:
         self.feed = ChangeFeed(listen_url or database_url, origin, listeners)
         announce = self.announcer.announce
         create_writer: GroupWriter[CreateRequest, Created] = GroupWriter(
-            self.database, metrics.measured("creations", apply_creations), announce, row_count=row_count
+            self.database,
+            apply_creations,
+            announce,
+            at_once=metrics.measured("creations", apply_creations_at_once),
+            row_count=row_count,
         )
         calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
             self.database,
-            metrics.measured("calls", calls_batch.apply_worker_calls),
+            calls_batch.apply_worker_calls,
             announce,
+            at_once=metrics.measured("calls", apply_calls_at_once),
             row_count=calls_batch.row_count,
         )
         jobs = Jobs(

@@ -22,6 +22,7 @@ from app.db import deadlines
 from app.db.connection import Connection
 from app.db.failures import (
     CONNECTION_ERRORS,
+    UNCONFIRMED,
     driver_error,
     is_lost,
     is_silence,
@@ -30,12 +31,12 @@ from app.db.failures import (
     unavailable,
 )
 from app.db.opening import asyncpg_dsn, connect_options, open_connection
+from app.db.self_committing import commit_at_once
 from app.db.statement import Statement
 from app.domain.errors import NoSpaceError, UnansweredError, UnavailableError
 
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
-UNCONFIRMED = "The database did not confirm the change; it may have been made."
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -67,7 +68,9 @@ class _Silence:
 
 
 class Database:
-    """Runs units of work: `read` outside a transaction, `write` in exactly one."""
+    """Runs units of work: `read` outside a transaction, `write` in exactly one, `write_at_once` one statement that is
+    its own.
+    """
 
     def __init__(
         self,
@@ -120,6 +123,19 @@ class Database:
         """Run statements in one transaction. `function` may run again if the first try certainly changed nothing."""
         return await self._shielded(
             self._repeat(lambda connection: function(connection, *args, **kwargs), self._write_once)
+        )
+
+    async def write_at_once(
+        self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run exactly one statement, which commits itself: no BEGIN, no COMMIT. It is not sent again, unless the first
+        one certainly changed nothing.
+        """
+        return await self._shielded(
+            self._repeat(
+                lambda connection: function(connection, *args, **kwargs),
+                lambda work: commit_at_once(self.connection(), work),
+            )
         )
 
     @contextlib.asynccontextmanager

@@ -90,7 +90,7 @@ FILLED_IN = {
     ("db.create.INSERT", "retry_max_delay_seconds"),
     ("db.items.APPLY", "status"),
 }
-CAST_THERE = {("db.reports.RECORD", "samples")}
+CAST_THERE = {("db.reports.RECORD", "samples"), ("db.reports.RECORD_AT_ONCE", "samples")}
 """Sent as text, because rows of arrays would be flattened into one."""
 
 

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from app.core.batches.at_once import try_once
 from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
+from app.db.engine import Database
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
 from app.db.jobs import Fence
-from app.domain.errors import JobtrackError
+from app.domain.errors import JobtrackError, UnavailableError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.group_writer import Applied
+from app.live.group_writer import Applied, Partly
 from app.live.idle_claims import ClaimableJob
 
 
@@ -39,6 +41,24 @@ async def apply_creations(connection: Connection, requests: Sequence[CreateReque
         outcomes.append(Created(job, _lease(request)))
         changes.append(_change(job))
     return Applied(outcomes, changes)
+
+
+async def apply_creations_at_once(database: Database, requests: Sequence[CreateRequest]) -> Partly[Created]:
+    """Create the jobs that are one statement, which commits itself: without a key to reserve, a file to attach, items
+    to insert, or a place in a limited queue to take.
+    """
+    plain = {n: request for n, request in enumerate(requests) if _is_plain(request)}
+    inserted = await try_once(database.write_at_once(create.insert, list(plain.values()))) if plain else None
+    if inserted is None:
+        return Partly()
+    if isinstance(inserted, UnavailableError):
+        return Partly(dict.fromkeys(plain, inserted))
+    created = {n: inserted[request.job.id] for n, request in plain.items()}
+    return Partly({n: Created(job, None) for n, job in created.items()}, [_change(job) for job in created.values()])
+
+
+def _is_plain(request: CreateRequest) -> bool:
+    return request.idempotency is None and request.token is None and not request.job.items and request.job.input is None
 
 
 def _lease(request: CreateRequest) -> Lease | None:
