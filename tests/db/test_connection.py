@@ -12,6 +12,7 @@ from app.db.opening import asyncpg_dsn
 from app.db.parameters import Int4, Values
 from app.db.projection import Value
 from app.db.statement import Statement
+from app.domain.errors import UnavailableError
 from tests import sql
 
 OWN_PID = Statement("SELECT :returned", returns=Value(int, "pg_backend_pid()"))
@@ -54,7 +55,57 @@ async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
     await killer.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", list(before))
     assert await database.read(pid) not in before
     assert await database.write(pid) not in before
+    assert await database.write_at_once(pid) not in before
     await killer.close()
+
+
+DYING = Statement("SELECT :returned", returns=Value(bool, "pg_terminate_backend(pg_backend_pid(), 5000)"))
+
+
+async def test_a_statement_of_its_own_whose_connection_ends_may_have_happened_and_is_not_sent_again(
+    database: Database,
+) -> None:
+    tries = 0
+
+    async def die(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.fetch(DYING, None)
+
+    with pytest.raises(UnavailableError, match="may have been made"):
+        await database.write_at_once(die)
+    assert tries == 1
+
+
+async def test_a_statement_of_its_own_that_the_server_refused_for_the_moment_is_sent_again(database: Database) -> None:
+    async with database.transaction() as connection:
+        await sql.execute(
+            connection,
+            """CREATE FUNCTION refuse(state text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+               RAISE 'not now' USING ERRCODE = state; END $$""",
+        )
+    tries = 0
+
+    async def refused(connection: Connection, state: str) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.execute(Statement(f"SELECT refuse('{state}')"), None)
+
+    with pytest.raises(UnavailableError, match="not available"):
+        await database.write_at_once(refused, "40P01")
+    assert tries == WRITE_TRIES
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.write_at_once(refused, "23505")
+    assert tries == WRITE_TRIES + 1
+
+
+async def test_what_the_server_did_is_not_done_again_because_its_answer_could_not_be_read(database: Database) -> None:
+    async def misread(connection: Connection) -> None:
+        await connection.execute(Statement("SELECT 1"), None)
+        raise KeyError("a state that nobody knows")
+
+    with pytest.raises(UnavailableError, match="may have been made"):
+        await database.write_at_once(misread)
 
 
 @pytest.mark.parametrize("prepared", [True, False])
