@@ -1,5 +1,6 @@
 """Statements as the driver gets them, and units of work whose connection is lost or whose plan is outdated."""
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -55,7 +56,23 @@ async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
     await killer.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", list(before))
     assert await database.read(pid) not in before
     assert await database.write(pid) not in before
-    assert await database.write_at_once(pid) not in before
+    await killer.close()
+
+
+async def test_a_statement_of_its_own_is_not_sent_on_a_connection_that_ended_in_the_pool(
+    database: Database, database_url: str
+) -> None:
+    async def pid(connection: Connection) -> int:
+        return await connection.fetchone(OWN_PID, None)
+
+    async with database.connection() as connection:
+        before, driver = await pid(connection), connection.driver
+    killer = await asyncpg.connect(asyncpg_dsn(database_url))
+    await killer.execute("SELECT pg_terminate_backend($1)", before)
+    async with asyncio.timeout(10):
+        while not driver.is_closed():
+            await asyncio.sleep(0)
+    assert await database.write_at_once(pid) != before
     await killer.close()
 
 
