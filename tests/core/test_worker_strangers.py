@@ -17,20 +17,21 @@ from app.domain.job import ClaimFilter, Job
 from app.domain.states import JobState
 from app.domain.worker_call import Reported, WorkerCall
 from tests import factories, sql
-from tests.core.worker_calls import FULL_REPORT, apply, complete, fail, put, release, report, whole
+from tests.core.worker_calls import FULL_REPORT, WAYS, apply, complete, fail, put, release, report, whole
 from tests.factories import Made
 
 
 @pytest.mark.parametrize("state", JobState)
 @pytest.mark.parametrize("kind", [report, complete, fail, release])
+@pytest.mark.parametrize("way", WAYS)
 async def test_stale_token_changes_nothing_in_any_state(
-    database: Database, project_id: UUID, kind: Any, state: JobState
+    database: Database, project_id: UUID, kind: Any, state: JobState, way: str
 ) -> None:
     made = await put(database, project_id, state, items=2)
     before = await whole(database, made)
     said: dict[str, Any] = {report: FULL_REPORT, complete: {"result": 1}}.get(kind, {})
 
-    (outcome,) = await apply(database, kind(made, token=uuid4(), **said))
+    (outcome,) = await WAYS[way](database, kind(made, token=uuid4(), **said))
 
     assert isinstance(outcome, LeaseLostError)
     assert outcome.job
