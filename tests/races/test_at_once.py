@@ -1,6 +1,6 @@
 """Statements that lock, judge and write at once: what they see may be older than what they lock.
 
-The gate (`test_changed_before_the_lock`) holds a statement that has begun, while another transaction changes the job.
+The gate (`gate`) holds a statement that has begun, while another transaction changes the job.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.live.group_writer import GroupWriter
 from tests import factories
 from tests.core.worker_calls import complete, fail, release, report
 from tests.factories import Made
-from tests.races.test_changed_before_the_lock import SET_UP, between_snapshot_and_lock
+from tests.races.gate import SET_UP, between_snapshot_and_lock
 
 Write = Callable[[Connection, Made], Awaitable[list[Any]]]
 
