@@ -1,7 +1,7 @@
 """A connection for one unit of work. Statements go to the driver as they are.
 
 SQLAlchemy keeps the pool, holds the schema and writes the statements that are not hot; it does not run them. It would
-take four times the processor time for a row (78 µs for 20, docs/decisions/0003), and a worker's call is eight of them.
+take four times the processor time for a row (78 µs for 20, docs/decisions/0003).
 """
 
 import asyncio
