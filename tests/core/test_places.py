@@ -14,12 +14,22 @@ from app.domain.errors import JobtrackError, LeaseLostError, QueueFullError
 from app.domain.idempotency import Idempotency
 from app.domain.ids import new_id
 from app.domain.item import ItemStatus, ItemUpdate
-from app.domain.job import Claim, Created, CreateRequest, Job, NewJob
+from app.domain.job import Claim, Created, CreateRequest, NewJob
 from app.domain.states import LEASED, JobState
-from app.domain.worker_call import Replayed, Reported
+from app.domain.worker_call import Ended, Replayed, Reported
 from app.live.group_writer import GroupWriter
 from tests import factories, sql
-from tests.core.worker_calls import FULL_REPORT, apply, complete, fail, put, release, report, whole
+from tests.core.worker_calls import (
+    FULL_REPORT,
+    apply,
+    apply_in_a_transaction,
+    complete,
+    fail,
+    put,
+    release,
+    report,
+    whole,
+)
 from tests.factories import Made
 
 KEY = Idempotency(route="r", key="k", fingerprint=b"one")
@@ -72,8 +82,8 @@ async def test_late_report_without_a_place_changes_nothing(
 )
 async def test_late_ending_counts_without_a_place(database: Database, late: Made, call: Any, state: JobState) -> None:
     [outcome] = await apply(database, call(late))
-    assert isinstance(outcome, Job)
-    assert outcome.state is state
+    assert isinstance(outcome, Ended)
+    assert outcome.job.state is state
 
 
 async def test_late_report_takes_the_place_that_is_free(database: Database, project_id: UUID) -> None:
@@ -107,9 +117,17 @@ async def test_late_report_has_the_place_that_the_call_before_it_left(
 ) -> None:
     await limit(database, project_id, 1)
     held, late = await put(database, project_id), await put(database, project_id, JobState.RETRYING)
-    refused, _, admitted = await apply(database, report(late), leaves(held), report(late))
+    refused, _, admitted = await apply_in_a_transaction(database, report(late), leaves(held), report(late))
     assert type(refused) is LeaseLostError
     assert type(admitted) is Reported
+
+
+async def test_late_report_has_the_place_that_an_end_beside_it_left(database: Database, project_id: UUID) -> None:
+    """The end is written at once, and the report in the transaction after it."""
+    await limit(database, project_id, 1)
+    held, late = await put(database, project_id), await put(database, project_id, JobState.RETRYING)
+    outcomes = await apply(database, report(late), complete(held))
+    assert [type(outcome) for outcome in outcomes] == [Reported, Ended]
 
 
 async def test_each_projects_queue_has_its_own_places(database: Database, project_id: UUID) -> None:

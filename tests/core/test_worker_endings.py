@@ -44,4 +44,4 @@ async def test_failing_item_makes_it_completed_with_failures(database: Database,
     outcomes = await apply(
         database, report(made, items=(ItemUpdate(key="a", status=ItemStatus.FAILED),)), complete(made)
     )
-    assert outcomes[1].state is JobState.COMPLETED_WITH_FAILURES
+    assert outcomes[1].job.state is JobState.COMPLETED_WITH_FAILURES

@@ -45,7 +45,7 @@ async def test_a_report_to_a_cancelled_job_is_told_and_does_not_prolong_it(
 
     assert first.cancel_requested
     assert first.lease.expires_in_seconds < 10
-    assert (kept.state, kept.counts.processed) == (JobState.CANCELLED, 1)
+    assert (kept.job.state, kept.job.counts.processed) == (JobState.CANCELLED, 1)
     async with database.transaction() as connection:
         stored = await sql.fetch_value(connection, "SELECT result FROM results WHERE job_id = :id", id=made.id)
         assert stored == "kept"
