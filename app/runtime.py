@@ -8,7 +8,8 @@ from uuid import uuid4
 from app.api.translate import render_detail, render_summary
 from app.core import item_copies, retention
 from app.core.batches import calls as calls_batch
-from app.core.batches.create import apply_creations, row_count
+from app.core.batches.calls_at_once import apply_calls_at_once
+from app.core.batches.create import apply_creations, apply_creations_at_once, row_count
 from app.core.batches.queue_limit import MAX_QUEUES, QueueLimit
 from app.core.bulk import Bulk
 from app.core.claims import Claims
@@ -40,11 +41,10 @@ from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.principal import KeyChange
 from app.domain.worker_call import WorkerCall, WorkerOutcome
+from app.live import feed_lag
 from app.live.body_cache import BodyCache, Revalidator
 from app.live.change_feed import Announcer, ChangeFeed, Listeners
 from app.live.event_stream import EventStream
-from app.live.feed_lag import JITTER_SECONDS as FEED_LAG_JITTER_SECONDS
-from app.live.feed_lag import FeedLag
 from app.live.group_writer import GroupWriter
 from app.live.idle_claims import IdleClaims
 from app.live.loop import Periodic, Service
@@ -86,7 +86,7 @@ class Runtime:
         self.waiters = Waiters()
         self.idle_claims = IdleClaims()
         self.stream = EventStream(self.database)
-        self.feed_lag = FeedLag(self.database)
+        self.feed_lag = feed_lag.FeedLag(self.database)
         origin = uuid4().hex
         keys = ApiKeys(self.database)
         holds = KeyHolds(self.database, most=most_held, key_share_percent=key_share_percent)
@@ -109,14 +109,16 @@ class Runtime:
         announce = self.announcer.announce
         create_writer: GroupWriter[CreateRequest, Created] = GroupWriter(
             self.database,
-            metrics.measured("creations", partial(apply_creations, queue_limit)),
+            partial(apply_creations, queue_limit),
             announce,
+            at_once=metrics.measured("creations", apply_creations_at_once),
             row_count=row_count,
         )
         calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
             self.database,
-            metrics.measured("calls", calls_batch.apply_worker_calls),
+            calls_batch.apply_worker_calls,
             announce,
+            at_once=metrics.measured("calls", apply_calls_at_once),
             row_count=calls_batch.row_count,
         )
         jobs = Jobs(
@@ -166,7 +168,7 @@ class Runtime:
             self.sweep,
             Periodic("revalidator", Revalidator(self.database, self._caches).check),
             self.stream,
-            Periodic("feed lag", self.feed_lag.look, jitter_seconds=FEED_LAG_JITTER_SECONDS),
+            Periodic("feed lag", self.feed_lag.look, jitter_seconds=feed_lag.JITTER_SECONDS),
             Periodic(
                 "rescuer",
                 Rescue(self.database, announce, metrics.count_busy).step,
@@ -211,9 +213,8 @@ class Runtime:
         if space.is_watched:
             free = "Free bytes of the embedded database's volume."
             metrics.watch("data_free_bytes", free, lambda: math.nan if (n := space.free_bytes()) is None else n)
-        database = self.database
-        metrics.watch("db_pool_checked_out_connections", "Connections in use.", database.connections_in_use)
-        metrics.watch("db_pool_size_connections", "Connections there may be.", database.connections_allowed)
+        metrics.watch("db_pool_checked_out_connections", "Connections in use.", self.database.connections_in_use)
+        metrics.watch("db_pool_size_connections", "Connections there may be.", self.database.connections_allowed)
 
     async def start(self) -> None:
         """Start the background loops; the database is connected to when it is first needed."""

@@ -26,10 +26,9 @@ BOUNDS: dict[int, str] = {
     "statement's arrays and its rendering. In batches: the service's core too, about 100 µs a job, of which "
     "building immutable objects takes a tenth and writing times a fifteenth; the database inserts a job with its "
     "payload, its event and seven index entries at about the same pace beside it.",
-    9: "one by one: neither core. A call waits for the group before it and then for its own: seven round trips for a "
-    "report that starts a job, five for a completion, three for a claim, each some 0.3 ms on this machine, in "
-    "which at most sixteen calls share one. In batches: the service's core, about 350 µs a job for three calls: "
-    "six rows decoded, two validated, two rendered whole.",
+    9: "one by one: neither core. A call waits for the group before it and then for its own: two round trips for a "
+    "report, one for a completion or a claim, in which at most sixteen calls share one. In batches: the service's "
+    "core, about 160 µs a job for three calls: six rows decoded, two validated, two rendered whole.",
     10: "the database's core: a row, its text index and its primary key are written anew for each update.",
     11: "a deeper index, and pages that are not in shared buffers.",
     12: "what PostgreSQL must keep: while the snapshot is held no version of a row can be removed, so that each "

@@ -8,7 +8,14 @@ from uuid import UUID
 import structlog
 
 from app.core.access import key_ended
-from app.core.batches.claims import MOST_JOBS_AT_ONCE, ClaimRequest, apply_claims, claimed_before, job_count
+from app.core.batches.claims import (
+    MOST_JOBS_AT_ONCE,
+    ClaimRequest,
+    apply_claims,
+    apply_claims_at_once,
+    claimed_before,
+    job_count,
+)
 from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
 from app.db import key_lookups, limits
@@ -155,6 +162,9 @@ class Claims:
                 self._database.short(claim_filter.project_id),
                 lambda connection, requests: apply_claims(connection, claim_filter, requests, self._max_answer_bytes),
                 self._announce,
+                at_once=lambda database, requests: apply_claims_at_once(
+                    database, claim_filter, requests, self._max_answer_bytes
+                ),
                 max_batch=MAX_BATCH if request.idempotency is None else 1,
                 row_count=job_count,
                 max_rows=MOST_JOBS_AT_ONCE,

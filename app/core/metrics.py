@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
-from app.db.connection import Connection
+from app.db.engine import Database
 from app.domain.errors import UnavailableError
 from app.domain.states import LIVE
-from app.live.group_writer import Applied
+from app.live.outcomes import ApplyAtOnce, Partly
 
 SHARED: Final = "jobtrack_queue_"
 """Metrics that come from the database: the same for every process, so they have no such label."""
@@ -35,7 +35,6 @@ Depths = Mapping[tuple[str, str], int]
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-Apply = Callable[[Connection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
 class Metrics:
@@ -63,7 +62,7 @@ class Metrics:
         )
         self._batches = Histogram(
             "jobtrack_group_commit_batch_size",
-            "Calls in one transaction; one that is tried again counts again.",
+            "Calls that are written together; one that is tried again counts again.",
             ["writer"],
             buckets=BATCHES,
             registry=registry,
@@ -158,13 +157,13 @@ class Metrics:
         """Record how long the garbage collector stopped the process."""
         self._pauses[generation].observe(seconds)
 
-    def measured(self, writer: str, apply: Apply[Request, Result]) -> Apply[Request, Result]:
-        """Record the size of every batch that a group writer applies."""
+    def measured(self, writer: str, at_once: ApplyAtOnce[Request, Result]) -> ApplyAtOnce[Request, Result]:
+        """Record the size of every batch that a group writer begins with."""
         sizes = self._batches.labels(writer)
 
-        async def measured(connection: Connection, requests: Sequence[Request]) -> Applied[Result]:
+        async def measured(database: Database, requests: Sequence[Request]) -> Partly[Result]:
             sizes.observe(len(requests))
-            return await apply(connection, requests)
+            return await at_once(database, requests)
 
         return measured
 

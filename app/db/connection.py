@@ -1,7 +1,7 @@
 """A connection for one unit of work. Statements go to the driver as they are.
 
 SQLAlchemy keeps the pool, holds the schema and writes the statements that are not hot; it does not run them. It would
-take four times the processor time for a row (78 µs for 20, docs/decisions/0003), and a worker's call is eight of them.
+take four times the processor time for a row (78 µs for 20, docs/decisions/0003).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Output = TypeVar("Output")
 class Connection:
     """One connection of the pool, lent for a unit of work."""
 
-    __slots__ = ("_driver", "_on_statement", "committed", "core", "opened_at", "sent_at")
+    __slots__ = ("_driver", "_on_statement", "committed", "core", "opened_at", "sent", "sent_at")
 
     def __init__(self, core: AsyncConnection, on_statement: Callable[[Statement[Any, Any]], None]) -> None:
         self.core = core
@@ -28,6 +28,8 @@ class Connection:
         self._on_statement = on_statement
         self.committed: list[Callable[[], None]] = []
         """Callbacks for when the transaction has committed."""
+        self.sent = False
+        """Whether a statement was handed to the driver."""
         held = core.sync_connection
         if held is None:
             raise LookupError("the connection was given back")
@@ -49,12 +51,16 @@ class Connection:
         """
         self.committed.append(callback)
 
+    def _note_sent(self) -> None:
+        self.sent = True
+        self.sent_at = asyncio.get_running_loop().time()
+
     async def fetch(self, statement: Statement[Input, Output], parameters: Input) -> list[Output]:
         """Run a statement; returns its rows."""
         self._on_statement(statement)
-        self.sent_at = asyncio.get_running_loop().time()
-        read = statement.read
-        rows = await self._driver.fetch(statement.sql, *statement.bind(parameters))
+        read, arguments = statement.read, statement.bind(parameters)
+        self._note_sent()
+        rows = await self._driver.fetch(statement.sql, *arguments)
         return [read(row) for row in rows]
 
     async def fetchrow(self, statement: Statement[Input, Output], parameters: Input) -> Output | None:
@@ -74,7 +80,8 @@ class Connection:
     async def execute(self, statement: Statement[Input, Any], parameters: Input) -> int:
         """Run a statement for what it does; returns how many rows it changed."""
         self._on_statement(statement)
-        self.sent_at = asyncio.get_running_loop().time()
-        status = await self._driver.execute(statement.sql, *statement.bind(parameters))
+        arguments = statement.bind(parameters)
+        self._note_sent()
+        status = await self._driver.execute(statement.sql, *arguments)
         changed = status.rpartition(" ")[2]
         return int(changed) if changed.isdigit() else 0

@@ -112,51 +112,64 @@ class _Inserted:
     """How many rows of queues the statement made."""
 
 
-INSERT = Statement(
-    f"""
-    WITH input AS (
-        SELECT i.*, coalesce(i.scheduled_at, statement_timestamp()) AS due FROM :rows
-    ), new_queues AS (
+_NEW_QUEUES: Final = """
+    new_queues AS (
         INSERT INTO queues (project_id, name, created_at, updated_at)
         SELECT DISTINCT i.project_id, i.queue, statement_timestamp(), statement_timestamp() FROM input i
         WHERE NOT EXISTS (SELECT FROM queues q WHERE q.project_id = i.project_id AND q.name = i.queue)
         ORDER BY 1, 2
         ON CONFLICT DO NOTHING
         RETURNING 1
-    ), new_payloads AS (
-        INSERT INTO payloads (project_id, job_id, payload)
-        SELECT project_id, id, CAST(payload AS json) FROM input WHERE payload IS NOT NULL
-    ), new_labels AS (
-        INSERT INTO job_labels (project_id, job_id, name, value)
-        SELECT i.project_id, i.id, l.key, l.value FROM input i, json_each_text(CAST(i.labels AS json)) l
-    ), new_runs AS (
-        INSERT INTO runs (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
-                          items_processed, items_failed, items_skipped, samples, log_lines, updated_at)
-        SELECT project_id, id, lease_seconds, statement_timestamp() + lease_seconds * interval '1 second', 0, 0,
-               items_total, 0, 0, 0, '{{}}', 0, statement_timestamp()
-        FROM input WHERE token IS NOT NULL
-    ), history AS (
-        INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
-        SELECT i.project_id, i.id,
-               CASE WHEN s.n = 1 THEN 'job.claimed' WHEN i.original_job_id IS NULL THEN 'job.created'
-                    ELSE 'job.rerun' END,
-               statement_timestamp(), s.n, CASE WHEN s.n = 1 THEN i.worker END, CASE WHEN s.n = 1 THEN 'pending' END,
-               CASE WHEN s.n = 1 THEN 'dispatched' ELSE 'pending' END,
-               CASE WHEN i.original_job_id IS NOT NULL
-                    THEN json_build_object('original_job_id', i.original_job_id) END
-        FROM input i JOIN (VALUES (0), (1)) AS s (n) ON s.n = 0 OR i.token IS NOT NULL
-        ORDER BY s.n
-    ), inserted AS (
-        INSERT INTO jobs ({", ".join(_INSERTED)})
-        SELECT {", ".join(_INSERTED.values())}
-        FROM input i LEFT JOIN {lookup("queues", "q", project_id="i.project_id", name="i.queue")} ON true
-        RETURNING *
+    ),
+"""
+
+
+def _statement(*, known_queues: bool) -> Statement[Sequence[_NewJobRow], _Inserted]:
+    queue = f"CROSS JOIN {lookup('queues', 'k', project_id='i.project_id', name='i.queue')}" if known_queues else ""
+    return Statement(
+        f"""
+        WITH input AS (
+            SELECT i.*, coalesce(i.scheduled_at, statement_timestamp()) AS due FROM :rows {queue}
+        ), {"" if known_queues else _NEW_QUEUES} new_payloads AS (
+            INSERT INTO payloads (project_id, job_id, payload)
+            SELECT project_id, id, CAST(payload AS json) FROM input WHERE payload IS NOT NULL
+        ), new_labels AS (
+            INSERT INTO job_labels (project_id, job_id, name, value)
+            SELECT i.project_id, i.id, l.key, l.value FROM input i, json_each_text(CAST(i.labels AS json)) l
+        ), new_runs AS (
+            INSERT INTO runs (project_id, job_id, lease_seconds, lease_ends_at, version, progress, items_count,
+                              items_processed, items_failed, items_skipped, samples, log_lines, updated_at)
+            SELECT project_id, id, lease_seconds, statement_timestamp() + lease_seconds * interval '1 second', 0, 0,
+                   items_total, 0, 0, 0, '{{}}', 0, statement_timestamp()
+            FROM input WHERE token IS NOT NULL
+        ), history AS (
+            INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
+            SELECT i.project_id, i.id,
+                   CASE WHEN s.n = 1 THEN 'job.claimed' WHEN i.original_job_id IS NULL THEN 'job.created'
+                        ELSE 'job.rerun' END,
+                   statement_timestamp(), s.n, CASE WHEN s.n = 1 THEN i.worker END,
+                   CASE WHEN s.n = 1 THEN 'pending' END, CASE WHEN s.n = 1 THEN 'dispatched' ELSE 'pending' END,
+                   CASE WHEN i.original_job_id IS NOT NULL
+                        THEN json_build_object('original_job_id', i.original_job_id) END
+            FROM input i JOIN (VALUES (0), (1)) AS s (n) ON s.n = 0 OR i.token IS NOT NULL
+            ORDER BY s.n
+        ), inserted AS (
+            INSERT INTO jobs ({", ".join(_INSERTED)})
+            SELECT {", ".join(_INSERTED.values())}
+            FROM input i LEFT JOIN {lookup("queues", "q", project_id="i.project_id", name="i.queue")} ON true
+            RETURNING *
+        )
+        SELECT :returned FROM inserted jobs
+        """,
+        Batch(_NewJobRow),
+        Projection(
+            _Inserted, tables.jobs, {"new_queues": "0" if known_queues else "(SELECT count(*) FROM new_queues)"}
+        ),
     )
-    SELECT :returned FROM inserted jobs
-    """,
-    Batch(_NewJobRow),
-    Projection(_Inserted, tables.jobs, {"new_queues": "(SELECT count(*) FROM new_queues)"}),
-)
+
+
+INSERT: Final = _statement(known_queues=False)
+INSERT_INTO_KNOWN_QUEUES: Final = _statement(known_queues=True)
 
 _AS_GIVEN: Final = tuple(
     field.name
@@ -170,11 +183,23 @@ async def insert(connection: Connection, requests: Sequence[CreateRequest]) -> t
     """Insert jobs with payloads, labels, leases, unknown queues and the beginning of their history; returns them as
     they are now, by id, and whether there were unknown queues. Their items are inserted by `items.insert_new`.
     """
+    found, inserted = await _insert(connection, INSERT, requests)
+    return found, any(row.new_queues for row in inserted)
+
+
+async def insert_into_known_queues(connection: Connection, requests: Sequence[CreateRequest]) -> dict[UUID, Job]:
+    """Insert the jobs whose queue is known, as `insert` does; the others are left out of the answer."""
+    found, _ = await _insert(connection, INSERT_INTO_KNOWN_QUEUES, requests)
+    return found
+
+
+async def _insert(
+    connection: Connection, statement: Statement[Sequence[_NewJobRow], _Inserted], requests: Sequence[CreateRequest]
+) -> tuple[dict[UUID, Job], list[_Inserted]]:
     rows = [_row(request) for request in requests]
     by_id = {row.id: row for row in rows}
-    found = await connection.fetch(INSERT, rows)
-    jobs = {inserted.id: _created(by_id[inserted.id], inserted) for inserted in found}
-    return jobs, any(inserted.new_queues for inserted in found)
+    inserted = await connection.fetch(statement, rows)
+    return {row.id: _created(by_id[row.id], row) for row in inserted}, inserted
 
 
 def _created(row: _NewJobRow, inserted: _Inserted) -> Job:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from app.db import deadlines
+from app.db.commits import commit_at_once, commit_together
 from app.db.connection import Connection
 from app.db.failures import (
     CONNECTION_ERRORS,
@@ -34,11 +35,10 @@ from app.db.opening import asyncpg_dsn, connect_options, open_connection
 from app.db.shares import GATHERED, Share, Shares
 from app.db.statement import Statement
 from app.db.units import Units
-from app.domain.errors import BusyError, NoSpaceError, UnansweredError, UnavailableError
+from app.domain.errors import BusyError, NoSpaceError
 
 POOL_TIMEOUT_SECONDS = 3.0
 WRITE_TRIES = 4
-UNCONFIRMED = "The database did not confirm the change; it may have been made."
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -66,7 +66,9 @@ def make_engine(url: str, *, pool_size: int, prepared: bool = False) -> AsyncEng
 
 
 class Database:
-    """Runs units of work: `read` outside a transaction, `write` in exactly one."""
+    """Runs units of work: `read` outside a transaction, `write` in exactly one, `write_at_once` one statement that is
+    its own.
+    """
 
     def __init__(
         self,
@@ -133,6 +135,14 @@ class Database:
         """Run statements in one transaction. `function` may run again if the first try certainly changed nothing."""
         return await self._shielded(lambda connection: function(connection, *args, **kwargs), self._write_once)
 
+    async def write_at_once(
+        self, function: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run exactly one statement, which commits itself: no BEGIN, no COMMIT. It is not sent again, unless the first
+        one certainly changed nothing.
+        """
+        return await self._shielded(lambda connection: function(connection, *args, **kwargs), self._write_statement)
+
     @contextlib.asynccontextmanager
     async def connection(self, waited: Waited | None = None) -> AsyncIterator[Connection]:
         """Borrow a connection without a transaction. What the driver raises in the block is not translated.
@@ -183,31 +193,10 @@ class Database:
             return await work(connection)
 
     async def _write_once(self, work: Work[T], waited: Waited | None) -> T:
-        committing = False
-        try:
-            async with self.connection(waited) as connection:
-                transaction = connection.driver.transaction()
-                await transaction.start()
-                try:
-                    result = await work(connection)
-                except BaseException as error:
-                    if not is_silence(error) and not connection.driver.is_closed():
-                        await transaction.rollback()
-                    raise
-                committing = True
-                await transaction.commit()
-                for callback in connection.committed:
-                    callback()
-        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            if committing:
-                # The answer to COMMIT was lost, so it may have happened. Only the caller knows whether to try again.
-                raise UnavailableError(UNCONFIRMED) from error
-            raise
-        except asyncio.CancelledError as error:
-            if committing:
-                raise UnansweredError(UNCONFIRMED) from error
-            raise
-        return result
+        return await commit_together(self.connection(waited), work)
+
+    async def _write_statement(self, work: Work[T], waited: Waited | None) -> T:
+        return await commit_at_once(self.connection(waited), work)
 
     async def _repeat(self, work: Work[T], once: Once[T], waited: Waited | None) -> T:
         for tries_left in reversed(range(WRITE_TRIES)):

@@ -1,4 +1,4 @@
-"""The events of jobs: written in the transaction that causes them, read of one job or as a project's feed.
+"""The events of jobs: read of one job, or as a project's feed. They are written by the statements that cause them.
 
 The feed has neither gap nor repeat. Transactions commit out of the order in which they began, so it returns only rows
 of transactions that are older than every one still running: nothing can appear behind a reader any more. A transaction
@@ -7,7 +7,7 @@ that runs for long holds the feed back, of every project; ours are short.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import and_, bindparam, literal_column, select
@@ -16,44 +16,12 @@ from app.db import tables
 from app.db.connection import Connection
 from app.db.epochs import BEGINS_AFTER, EPOCH
 from app.db.lookups import lookup
-from app.db.parameters import Batch, Int4, Values
+from app.db.parameters import Values
 from app.db.projection import Projection
 from app.db.sizes import FITS, running_total, size_of_json, size_of_texts
 from app.db.statement import CoreStatement, Statement
 from app.domain.event import JobEventRecord, Position
 from app.domain.job import JobRef
-from app.domain.states import JobState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
-    """Something that happened to a job. `type` is `job.` and a word of the lifecycle (docs/lifecycle.md)."""
-
-    project_id: UUID
-    job_id: UUID
-    type: str
-    attempt: Int4
-    worker: str | None = None
-    source: JobState | None = None
-    target: JobState
-    data: Any = None
-
-
-INSERT = Statement(
-    """
-    INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
-    SELECT i.project_id, i.job_id, i.type, statement_timestamp(), i.attempt, i.worker, i.source, i.target,
-           CAST(i.data AS json)
-    FROM :rows
-    """,
-    Batch(NewEvent),
-)
-
-
-async def insert(connection: Connection, events: Sequence[NewEvent]) -> None:
-    """Append events in the order given."""
-    await connection.execute(INSERT, events)
-
 
 _EVENTS: Final = tables.events.alias("e")
 _JOBS: Final = tables.jobs.alias("j")

@@ -8,6 +8,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.domain.errors import BusyError, NoSpaceError, UnavailableError
 
+UNCONFIRMED = "The database did not confirm the change; it may have been made."
 READ_ONLY, ADMIN_SHUTDOWN, CRASH_SHUTDOWN, CANNOT_CONNECT_NOW = "25006", "57P01", "57P02", "57P03"
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
 TOO_MANY_CONNECTIONS, DISK_FULL, OUT_OF_MEMORY = "53300", "53100", "53200"
@@ -38,6 +39,17 @@ def driver_error(error: DBAPIError) -> BaseException:
 def is_lost(error: BaseException) -> bool:
     """Whether the connection cannot be used any more."""
     return not isinstance(error, asyncpg.PostgresError) or _sqlstate(error) in DISCONNECTS or _is_connection(error)
+
+
+def may_have_committed(error: BaseException) -> bool:
+    """Whether a statement that commits itself may be done, though this came in place of its answer.
+
+    An error that the server reports has undone the statement, unless it is the server's last word on the connection. An
+    argument that the driver could not encode was never sent.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        return is_lost(error) and _sqlstate(error) != READ_ONLY
+    return not isinstance(error, ValueError)
 
 
 def is_silence(error: BaseException) -> bool:

@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from app.db import tables
 from app.db.connection import Connection
 from app.db.jobs import LEASE_LEFT, REQUESTED, RUN
 from app.db.lifecycle_sql import accepted, target
-from app.db.lookups import target_by_key
+from app.db.lookups import state_among, target_by_key
+from app.db.move_sql import LOCKED_JOBS, moved_sql
 from app.db.parameters import Batch, Int4
 from app.db.projection import Projection, reading
 from app.db.statement import Statement
 from app.domain.estimate import Sample
 from app.domain.item import Counts
 from app.domain.job import Eta
-from app.domain.states import JobEvent, JobState
+from app.domain.states import LEASED, JobEvent, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class HeldToken:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A report whose token and state were right, with the run as it stands. Valid while the job's lock is held."""
+    """A report whose token and state were right, with the run as it stands: valid while the job's lock is held, or
+    until the run has another version.
+    """
 
     job_id: UUID
     queue: str
@@ -38,7 +41,8 @@ class Admitted:
     target: JobState
     attempt: int
     worker: str | None
-    lease_seconds: int | None
+    version: int
+    """Of the run."""
     stage: str | None
     progress: float
     declared_total: int | None
@@ -54,6 +58,7 @@ def _pairs(numbers: Sequence[float]) -> tuple[Sample, ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
+T = TypeVar("T", bound="Heartbeat")
 _RUN = tables.runs.alias("r")
 _JOB = tables.jobs.alias("j")
 ADMIT = Statement(
@@ -83,19 +88,25 @@ ADMIT = Statement(
 
 
 async def admit(connection: Connection, held: Sequence[HeldToken]) -> dict[UUID, Admitted]:
-    """Read the runs of those jobs that are locked, held under their token and live, by job; the rest are left out."""
+    """Read the runs of those jobs that are held under their token and live, by job; the rest are left out."""
     return {admitted.job_id: admitted for admitted in await connection.fetch(ADMIT, held)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunUpdate:
-    """The run after a report. Of a bare heartbeat only the lease is written."""
+class Heartbeat:
+    """A lease that goes on; `lease_seconds` is its new length, None the one it has."""
 
     project_id: UUID
     job_id: UUID
     token: UUID
     lease_seconds: Int4 | None
-    bare: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUpdate(Heartbeat):
+    """The run after a report, worked out from its version `seen_version`: of another version nothing is written."""
+
+    seen_version: int
     stage: str | None
     progress: float
     message: str | None
@@ -106,61 +117,104 @@ class RunUpdate:
     samples: str
     """As `array_text` writes them: rows of arrays would be flattened into one."""
     log_lines: int
+    progressed: bool
+    """Whether it is worth an event though the state stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _LeaseLeft:
+class Recorded:
+    """A report that was written: the step that its job made, and the seconds left of its lease, if that has an end."""
+
     job_id: UUID
-    seconds: float | None
+    source: JobState
+    target: JobState
+    lease_left: float | None
 
 
-# The lease of a job that is being cancelled is not extended: its worker has until then to acknowledge.
-RECORD = Statement(
-    f"""
-    WITH held AS MATERIALIZED (
-        SELECT i.*, j.state FROM {REQUESTED} WHERE j.token = i.token
+_LEASE: Final = {
+    "lease_seconds": "coalesce(d.lease_seconds, r.lease_seconds)",
+    # The lease of a job that is being cancelled is not extended: its worker has until then to acknowledge.
+    "lease_ends_at": """CASE WHEN d.source = 'cancelling' THEN r.lease_ends_at ELSE
+        statement_timestamp() + coalesce(d.lease_seconds, r.lease_seconds) * interval '1 second' END""",
+}
+_RUN_AFTER: Final = {
+    **{name: f"d.{name}" for name in ("stage", "progress", "declared_total", "items_count", "log_lines")},
+    **{f"items_{name}": f"d.counts_{name}" for name in ("processed", "failed", "skipped")},
+    **{f"eta_{name}": f"d.eta_{name}" for name in ("seconds", "low_seconds", "high_seconds")},
+    "version": "r.version + 1",
+    "updated_at": "statement_timestamp()",
+    "message": "coalesce(d.message, r.message)",
+    "samples": "CAST(d.samples AS float8[])",
+}
+
+
+def _recording(row_type: type[T], assigned: dict[str, str], *, at_once: bool) -> Statement[Sequence[T], Recorded]:
+    """Declare the statement that extends leases, writes runs, starts jobs that were only handed out, and records it.
+
+    In two forms, as a move is (`move_sql`). At once only for jobs under a lease: where one ran out, another job may
+    have its place by now, which is counted under the lock of the queue. A run that has changed since it was read
+    changes nothing of its job either: jobs move as far as their runs were written.
+    """
+    is_update = issubclass(row_type, RunUpdate)
+    condition = accepted(JobEvent.REPORT)
+    held = LOCKED_JOBS % f"{condition} AND {state_among(LEASED)}" if at_once else f"FROM {REQUESTED} WHERE {condition}"
+    return Statement(
+        f"""
+        WITH held AS MATERIALIZED (
+            SELECT i.*, j.state AS source, {target(JobEvent.REPORT)} AS target, j.attempt, j.worker {held}
+        ), decided AS (
+            UPDATE runs r SET {", ".join(f"{column} = {sql}" for column, sql in (_LEASE | assigned).items())}
+            FROM held d WHERE {target_by_key("r", project_id="d.project_id", job_id="d.job_id")}
+            {"AND r.version = d.seen_version" if is_update else ""}
+            RETURNING r.project_id, r.job_id, r.stage, r.progress, r.lease_ends_at, d.source, d.target, d.attempt,
+                      d.worker, {"d.progressed" if is_update else "false"} AS progressed,
+                      CAST(NULL AS text) AS error_code, CAST(NULL AS text) AS error_message
+        ), moved AS ({moved_sql(JobEvent.REPORT, returning="j.id")}), history AS (
+            INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
+            SELECT d.project_id, d.job_id, 'job.progressed', statement_timestamp(), d.attempt, d.worker, d.source,
+                   d.target, json_build_object('stage', d.stage, 'progress', d.progress)
+            FROM decided d WHERE d.progressed OR d.target <> d.source
+        )
+        SELECT :returned FROM decided r
+        """,
+        Batch(row_type),
+        Projection(Recorded, "r", {"lease_left": LEASE_LEFT}),
     )
-    UPDATE runs r SET
-        lease_seconds = i.lease_seconds,
-        lease_ends_at = CASE WHEN i.state = 'cancelling' THEN r.lease_ends_at
-                             ELSE statement_timestamp() + i.lease_seconds * interval '1 second' END,
-        version = r.version + CASE WHEN i.bare THEN 0 ELSE 1 END,
-        updated_at = CASE WHEN i.bare THEN r.updated_at ELSE statement_timestamp() END,
-        stage = CASE WHEN i.bare THEN r.stage ELSE i.stage END,
-        progress = CASE WHEN i.bare THEN r.progress ELSE i.progress END,
-        message = CASE WHEN i.bare THEN r.message ELSE coalesce(i.message, r.message) END,
-        declared_total = CASE WHEN i.bare THEN r.declared_total ELSE i.declared_total END,
-        items_count = CASE WHEN i.bare THEN r.items_count ELSE i.items_count END,
-        items_processed = CASE WHEN i.bare THEN r.items_processed ELSE i.counts_processed END,
-        items_failed = CASE WHEN i.bare THEN r.items_failed ELSE i.counts_failed END,
-        items_skipped = CASE WHEN i.bare THEN r.items_skipped ELSE i.counts_skipped END,
-        eta_seconds = CASE WHEN i.bare THEN r.eta_seconds ELSE i.eta_seconds END,
-        eta_low_seconds = CASE WHEN i.bare THEN r.eta_low_seconds ELSE i.eta_low_seconds END,
-        eta_high_seconds = CASE WHEN i.bare THEN r.eta_high_seconds ELSE i.eta_high_seconds END,
-        samples = CASE WHEN i.bare THEN r.samples ELSE CAST(i.samples AS float8[]) END,
-        log_lines = CASE WHEN i.bare THEN r.log_lines ELSE i.log_lines END
-    FROM held i WHERE {target_by_key("r", project_id="i.project_id", job_id="i.job_id")}
-    RETURNING :returned
-    """,
-    Batch(RunUpdate),
-    Projection(
-        _LeaseLeft,
-        columns={
-            "job_id": _RUN.c.job_id,
-            "seconds": LEASE_LEFT,
-        },
-    ),
-)
+
+
+HEARTBEAT: Final = _recording(Heartbeat, {}, at_once=False)
+HEARTBEAT_AT_ONCE: Final = _recording(Heartbeat, {}, at_once=True)
+RECORD: Final = _recording(RunUpdate, _RUN_AFTER, at_once=False)
+RECORD_AT_ONCE: Final = _recording(RunUpdate, _RUN_AFTER, at_once=True)
+
+
+async def extend(connection: Connection, heartbeats: Sequence[Heartbeat]) -> list[Recorded]:
+    """Extend leases of jobs that are locked; what the fence refuses is left out of the answer."""
+    return await connection.fetch(HEARTBEAT, heartbeats)
+
+
+async def extend_at_once(connection: Connection, heartbeats: Sequence[Heartbeat]) -> list[Recorded]:
+    """Lock jobs and extend their leases, in one statement. What others hold, what the fence refuses, and a job whose
+    lease ran out, is left out of the answer.
+    """
+    return await connection.fetch(HEARTBEAT_AT_ONCE, heartbeats)
+
+
+async def record(connection: Connection, updates: Sequence[RunUpdate]) -> list[Recorded]:
+    """Write reports into the runs of jobs that are locked; what the fence refuses is left out of the answer."""
+    return await connection.fetch(RECORD, updates)
+
+
+async def record_at_once(connection: Connection, updates: Sequence[RunUpdate]) -> list[Recorded]:
+    """Lock jobs and write reports into their runs, in one statement. What others hold, what the fence refuses, a job
+    whose lease ran out, and what was worked out from a run that has changed since, is left out of the answer.
+    """
+    return await connection.fetch(RECORD_AT_ONCE, updates)
 
 
 def array_text(samples: Sequence[Sample]) -> str:
     """Write samples as the text of an array."""
     return "{" + ",".join(f"{at!r},{progress!r}" for at, progress in samples) + "}"
-
-
-async def record(connection: Connection, updates: Sequence[RunUpdate]) -> dict[UUID, float | None]:
-    """Write reports into their runs and extend the leases; returns the seconds left of each, None without an end."""
-    return {left.job_id: left.seconds for left in await connection.fetch(RECORD, updates)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,28 +240,3 @@ UPSERT_CHECKPOINTS = Statement(
 async def upsert_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> None:
     """Store checkpoints, each in place of the one before."""
     await connection.execute(UPSERT_CHECKPOINTS, checkpoints)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result and the billing of a completed job."""
-
-    project_id: UUID
-    job_id: UUID
-    result: Any
-    billing: Any
-
-
-INSERT_RESULTS = Statement(
-    """
-    INSERT INTO results (project_id, job_id, result, billing)
-    SELECT i.project_id, i.job_id, CAST(i.result AS json), CAST(i.billing AS json)
-    FROM :rows
-    """,
-    Batch(Result),
-)
-
-
-async def insert_results(connection: Connection, results: Sequence[Result]) -> None:
-    """Write results and billing, once, for jobs that this transaction has just ended."""
-    await connection.execute(INSERT_RESULTS, results)

@@ -1,24 +1,34 @@
-"""The one statement that moves jobs from state to state.
+"""The one statement that moves jobs from state to state, in two forms (`move_sql`).
 
-Callers lock the jobs first (`lock_in_order`), in a statement of its own: the statements after it then see what is
-committed, which a join inside the locking statement would not.
+Callers of `move` lock the jobs first (`lock_in_order`), in a statement of its own: the statements after it then see
+what is committed, which a join inside the locking statement would not. `move_at_once` locks them itself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app.db.connection import Connection
-from app.db.jobs import JOB, JOBS, REQUESTED, RUN
-from app.db.lifecycle_sql import accepted, by_effect, changes, target
+from app.db.jobs import JOB, JOBS, REQUESTED
 from app.db.lookups import target_by_key
+from app.db.move_sql import (
+    RUN_OF_MOVED,
+    always_ends,
+    decided_ctes,
+    deleted_sql,
+    history_sql,
+    kept_run_sql,
+    may_end,
+    moved_sql,
+    results_sql,
+)
 from app.db.parameters import Batch
 from app.db.projection import LEFT_OUT, Projection, Value
-from app.db.statement import Statement, literals
-from app.domain.job import CANCEL_GRACE_SECONDS, Eta, Job, JobRef
-from app.domain.states import LEASED, TERMINAL, Due, Effects, JobEvent, JobState
+from app.db.statement import Statement
+from app.domain.job import Eta, Job, JobRef
+from app.domain.states import JobEvent, JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +48,8 @@ class Move:
     reason: str | None = None
     """The reason given by the caller; recorded in the events alone."""
     final_call: bytes | None = None
+    result: Any = None
+    billing: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,102 +120,7 @@ async def lock_free(connection: Connection, jobs: Sequence[JobRef]) -> set[JobRe
     return set(await connection.fetch(PRESENT, rest)) if rest else set()
 
 
-_TERMINAL: Final = f"d.target IN ({literals(TERMINAL)})"
-_BACKOFF: Final = """coalesce(d.retry_after_seconds, d.jitter * CASE
-    WHEN (j.attempt - 1) * ln(j.retry_factor) > 40 THEN j.retry_max_delay_seconds
-    ELSE least(j.retry_max_delay_seconds, j.retry_delay_seconds * power(j.retry_factor, j.attempt - 1)) END)"""
-_DUE_SQL: Final = {
-    Due.NOW: "statement_timestamp()",
-    Due.AFTER_BACKOFF: f"statement_timestamp() + {_BACKOFF} * interval '1 second'",
-}
-_GRACE: Final = f"coalesce(r.lease_ends_at, statement_timestamp() + interval '{CANCEL_GRACE_SECONDS} seconds')"
-
-
-def _decided_sql(event: JobEvent) -> str:
-    return f"""
-        SELECT i.*, j.state AS source, {target(event)} AS target, r.version AS run_version,
-               j.worker AS held_by, j.attempt AS attempt_was, r.stage, r.progress,
-               r.message, r.items_processed, r.items_failed, r.items_skipped, r.updated_at AS reported_at,
-               greatest(r.items_count, r.declared_total) AS items_total
-        FROM {REQUESTED} LEFT JOIN {RUN} ON true
-        WHERE {accepted(event)}
-    """
-
-
-def _moved_sql(event: JobEvent) -> str:
-    def when(effect: str, then: str, otherwise: str) -> str:
-        return by_effect(event, lambda effects: then if getattr(effects, effect) else None, otherwise)
-
-    kept_progress = f"CASE WHEN {_TERMINAL} THEN coalesce(d.progress, j.progress) ELSE j.progress END"
-
-    def due(effects: Effects) -> str | None:
-        return None if effects.due is None else _DUE_SQL[effects.due]
-
-    return f"""
-        UPDATE jobs j SET
-            state = d.target,
-            version = j.version + 1 + CASE WHEN {_TERMINAL} THEN coalesce(d.run_version, 0) ELSE 0 END,
-            token = {when("spends_token", "NULL", "j.token")},
-            worker = {when("spends_token", "NULL", "j.worker")},
-            final_call = CASE WHEN {_TERMINAL} THEN d.final_call END,
-            attempt = {when("returns_attempt", "j.attempt - 1", "j.attempt")},
-            scheduled_at = {by_effect(event, due, "j.scheduled_at")},
-            error_code = {when("clears_error", "NULL", "coalesce(d.error_code, j.error_code)")},
-            error_message = {when("clears_error", "NULL", "coalesce(d.error_message, j.error_message)")},
-            stage = CASE WHEN {_TERMINAL} THEN coalesce(d.stage, j.stage) ELSE j.stage END,
-            message = CASE WHEN {_TERMINAL} THEN coalesce(d.message, j.message) ELSE j.message END,
-            progress = {when("finishes", "100", kept_progress)},
-            items_total = CASE WHEN {_TERMINAL} THEN coalesce(d.items_total, j.items_total) ELSE j.items_total END,
-            items_processed = CASE WHEN {_TERMINAL} THEN coalesce(d.items_processed, 0) ELSE j.items_processed END,
-            items_failed = CASE WHEN {_TERMINAL} THEN coalesce(d.items_failed, 0) ELSE j.items_failed END,
-            items_skipped = CASE WHEN {_TERMINAL} THEN coalesce(d.items_skipped, 0) ELSE j.items_skipped END,
-            cancelled_at = {when("stamps_cancel", "statement_timestamp()", "j.cancelled_at")},
-            cancelled_by = {when("stamps_cancel", "d.cancelled_by", "j.cancelled_by")},
-            completed_at = CASE WHEN {_TERMINAL} THEN statement_timestamp() END,
-            status_changed_at = statement_timestamp(),
-            updated_at = statement_timestamp()
-        FROM decided d
-        WHERE {target_by_key("j", project_id="d.project_id", id="d.job_id")} AND ({changes(event)})
-        RETURNING j.*, d.source, d.attempt_was, d.held_by, coalesce(d.reason, d.error_code) AS reason
-    """
-
-
-def _history_sql(event: JobEvent) -> str:
-    """What happened is recorded by the same statement; a report's own steps are recorded by its caller."""
-    recorded = by_effect(
-        event,
-        lambda effects: effects.recorded_as and f"'job.{effects.recorded_as}'",
-        "'job.' || m.state",
-        state="m.state",
-    )
-    return f"""
-        INSERT INTO events (project_id, job_id, type, at, attempt, worker, from_state, to_state, data)
-        SELECT m.project_id, m.id, {recorded}, statement_timestamp(), m.attempt_was, m.held_by, m.source, m.state,
-               CASE WHEN m.reason IS NOT NULL THEN json_build_object('reason', m.reason) END
-        FROM moved m
-    """
-
-
-def _kept_run_sql(event: JobEvent) -> str:
-    lease_end = by_effect(
-        event, lambda effects: _GRACE if effects.grants_grace else None, "r.lease_ends_at", state="d.state"
-    )
-    return f"""
-        UPDATE runs r SET lease_ends_at = CASE WHEN d.state IN ({literals(LEASED)}) THEN {lease_end} END,
-            eta_seconds = NULL, eta_low_seconds = NULL, eta_high_seconds = NULL, samples = '{{}}'
-        FROM moved d
-        WHERE {target_by_key("r", project_id="d.project_id", job_id="d.id")} AND d.state NOT IN ({literals(TERMINAL)})
-    """
-
-
-def _deleted_sql(table: str) -> str:
-    return f"""
-        DELETE FROM {table} t USING moved d
-        WHERE {target_by_key("t", project_id="d.project_id", job_id="d.id")} AND d.state IN ({literals(TERMINAL)})
-    """
-
-
-RETURNS_JOB: Final = frozenset({JobEvent.COMPLETE, JobEvent.CANCEL})
+RETURNS_JOB: Final = frozenset({JobEvent.COMPLETE, JobEvent.FAIL, JobEvent.RELEASE, JobEvent.CANCEL})
 """Events whose callers are answered with the job; it need not be read again."""
 _NO_ETA: Final = Projection(
     Eta,
@@ -212,28 +129,43 @@ _NO_ETA: Final = Projection(
 )
 
 
-def _statement(event: JobEvent) -> Statement[Sequence[Move], Moved]:
-    history = "" if event is JobEvent.REPORT else f"history AS ({_history_sql(event)}),"
+def _statement(event: JobEvent, *, at_once: bool = False) -> Statement[Sequence[Move], Moved]:
+    steps = [
+        decided_ctes(event, at_once=at_once),
+        f"moved AS ({moved_sql(event)})",
+        f"history AS ({history_sql(event)})",
+    ]
+    if event is JobEvent.COMPLETE:
+        steps.append(f"results AS ({results_sql()})")
+    if may_end(event):
+        steps += [f"ended AS ({deleted_sql('runs')})", f"cleared AS ({deleted_sql('checkpoints')})"]
+    if not always_ends(event):
+        steps.append(f"kept AS ({kept_run_sql(event)})")
     moved = MOVED.but(attempt="j.attempt_was", worker="j.held_by")
-    # The run of a job that has ended is gone, and its row says all. That of another stands as it was before this
-    # statement, which changes nothing of it that a reader sees but the estimate.
     return Statement(
-        f"""
-        WITH decided AS MATERIALIZED ({_decided_sql(event)}), moved AS ({_moved_sql(event)}), {history}
-        ended AS ({_deleted_sql("runs")}), cleared AS ({_deleted_sql("checkpoints")}),
-        kept AS ({_kept_run_sql(event)})
-        SELECT :returned FROM moved j LEFT JOIN {RUN} ON j.state NOT IN ({literals(TERMINAL)})
-        """,
+        f"WITH {', '.join(steps)} SELECT :returned FROM moved j LEFT JOIN {RUN_OF_MOVED} ON true",
         Batch(Move),
         moved.but(job=JOB.but(eta=_NO_ETA)) if event in RETURNS_JOB else moved,
     )
 
 
 MOVES: Final[dict[JobEvent, Statement[Sequence[Move], Moved]]] = {
-    event: _statement(event) for event in JobEvent if event is not JobEvent.CLAIM
+    event: _statement(event) for event in JobEvent if event not in (JobEvent.CLAIM, JobEvent.REPORT)
 }
+"""For jobs that the transaction has locked. A claim finds its jobs itself, and a report is written in `reports`."""
+MOVES_AT_ONCE: Final[dict[JobEvent, Statement[Sequence[Move], Moved]]] = {
+    event: _statement(event, at_once=True) for event in (JobEvent.COMPLETE, JobEvent.FAIL, JobEvent.RELEASE)
+}
+"""The same for jobs that nobody has locked yet."""
 
 
 async def move(connection: Connection, event: JobEvent, changes: Sequence[Move]) -> list[Moved]:
     """Apply one event to many jobs, each at most once in `changes`; those that refuse it are left out of the answer."""
     return await connection.fetch(MOVES[event], changes)
+
+
+async def move_at_once(connection: Connection, event: JobEvent, changes: Sequence[Move]) -> list[Moved]:
+    """Lock many jobs and apply one event to them, in one statement. Those that others hold, that refuse it, or that
+    have no run are left out of the answer.
+    """
+    return await connection.fetch(MOVES_AT_ONCE[event], changes)

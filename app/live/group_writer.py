@@ -6,21 +6,22 @@ transaction has locked is deferred to the next batch, so that only its own calle
 
 Right after a batch of several callers there is a short gather: they are about to call again, and one batch of sixteen
 costs half of what two of eight do. A lone caller, whose batches are of one, is always written at once.
+
+Requests that one statement can do are done by it first, where a writer has a way: the transaction is for the rest.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic
 
 import structlog
 
-from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, UnansweredError, UnavailableError
 from app.live.change_feed import Change
+from app.live.outcomes import Apply, ApplyAtOnce, Deferred, Request, Result
 
 log = structlog.get_logger(__name__)
 
@@ -31,29 +32,6 @@ LONGEST_DEFERRAL_SECONDS: Final = 2.0
 DEFERRED_PAUSE_SECONDS: Final = 0.01
 GATHER_SECONDS: Final = 0.001
 """The longest gather: a timer may be late by as much again, and a batch takes about as long."""
-
-Request = TypeVar("Request")
-Result = TypeVar("Result")
-
-
-class Deferred(Enum):
-    """Outcome of a request whose row is locked by another transaction; it is retried with the next batch."""
-
-    BUSY = "busy"
-
-
-Outcome: TypeAlias = Result | JobtrackError | Deferred
-
-
-@dataclass(frozen=True, slots=True)
-class Applied(Generic[Result]):
-    """The outcomes of a batch, one per request and in order, and the changes to announce after the commit."""
-
-    outcomes: Sequence[Outcome[Result]]
-    changes: Sequence[Change] = field(default=())
-
-
-Apply: TypeAlias = Callable[[Connection, Sequence[Request]], Awaitable[Applied[Result]]]
 
 
 @dataclass(slots=True)
@@ -67,7 +45,8 @@ class _Entry(Generic[Request, Result]):
 class GroupWriter(Generic[Request, Result]):
     """Collects requests and applies them in one transaction after the other.
 
-    `row_count` returns how many rows a request writes, for the bound on a batch.
+    `row_count` returns how many rows a request writes, for the bound on a batch. `at_once` does what it can of a batch
+    in statements that commit themselves; it raises nothing, and what it leaves out is applied.
     """
 
     def __init__(
@@ -76,6 +55,7 @@ class GroupWriter(Generic[Request, Result]):
         apply: Apply[Request, Result],
         announce: Callable[[Iterable[Change]], None],
         *,
+        at_once: ApplyAtOnce[Request, Result] | None = None,
         max_batch: int = MAX_BATCH,
         row_count: Callable[[Request], int] = lambda _: 1,
         max_rows: int = MAX_ROWS,
@@ -83,6 +63,7 @@ class GroupWriter(Generic[Request, Result]):
         self._database = database
         self._apply = apply
         self._announce = announce
+        self._at_once = at_once
         self._max_batch = max_batch
         self._row_count = row_count
         self._max_rows = max_rows
@@ -169,7 +150,7 @@ class GroupWriter(Generic[Request, Result]):
         self._waiting.extendleft(reversed(deferred))
         if any(isinstance(outcome, UnansweredError) for outcome in outcomes):
             # They have waited as long as the batch that they stood behind.
-            self._fail_waiting(UnavailableError("The database did not answer in time; nothing was changed."))
+            self._fail_waiting(_stood_behind())
         elif deferred and len(deferred) == len(self._waiting):
             await asyncio.sleep(DEFERRED_PAUSE_SECONDS)
 
@@ -188,6 +169,20 @@ class GroupWriter(Generic[Request, Result]):
         return batch
 
     async def _commit(self, requests: Sequence[Request]) -> Sequence[Result | Exception | Deferred]:
+        if self._at_once is None:
+            return await self._commit_together(requests)
+        done = await self._at_once(self._database, requests)
+        self._announce_committed(done.changes)
+        outcomes: dict[int, Result | Exception | Deferred] = dict(done.outcomes)
+        rest = [n for n in range(len(requests)) if n not in outcomes]
+        if any(isinstance(outcome, UnansweredError) for outcome in done.outcomes.values()):
+            outcomes.update(dict.fromkeys(rest, _stood_behind()))
+        elif rest:
+            applied = await self._commit_together([requests[n] for n in rest])
+            outcomes.update(zip(rest, applied, strict=True))
+        return [outcomes[n] for n in range(len(requests))]
+
+    async def _commit_together(self, requests: Sequence[Request]) -> Sequence[Result | Exception | Deferred]:
         try:
             applied = await self._database.write(self._apply, requests)
         except UnavailableError as error:
@@ -196,13 +191,23 @@ class GroupWriter(Generic[Request, Result]):
             if len(requests) == 1:
                 return [error]
             middle = len(requests) // 2
-            return [*await self._commit(requests[:middle]), *await self._commit(requests[middle:])]
+            return [
+                *await self._commit_together(requests[:middle]),
+                *await self._commit_together(requests[middle:]),
+            ]
+        self._announce_committed(applied.changes)
+        return applied.outcomes
+
+    def _announce_committed(self, changes: Sequence[Change]) -> None:
         try:
-            self._announce(applied.changes)
+            self._announce(changes)
         except Exception:
             # It is committed, and its callers hear so. The sweep finds the changes within a second.
             log.exception("changes could not be announced")
-        return applied.outcomes
+
+
+def _stood_behind() -> UnavailableError:
+    return UnavailableError("The database did not answer in time; nothing was changed.")
 
 
 def _fail(entries: "Iterable[_Entry[Request, Result]]", error: Exception) -> None:

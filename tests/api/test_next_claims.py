@@ -134,7 +134,8 @@ async def test_claim_of_an_end_obeys_pause_limits_and_the_keys_queues(
 ) -> None:
     assert (await api.put(f"/v1/queues/{queue}", json={"concurrency_limit": 1})).status_code == 200
     await create(priority=9)
-    first = await claim()
+    # It waits until the service has heard of the limit, which takes it a second at most.
+    first = await claim(wait=20)
     await create()
     # The place that has just been freed is the only one.
     [second] = (await end(first, "complete", {"queues": [queue], "max": 5})).json()["claimed"]

@@ -19,7 +19,17 @@ from app.domain.states import LEASED, JobState
 from app.domain.worker_call import Ended, Replayed, Reported
 from app.live.group_writer import GroupWriter
 from tests import factories, sql
-from tests.core.worker_calls import FULL_REPORT, apply, complete, fail, put, release, report, whole
+from tests.core.worker_calls import (
+    FULL_REPORT,
+    apply,
+    apply_in_a_transaction,
+    complete,
+    fail,
+    put,
+    release,
+    report,
+    whole,
+)
 from tests.factories import Made
 
 KEY = Idempotency(route="r", key="k", fingerprint=b"one")
@@ -107,9 +117,17 @@ async def test_late_report_has_the_place_that_the_call_before_it_left(
 ) -> None:
     await limit(database, project_id, 1)
     held, late = await put(database, project_id), await put(database, project_id, JobState.RETRYING)
-    refused, _, admitted = await apply(database, report(late), leaves(held), report(late))
+    refused, _, admitted = await apply_in_a_transaction(database, report(late), leaves(held), report(late))
     assert type(refused) is LeaseLostError
     assert type(admitted) is Reported
+
+
+async def test_late_report_has_the_place_that_an_end_beside_it_left(database: Database, project_id: UUID) -> None:
+    """The end is written at once, and the report in the transaction after it."""
+    await limit(database, project_id, 1)
+    held, late = await put(database, project_id), await put(database, project_id, JobState.RETRYING)
+    outcomes = await apply(database, report(late), complete(held))
+    assert [type(outcome) for outcome in outcomes] == [Reported, Ended]
 
 
 async def test_each_projects_queue_has_its_own_places(database: Database, project_id: UUID) -> None:

@@ -15,7 +15,7 @@ from app.domain.job import Created, Job
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
 from app.domain.worker_call import Complete, Ended, Fail, LogLine, Replayed, Report, Reported
-from app.live.group_writer import Deferred
+from app.live.outcomes import Deferred
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests import sql

@@ -23,7 +23,8 @@ from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import ClaimFilter
 from app.domain.states import JobEvent, JobState
 from app.domain.worker_call import Ended, Reported, WorkerCall, WorkerOutcome
-from app.live.group_writer import Applied, GroupWriter
+from app.live.group_writer import GroupWriter
+from app.live.outcomes import Applied
 from tests import factories, sql
 from tests.core.worker_calls import apply, complete, counts, fail, put, release, report
 from tests.factories import HOUR, Made

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.batches.calls import apply_worker_calls
+from app.core.batches.calls_at_once import apply_calls_at_once
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.item import ItemStatus, ItemUpdate
@@ -52,8 +53,17 @@ async def whole(database: Database, made: Made) -> tuple[Any, ...]:
 
 
 async def apply(database: Database, *calls: WorkerCall) -> list[Any]:
-    """Apply one batch as a process does, which comes back to jobs that another one holds."""
+    """Apply one batch as a process does: at once what can be, and it comes back to jobs that another one holds."""
+    writer = GroupWriter(database, apply_worker_calls, lambda _: None, at_once=apply_calls_at_once)
+    return list(await writer.submit_many(calls))
+
+
+async def apply_in_a_transaction(database: Database, *calls: WorkerCall) -> list[Any]:
+    """Apply one batch, all of it in a transaction."""
     return list(await GroupWriter(database, apply_worker_calls, lambda _: None).submit_many(calls))
+
+
+WAYS = {"at once": apply, "in a transaction": apply_in_a_transaction}
 
 
 async def counts(connection: Connection, made: Made) -> tuple[tuple[int, ...], tuple[int, ...]]:

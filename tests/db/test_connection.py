@@ -1,5 +1,6 @@
 """Statements as the driver gets them, and units of work whose connection is lost or whose plan is outdated."""
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from app.db.opening import asyncpg_dsn
 from app.db.parameters import Int4, Values
 from app.db.projection import Value
 from app.db.statement import Statement
+from app.domain.errors import UnavailableError
 from tests import sql
 
 OWN_PID = Statement("SELECT :returned", returns=Value(int, "pg_backend_pid()"))
@@ -55,6 +57,72 @@ async def test_a_pool_whose_connections_were_all_cut_serves_the_next_call(
     assert await database.read(pid) not in before
     assert await database.write(pid) not in before
     await killer.close()
+
+
+async def test_a_statement_of_its_own_is_not_sent_on_a_connection_that_ended_in_the_pool(
+    database: Database, database_url: str
+) -> None:
+    async def pid(connection: Connection) -> int:
+        return await connection.fetchone(OWN_PID, None)
+
+    async with database.connection() as connection:
+        before, driver = await pid(connection), connection.driver
+    killer = await asyncpg.connect(asyncpg_dsn(database_url))
+    await killer.execute("SELECT pg_terminate_backend($1)", before)
+    async with asyncio.timeout(10):
+        while not driver.is_closed():
+            await asyncio.sleep(0)
+    assert await database.write_at_once(pid) != before
+    await killer.close()
+
+
+DYING = Statement("SELECT :returned", returns=Value(bool, "pg_terminate_backend(pg_backend_pid(), 5000)"))
+
+
+async def test_a_statement_of_its_own_whose_connection_ends_may_have_happened_and_is_not_sent_again(
+    database: Database,
+) -> None:
+    tries = 0
+
+    async def die(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.fetch(DYING, None)
+
+    with pytest.raises(UnavailableError, match="may have been made"):
+        await database.write_at_once(die)
+    assert tries == 1
+
+
+async def test_a_statement_of_its_own_that_the_server_refused_for_the_moment_is_sent_again(database: Database) -> None:
+    async with database.transaction() as connection:
+        await sql.execute(
+            connection,
+            """CREATE FUNCTION refuse(state text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+               RAISE 'not now' USING ERRCODE = state; END $$""",
+        )
+    tries = 0
+
+    async def refused(connection: Connection, state: str) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.execute(Statement(f"SELECT refuse('{state}')"), None)
+
+    with pytest.raises(UnavailableError, match="not available"):
+        await database.write_at_once(refused, "40P01")
+    assert tries == WRITE_TRIES
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.write_at_once(refused, "23505")
+    assert tries == WRITE_TRIES + 1
+
+
+async def test_what_the_server_did_is_not_done_again_because_its_answer_could_not_be_read(database: Database) -> None:
+    async def misread(connection: Connection) -> None:
+        await connection.execute(Statement("SELECT 1"), None)
+        raise KeyError("a state that nobody knows")
+
+    with pytest.raises(UnavailableError, match="may have been made"):
+        await database.write_at_once(misread)
 
 
 @pytest.mark.parametrize("prepared", [True, False])

@@ -84,13 +84,14 @@ async def test_statement_takes_and_returns_what_it_declares(connection: Connecti
 
 FILLED_IN = {
     # The statement's own value stands in where there is none.
-    ("db.create.INSERT", "scheduled_at"),
-    ("db.create.INSERT", "retry_delay_seconds"),
-    ("db.create.INSERT", "retry_factor"),
-    ("db.create.INSERT", "retry_max_delay_seconds"),
+    *(
+        (f"db.create.{name}", column)
+        for name in ("INSERT", "INSERT_INTO_KNOWN_QUEUES")
+        for column in ("scheduled_at", "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds")
+    ),
     ("db.items.APPLY", "status"),
 }
-CAST_THERE = {("db.reports.RECORD", "samples")}
+CAST_THERE = {("db.reports.RECORD", "samples"), ("db.reports.RECORD_AT_ONCE", "samples")}
 """Sent as text, because rows of arrays would be flattened into one."""
 
 

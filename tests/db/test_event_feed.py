@@ -5,16 +5,16 @@ from typing import Any
 from app.db import deletions, events
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.db.events import NewEvent
 from app.domain.event import Position
+from app.domain.job import JobRef
 from app.domain.states import JobState
 from tests import factories
 from tests.factories import Made
 
 
 async def tell(connection: Connection, job: Made, number: int) -> None:
-    event = NewEvent(project_id=job.project_id, job_id=job.id, type="job.told", attempt=0, target=JobState.PENDING)
-    await events.insert(connection, [event] if number else [])
+    if number:
+        await factories.event(connection, JobRef(job.project_id, job.id), "job.told")
 
 
 async def test_transactions_that_commit_out_of_order_leave_no_gap(database: Database) -> None:

@@ -198,11 +198,25 @@ async def test_claimed_job_reads_back_as_the_claim_leaves_it(connection: Connect
     )
 
 
-@pytest.mark.parametrize("event", sorted(transitions.RETURNS_JOB))
-async def test_job_that_a_move_returns_is_the_job_that_is_read_then(connection: Connection, event: JobEvent) -> None:
+@pytest.mark.parametrize(
+    ("event", "way"),
+    [
+        *((event, transitions.move) for event in sorted(transitions.RETURNS_JOB)),
+        *((event, transitions.move_at_once) for event in transitions.MOVES_AT_ONCE),
+    ],
+)
+async def test_job_that_a_move_returns_is_the_job_that_is_read_then(
+    connection: Connection, event: JobEvent, way: Any
+) -> None:
     job = await job_row(connection, JobState.RUNNING, cancelled_at=None, cancelled_by=None)
     await run_row(connection, job)
     move = Move(project_id=job["project_id"], job_id=job["id"], token=job["token"], cancelled_by="a key")
-    (moved,) = await transitions.move(connection, event, [move])
+    (moved,) = await way(connection, event, [move])
     assert moved.job == await read_by_id(connection, job)
-    assert moved == moved_of(job, source=JobState.RUNNING, target=moved.target, now=moved.now, job=moved.job)
+    assert moved == moved_of(
+        job | {"scheduled_at": moved.job.scheduled_at},
+        source=JobState.RUNNING,
+        target=moved.target,
+        now=moved.now,
+        job=moved.job,
+    )

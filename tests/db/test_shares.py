@@ -150,11 +150,13 @@ async def test_a_full_lane_holds_up_neither_the_other_one_nor_the_rest_nor_anoth
     held = Held()
     await held.fill(view, 30, 3 if lane == "slow" else 2)
     async with asyncio.timeout(10):
-        assert await database.read(answer) == await database.write(answer) == 1
+        assert [await unit(answer) for unit in (database.read, database.write, database.write_at_once)] == [1, 1, 1]
         assert await other_lane(database, ONE).read(answer) == 1
         assert await LANES[lane](database, TWO).write(answer) == 1
+        assert await LANES[lane](database, TWO).write_at_once(answer) == 1
     assert all(within for _, within in waits)
-    assert [work for work, _ in waits[-4:]] == ["gathered", "gathered", "short" if lane == "slow" else "slow", lane]
+    other_name = "short" if lane == "slow" else "slow"
+    assert [work for work, _ in waits[-6:]] == ["gathered"] * 3 + [other_name, lane, lane]
     await held.end()
     assert waits.count((lane, False)) == 30 - (3 if lane == "slow" else 2), "those that were over their share say so"
     await database.close()
@@ -167,8 +169,9 @@ async def test_units_that_wait_for_their_turn_are_busy_in_time_and_the_database_
     database = Database(make_engine(database_url, pool_size=10))
     held = Held()
     await held.fill(database.slow(ONE), 3, 3)
-    with pytest.raises(BusyError):
-        await database.slow(ONE).read(answer)
+    for unit in (database.slow(ONE).read, database.slow(ONE).write_at_once):
+        with pytest.raises(BusyError):
+            await unit(answer)
     assert await database.slow(TWO).read(answer) == 1
     await held.end()
     assert await database.slow(ONE).read(answer) == 1
@@ -179,7 +182,7 @@ async def test_an_empty_pool_is_busy(database_url: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(engine, "POOL_TIMEOUT_SECONDS", 0.01)
     database = Database(make_engine(database_url, pool_size=1))
     async with database.connection():
-        for call in (database.read, database.write):
+        for call in (database.read, database.write, database.write_at_once):
             with pytest.raises(BusyError):
                 await call(answer)
     assert await database.read(answer) == 1

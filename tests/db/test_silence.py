@@ -148,6 +148,27 @@ async def test_a_commit_without_an_answer_may_have_happened(
     assert "may have been made" in ran[0].message
 
 
+@pytest.mark.parametrize("mode", SILENT)
+@pytest.mark.parametrize("answer_seconds", [ANSWER_SECONDS, 2 * UNIT_SECONDS])
+async def test_a_statement_of_its_own_without_an_answer_may_have_happened_and_is_not_sent_again(
+    behind: Behind, answer_seconds: float, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "ANSWER_SECONDS", answer_seconds)
+    tries = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        behind.proxy.set_mode(mode)
+        await connection.execute(Statement("SELECT 1"), None)
+
+    ran = await ended(behind.database.write_at_once(work))
+    assert isinstance(ran[0], UnansweredError)
+    assert "may have been made" in ran[0].message
+    assert tries == 1
+    assert await ended(behind.database.write_at_once(one)) == [1]
+
+
 async def test_a_slow_network_is_only_slow(behind: Behind) -> None:
     await fill_pool(behind.database)
     behind.proxy.set_mode(Mode.SLOW, new_ones=True)

@@ -1,5 +1,6 @@
 """What the service's statements write, every value in the column of its name, read by the columns' names."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,14 +10,15 @@ import pytest
 
 from app.db import create, jobs, reports, tables, transitions
 from app.db.connection import Connection
-from app.db.reports import RunUpdate, array_text
+from app.db.reports import Heartbeat, Recorded, RunUpdate, array_text
 from app.db.transitions import Move
 from app.domain.item import Counts
 from app.domain.job import Claim, CreateRequest, Eta, JobRef, NewJob, Retry
-from app.domain.states import JobEvent
+from app.domain.states import JobEvent, JobState
 from tests.db import distinct
 from tests.db.distinct import differences
 
+Record = Callable[[Connection, Sequence[RunUpdate]], Awaitable[list[Recorded]]]
 PROJECT, JOB, OTHER, TOKEN = (UUID(int=n) for n in range(900, 904))
 LATER = datetime(2031, 5, 1, tzinfo=UTC)
 
@@ -102,15 +104,16 @@ async def test_new_job(connection: Connection, claim: Claim | None) -> None:
         assert (run["lease_seconds"], run["lease_ends_at"]) == (45, now + timedelta(seconds=45))
 
 
-async def test_report(connection: Connection) -> None:
-    await job_row(connection)
+@pytest.mark.parametrize("record", [reports.record, reports.record_at_once])
+async def test_report(connection: Connection, record: Record) -> None:
+    job = await job_row(connection)
     before = await run_row(connection)
     update = RunUpdate(
         project_id=PROJECT,
         job_id=JOB,
         token=TOKEN,
+        seen_version=before["version"],
         lease_seconds=11,
-        bare=False,
         stage="a stage",
         progress=12.5,
         message="a message",
@@ -120,10 +123,15 @@ async def test_report(connection: Connection) -> None:
         eta=Eta(19.5, 20.5, 21.5),
         samples=array_text([(22.5, 23.5), (24.5, 25.5)]),
         log_lines=26,
+        progressed=True,
     )
-    left = (await reports.record(connection, [update]))[JOB]
+    (recorded,) = await record(connection, [update])
+    assert recorded == Recorded(JOB, JobState.RUNNING, JobState.RUNNING, 11)
+    event = await distinct.stored(connection, tables.events, job_id=JOB)
+    assert (event["type"], event["attempt"], event["worker"]) == ("job.progressed", job["attempt"], job["worker"])
+    assert (event["from_state"], event["to_state"]) == ("running", "running")
+    assert event["data"] == {"stage": "a stage", "progress": 12.5}
     run = await distinct.stored(connection, tables.runs, job_id=JOB)
-    assert left == 11
     assert not differences(
         run,
         {
@@ -150,36 +158,80 @@ async def test_report(connection: Connection) -> None:
     )
 
 
+@pytest.mark.parametrize("extend", [reports.extend, reports.extend_at_once])
+async def test_heartbeat_writes_the_lease_alone(
+    connection: Connection, extend: Callable[[Connection, Sequence[Heartbeat]], Awaitable[list[Recorded]]]
+) -> None:
+    await job_row(connection)
+    before = await run_row(connection)
+    heartbeat = Heartbeat(project_id=PROJECT, job_id=JOB, token=TOKEN, lease_seconds=11)
+    (recorded,) = await extend(connection, [heartbeat])
+    assert recorded == Recorded(JOB, JobState.RUNNING, JobState.RUNNING, 11)
+    run = await distinct.stored(connection, tables.runs, job_id=JOB)
+    assert run == before | {"lease_seconds": 11, "lease_ends_at": run["lease_ends_at"]}
+    assert run["lease_ends_at"] != before["lease_ends_at"]
+
+
 def unmoved(row: dict[str, Any]) -> dict[str, Any]:
     """What a move leaves as it is."""
     changed = ("state", "version", "status_changed_at", "updated_at")
     return {name: value for name, value in row.items() if name not in changed}
 
 
-async def move(connection: Connection, event: JobEvent, **said: Any) -> tuple[dict[str, Any], datetime]:
-    (moved,) = await transitions.move(connection, event, [Move(project_id=PROJECT, job_id=JOB, token=TOKEN, **said)])
+MOVES = (transitions.move, transitions.move_at_once)
+
+
+async def move(
+    connection: Connection, event: JobEvent, way: Any = transitions.move, **said: Any
+) -> tuple[dict[str, Any], datetime]:
+    (moved,) = await way(connection, event, [Move(project_id=PROJECT, job_id=JOB, token=TOKEN, **said)])
     row = await distinct.stored(connection, tables.jobs, id=JOB)
     assert (row["state"], row["updated_at"], row["status_changed_at"]) == (moved.target, moved.now, moved.now)
     return row, moved.now
 
 
-async def test_failed_attempt(connection: Connection) -> None:
+@pytest.mark.parametrize("way", MOVES)
+async def test_completed_job(connection: Connection, way: Any) -> None:
+    before = await job_row(connection)
+    run = await run_row(connection, items_failed=0)
+    row, now = await move(
+        connection, JobEvent.COMPLETE, way, final_call=b"a call", result={"re": "sult"}, billing={"bill": "ing"}
+    )
+    assert unmoved(row) == unmoved(before) | {
+        "final_call": b"a call",
+        "stage": run["stage"],
+        "progress": 100,
+        "message": run["message"],
+        "items_total": max(run["items_count"], run["declared_total"]),
+        "items_processed": run["items_processed"],
+        "items_failed": 0,
+        "items_skipped": run["items_skipped"],
+        "error_code": None,
+        "error_message": None,
+        "completed_at": now,
+    }
+    stored = await distinct.stored(connection, tables.results, job_id=JOB)
+    assert stored == {"project_id": PROJECT, "job_id": JOB, "result": {"re": "sult"}, "billing": {"bill": "ing"}}
+
+
+@pytest.mark.parametrize("way", MOVES)
+async def test_failed_attempt(connection: Connection, way: Any) -> None:
     before = await job_row(connection)
     await run_row(connection)
     row, now = await move(
-        connection, JobEvent.FAIL, retry_after_seconds=90.0, error_code="a code", error_message="an error"
+        connection, JobEvent.FAIL, way, retry_after_seconds=90.0, error_code="a code", error_message="an error"
     )
     spent = {"token": None, "worker": None, "scheduled_at": now + timedelta(seconds=90)}
     assert unmoved(row) == unmoved(before) | spent | {"error_code": "a code", "error_message": "an error"}
     assert row["state"] == "retrying"
 
 
-async def test_failed_job_keeps_what_its_run_said_last(connection: Connection) -> None:
+@pytest.mark.parametrize("way", MOVES)
+async def test_failed_job_keeps_what_its_run_said_last(connection: Connection, way: Any) -> None:
     before = await job_row(connection)
     run = await run_row(connection, declared_total=3)
-    row, now = await move(
-        connection, JobEvent.FAIL, retryable=False, error_code="a code", error_message="an error", final_call=b"a call"
-    )
+    error = {"error_code": "a code", "error_message": "an error"}
+    row, now = await move(connection, JobEvent.FAIL, way, retryable=False, final_call=b"a call", **error)
     assert unmoved(row) == unmoved(before) | {
         "final_call": b"a call",
         "stage": run["stage"],

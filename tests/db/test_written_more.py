@@ -7,20 +7,18 @@ from uuid import UUID
 
 import pytest
 
-from app.db import events, idempotency, inputs, item_copies, items, keys, logs, projects, queues, reports, tables
+from app.db import idempotency, inputs, item_copies, items, keys, logs, projects, queues, reports, tables
 from app.db.connection import Connection
-from app.db.events import NewEvent
 from app.db.idempotency import CreationRecord, IdempotencyRecord
 from app.db.item_copies import ItemCopy
 from app.db.items import ItemRow, NewItemRow
 from app.db.logs import NumberedLine
-from app.db.reports import Checkpoint, Result
+from app.db.reports import Checkpoint
 from app.domain.input import StoredInput
 from app.domain.item import ItemStatus
 from app.domain.job import JobRef, Retry
 from app.domain.principal import Principal, Scope
 from app.domain.queue import QueueRules
-from app.domain.states import JobState
 from tests.db import distinct
 from tests.db.distinct import differences
 
@@ -101,25 +99,7 @@ async def test_item_copy(connection: Connection) -> None:
     assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back | changed
 
 
-async def test_event(connection: Connection) -> None:
-    event = NewEvent(
-        project_id=PROJECT,
-        job_id=JOB,
-        type="job.type",
-        attempt=2,
-        worker="a worker",
-        source=JobState.PENDING,
-        target=JobState.RUNNING,
-        data={"da": "ta"},
-    )
-    await events.insert(connection, [event])
-    row = await distinct.stored(connection, tables.events, job_id=JOB)
-    expected = {name: value for name, value in asdict(event).items() if name not in ("source", "target")}
-    drawn = {name: row[name] for name in ("id", "xid", "at")}
-    assert not differences(row, expected | drawn | {"from_state": "pending", "to_state": "running"})
-
-
-async def test_log_line_checkpoint_and_result(connection: Connection) -> None:
+async def test_log_line_and_checkpoint(connection: Connection) -> None:
     line = NumberedLine(PROJECT, JOB, 7, 2, "info", "a message")
     await logs.insert(connection, [line])
     row = await distinct.stored(connection, tables.job_logs, job_id=JOB)
@@ -128,9 +108,6 @@ async def test_log_line_checkpoint_and_result(connection: Connection) -> None:
     await reports.upsert_checkpoints(connection, [Checkpoint(PROJECT, JOB, 1)])
     await reports.upsert_checkpoints(connection, [checkpoint])
     assert await distinct.stored(connection, tables.checkpoints, job_id=JOB) == asdict(checkpoint)
-    result = Result(PROJECT, JOB, {"re": "sult"}, {"bill": "ing"})
-    await reports.insert_results(connection, [result])
-    assert await distinct.stored(connection, tables.results, job_id=JOB) == asdict(result)
 
 
 async def test_queue(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Tables of any size, and every call of the service for a batch of what is in them."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -43,6 +44,7 @@ from app.domain.principal import KeyRef
 from app.domain.states import LIVE, JobEvent, JobState
 from tests.db.used_copies import use_copies
 
+Move = Callable[[Connection, JobEvent, Sequence[transitions.Move]], Awaitable[list[transitions.Moved]]]
 PROJECT = UUID("00000000-0000-0000-0000-000000000001")
 BATCH = 40
 """Jobs that a call is about."""
@@ -114,7 +116,7 @@ class Size:
     pending: int
 
 
-SMALL = Size(ended=60, running=8 * BATCH, pending=2 * BATCH)
+SMALL = Size(ended=60, running=10 * BATCH, pending=2 * BATCH)
 LARGE = Size(ended=14_000, running=4_000, pending=2_000)
 
 
@@ -133,7 +135,7 @@ async def _held(connection: Connection) -> list[reports.HeldToken]:
     rows = await connection.driver.fetch("""
         SELECT j.id, j.token FROM jobs j WHERE j.state = 'running'
         ORDER BY (SELECT count(*) FROM items t WHERE t.project_id = j.project_id AND t.job_id = j.id) DESC, j.id
-        LIMIT 320
+        LIMIT 400
     """)
     return [reports.HeldToken(PROJECT, row[0], row[1]) for row in rows]
 
@@ -146,14 +148,14 @@ async def _ids(connection: Connection, state: JobState) -> list[UUID]:
 async def use(connection: Connection) -> None:
     """Do everything once that the service does with jobs it knows by key, for `BATCH` of them at a time."""
     held = await _held(connection)
-    some = [held[n : n + BATCH] for n in range(0, len(held), BATCH)] + [[]] * 8
+    some = [held[n : n + BATCH] for n in range(0, len(held), BATCH)] + [[]] * len(MOVES)
     ended = [JobRef(PROJECT, job_id) for job_id in await _ids(connection, JobState.COMPLETED)]
     waiting = await _ids(connection, JobState.PENDING)
     await _claims(connection, waiting)
     await _reports(connection, some[0])
     await _items(connection, some[0])
-    for number, event in enumerate(one for one in JobEvent if one is not JobEvent.CLAIM):
-        await _moves(connection, event, some[number])
+    for (event, move), leases in zip(MOVES, some, strict=False):
+        await _moves(connection, event, move, leases)
     await _reads(connection, ended)
     await _others(connection, ended)
 
@@ -183,27 +185,34 @@ async def _reports(connection: Connection, held: list[reports.HeldToken]) -> Non
     await transitions.lock_free(connection, [*refs, JobRef(PROJECT, new_id())])
     await reports.admit(connection, held)
     await reports.upsert_checkpoints(connection, [reports.Checkpoint(PROJECT, lease.job_id, {}) for lease in held])
-    await reports.record(
-        connection,
-        [
-            reports.RunUpdate(
-                project_id=PROJECT,
-                job_id=lease.job_id,
-                token=lease.token,
-                lease_seconds=30,
-                bare=False,
-                stage="s",
-                progress=1.0,
-                message=None,
-                declared_total=None,
-                items_count=20,
-                counts=Counts(20),
-                eta=None,
-                samples=reports.array_text(()),
-                log_lines=1,
-            )
-            for lease in held
-        ],
+    for extend in (reports.extend, reports.extend_at_once):
+        await extend(
+            connection,
+            [reports.Heartbeat(project_id=PROJECT, job_id=h.job_id, token=h.token, lease_seconds=30) for h in held],
+        )
+    for record in (reports.record, reports.record_at_once):
+        # The first one writes the run, and so does the second.
+        runs = await reports.admit(connection, held)
+        assert len(await record(connection, [_run_update(lease, runs[lease.job_id]) for lease in held])) == len(held)
+
+
+def _run_update(lease: reports.HeldToken, run: reports.Admitted) -> reports.RunUpdate:
+    return reports.RunUpdate(
+        project_id=PROJECT,
+        job_id=lease.job_id,
+        token=lease.token,
+        seen_version=run.version,
+        lease_seconds=30,
+        stage="s",
+        progress=1.0,
+        message=None,
+        declared_total=None,
+        items_count=20,
+        counts=Counts(20),
+        eta=None,
+        samples=reports.array_text(()),
+        log_lines=1,
+        progressed=True,
     )
 
 
@@ -242,14 +251,17 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
     await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
 
 
-async def _moves(connection: Connection, event: JobEvent, held: list[reports.HeldToken]) -> None:
+MOVES = [
+    *((event, transitions.move) for event in transitions.MOVES),
+    *((event, transitions.move_at_once) for event in transitions.MOVES_AT_ONCE),
+]
+
+
+async def _moves(connection: Connection, event: JobEvent, move: Move, held: list[reports.HeldToken]) -> None:
     for change in ("UPDATE runs SET lease_ends_at = now() WHERE job_id", "UPDATE jobs SET expires_at = now() WHERE id"):
         await connection.driver.execute(f"{change} = ANY ($1)", [lease.job_id for lease in held])
-    await transitions.move(
-        connection,
-        event,
-        [transitions.Move(project_id=PROJECT, job_id=lease.job_id, token=lease.token) for lease in held],
-    )
+    moves = [transitions.Move(project_id=PROJECT, job_id=lease.job_id, token=lease.token) for lease in held]
+    assert len(await move(connection, event, moves)) == len(moves)
 
 
 async def _reads(connection: Connection, ended: list[JobRef]) -> None:
@@ -294,6 +306,8 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await idempotency.forget(connection, records)
     requests = [CreateRequest(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
     await create.insert(connection, requests)
+    known = [CreateRequest(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
+    assert len(await create.insert_into_known_queues(connection, known)) == BATCH
     await create.set_items_total(connection, JobRef(PROJECT, requests[0].job.id), 1)
     await repairs.select_jobs(connection, repairs.Repair("r", JobRef(PROJECT, UUID(int=0))), BATCH)
     await repairs.mend_deadlines(connection, ended)

@@ -8,10 +8,8 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from app.db import events
 from app.db.engine import Database
-from app.db.events import NewEvent
-from app.domain.states import JobState
+from app.domain.job import JobRef
 from app.embedded import EmbeddedPostgres
 from app.live import feed_lag
 from app.live.feed_lag import FeedLag
@@ -51,13 +49,12 @@ async def test_holder_is_named_once_each_time(database: Database, server: Embedd
     async with database.transaction() as connection:
         project_id = await factories.project(connection)
         job = await factories.job(connection, project_id)
-    event = NewEvent(project_id=project_id, job_id=job.id, type="job.told", attempt=0, target=JobState.PENDING)
     for _ in range(2):
         with capture_logs() as lines:
             async with open_elsewhere(server) as pid:
                 await lag.look()
                 assert lag.seconds == 0, "nothing is held up yet"
-                await database.write(events.insert, [event])
+                await database.write(factories.event, JobRef(project_id, job.id), "job.told")
                 await looked(lag, is_long=True)
                 begun = lag.seconds
                 await lag.look()

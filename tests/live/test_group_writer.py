@@ -8,12 +8,13 @@ import pytest
 
 from app.db.connection import Connection
 from app.db.engine import Database
-from app.domain.errors import JobtrackError, NotFoundError
+from app.domain.errors import JobtrackError, NotFoundError, UnansweredError, UnavailableError
 from app.domain.ids import new_id
 from app.domain.job import JobRef
 from app.live import group_writer
 from app.live.change_feed import Change
-from app.live.group_writer import Applied, GroupWriter
+from app.live.group_writer import GroupWriter
+from app.live.outcomes import Applied, Partly
 from tests import sql
 
 
@@ -138,3 +139,44 @@ async def test_a_gather_ends_by_itself(database: Database, rows: Rows) -> None:
     writer = GroupWriter(database, rows.apply, rows.announce)
     await asyncio.gather(*(writer.submit(2 * n) for n in range(3)))
     assert await asyncio.wait_for(writer.submit(6), 20) == 6
+
+
+class AtOnce:
+    """Does the even ones of a batch, one of which may fail, and leaves the rest."""
+
+    def __init__(self, failing: UnavailableError | None = None) -> None:
+        self.failing = failing
+
+    async def __call__(self, _: Database, numbers: Sequence[int]) -> Partly[int]:
+        outcomes = {n: self.failing or number for n, number in enumerate(numbers) if number % 4 == 0}
+        return Partly(outcomes, [Change(JobRef(new_id(), new_id())) for _ in outcomes])
+
+
+async def test_what_is_not_done_at_once_is_done_in_a_transaction(database: Database, rows: Rows) -> None:
+    writer = GroupWriter(database, rows.apply, rows.announce, at_once=AtOnce())
+    outcomes = await writer.submit_many([2, 4, 3, 8, -6])
+    assert outcomes[:2] == [2, 4]
+    assert isinstance(outcomes[2], NotFoundError)
+    assert outcomes[3] == 8
+    assert isinstance(outcomes[4], JobtrackError)
+    assert await stored(database) == [2, 3]
+    assert len(rows.announced) == 4
+
+
+async def test_what_may_have_been_done_at_once_is_not_done_again(database: Database, rows: Rows) -> None:
+    lost = UnavailableError("it may have been made")
+    writer = GroupWriter(database, rows.apply, rows.announce, at_once=AtOnce(lost))
+    assert await writer.submit_many([2, 4]) == [2, lost]
+    assert await stored(database) == [2]
+
+
+async def test_who_stands_beside_one_without_an_answer_does_not_wait_as_long_again(
+    database: Database, rows: Rows
+) -> None:
+    lost = UnansweredError("it may have been made")
+    writer = GroupWriter(database, rows.apply, rows.announce, at_once=AtOnce(lost))
+    beside, outcome = await writer.submit_many([2, 4])
+    assert outcome is lost
+    assert isinstance(beside, UnavailableError)
+    assert "nothing was changed" in beside.message
+    assert not rows.batches

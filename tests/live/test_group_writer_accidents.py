@@ -10,7 +10,8 @@ from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import UnansweredError, UnavailableError
 from app.live.change_feed import Change
-from app.live.group_writer import Applied, GroupWriter
+from app.live.group_writer import GroupWriter
+from app.live.outcomes import Applied
 
 
 class Gate:

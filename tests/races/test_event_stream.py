@@ -9,15 +9,12 @@ import pytest
 import pytest_asyncio
 
 from app.core.events import Reset, StreamStarted
-from app.db import events
-from app.db.events import NewEvent
 from app.domain.event import JobEventRecord, Position
 from app.domain.ids import new_id
 from app.domain.job import Job, JobRef, NewJob
-from app.domain.states import JobState
 from app.live.event_stream import EventStream
 from app.runtime import Runtime
-from tests import sql
+from tests import factories, sql
 from tests.conftest import StartService
 
 PROJECT = new_id()
@@ -41,10 +38,7 @@ async def test_thousand_reconnects_while_transactions_commit_out_of_order(runtim
     async def write() -> None:
         for number in numbers:
             async with runtime.database.transaction() as connection:
-                told = NewEvent(
-                    project_id=PROJECT, job_id=job.id, type="told", attempt=0, target=JobState.PENDING, data=number
-                )
-                await events.insert(connection, [told])
+                await factories.event(connection, job.ref, "told", data=number)
                 # Some hold their transaction open while later ones commit.
                 await sql.execute(connection, "SELECT pg_sleep(:s)", s=random.choice((0, 0, 0.02)))
             written.append(number)

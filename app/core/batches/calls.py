@@ -18,11 +18,10 @@ from app.core.batches.changes import changes_of
 from app.core.batches.idempotency import store
 from app.core.batches.repeats import find_repeats, find_replays, repeat_outcome
 from app.core.batches.reports import apply_reports
-from app.db import jobs, reports, transitions
+from app.db import jobs, transitions
 from app.db.connection import Connection
 from app.db.jobs import Fence
-from app.db.reports import Result
-from app.db.transitions import Move, Moved
+from app.db.transitions import Move
 from app.domain.errors import (
     AlreadyTerminalError,
     InvalidTransitionError,
@@ -34,7 +33,7 @@ from app.domain.job import Job
 from app.domain.states import LEASED, TERMINAL, JobEvent, sources_of
 from app.domain.worker_call import Complete, Ended, Fail, Release, Report, Reported, WorkerCall, WorkerOutcome
 from app.live.change_feed import Change
-from app.live.group_writer import Applied, Deferred, Outcome
+from app.live.outcomes import Applied, Deferred, Outcome
 
 EVENT_OF: dict[type[WorkerCall], JobEvent] = {
     Complete: JobEvent.COMPLETE,
@@ -132,34 +131,18 @@ async def _apply_endings(
 ) -> tuple[dict[int, WorkerOutcome], list[Change]]:
     changes: list[Change] = []
     done: dict[int, WorkerOutcome] = {}
-    unread: dict[int, Moved] = {}
     for kind, event in EVENT_OF.items():
-        ending = {call.job_id: (position, call) for position, call in calls.items() if isinstance(call, kind)}
+        ending = {call.job_id: position for position, call in calls.items() if isinstance(call, kind)}
         if not ending:
             continue
-        moves = await transitions.move(connection, event, [_move(call) for _, call in ending.values()])
-        for moved in moves:
-            position, _ = ending[moved.job_id]
-            if moved.job is not None:
-                done[position] = Ended(moved.job, moved.worker)
-            else:
-                unread[position] = moved
+        moves = await transitions.move(connection, event, [move_of(calls[position]) for position in ending.values()])
+        done |= {ending[moved.job_id]: Ended(moved.job, moved.worker) for moved in moves if moved.job is not None}
         changes.extend(changes_of(moves))
-        results = [
-            Result(call.project_id, call.job_id, call.result, call.billing)
-            for moved in moves
-            if isinstance(call := ending[moved.job_id][1], Complete)
-            and (call.result is not None or call.billing is not None)
-        ]
-        if results:
-            await reports.insert_results(connection, results)
-    if unread:
-        current = await jobs.select_by_ids(connection, [moved.ref for moved in unread.values()])
-        done |= {position: Ended(current[moved.ref], moved.worker) for position, moved in unread.items()}
     return done, changes
 
 
-def _move(call: WorkerCall) -> Move:
+def move_of(call: WorkerCall) -> Move:
+    """Return what a call that ends an attempt writes."""
     if isinstance(call, Fail):
         return Move(
             project_id=call.project_id,
@@ -173,7 +156,15 @@ def _move(call: WorkerCall) -> Move:
             error_message=call.message,
             final_call=call_digest(call),
         )
-    return Move(project_id=call.project_id, job_id=call.job_id, token=call.token, final_call=call_digest(call))
+    done = call if isinstance(call, Complete) else None
+    return Move(
+        project_id=call.project_id,
+        job_id=call.job_id,
+        token=call.token,
+        final_call=call_digest(call),
+        result=done and done.result,
+        billing=done and done.billing,
+    )
 
 
 async def _explain(connection: Connection, calls: dict[int, WorkerCall]) -> dict[int, WorkerOutcome | JobtrackError]:

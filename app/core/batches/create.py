@@ -1,25 +1,27 @@
-"""New jobs, inserted many at a time with their items, history and idempotency records, in one transaction."""
+"""New jobs, many at a time: in one statement, or with keys, items, claims and new queues in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from app.core.batches.at_once import try_once
 from app.core.batches.idempotency import new_job_deleted_error, reused_key_error
 from app.core.batches.places import take_places
 from app.core.batches.queue_limit import QueueLimit
 from app.db import create, idempotency, inputs, items, jobs
 from app.db.connection import Connection
+from app.db.engine import Database
 from app.db.idempotency import CreationRecord
 from app.db.items import NewItemRow
 from app.db.jobs import Fence
 from app.db.limits import QueueRef
 from app.db.queue_names import QueueName
-from app.domain.errors import JobtrackError, QueueFullError
+from app.domain.errors import JobtrackError, QueueFullError, UnavailableError
 from app.domain.job import Created, CreateRequest, Job, JobRef, Lease
 from app.domain.states import JobState
 from app.live.change_feed import Change
-from app.live.group_writer import Applied, Deferred, Outcome
 from app.live.idle_claims import ClaimableJob
+from app.live.outcomes import Applied, Deferred, Outcome, Partly
 
 
 def row_count(request: CreateRequest) -> int:
@@ -53,6 +55,27 @@ async def apply_creations(
         outcomes.append(Created(job, _lease(request)))
         changes.append(_change(job))
     return Applied(outcomes, changes)
+
+
+async def apply_creations_at_once(database: Database, requests: Sequence[CreateRequest]) -> Partly[Created]:
+    """Create the jobs that are one statement, which commits itself: without a key to reserve, a file to attach, items
+    to insert, or a place in a limited queue to take. Those whose queue would be a new one are left out, too: the
+    project's queues are counted in the transaction that makes it.
+    """
+    plain = {n: request for n, request in enumerate(requests) if _is_plain(request)}
+    if not plain:
+        return Partly()
+    inserted = await try_once(database.write_at_once(create.insert_into_known_queues, list(plain.values())))
+    if inserted is None:
+        return Partly()
+    if isinstance(inserted, UnavailableError):
+        return Partly(dict.fromkeys(plain, inserted))
+    created = {n: job for n, request in plain.items() if (job := inserted.get(request.job.id)) is not None}
+    return Partly({n: Created(job, None) for n, job in created.items()}, [_change(job) for job in created.values()])
+
+
+def _is_plain(request: CreateRequest) -> bool:
+    return request.idempotency is None and request.token is None and not request.job.items and request.job.input is None
 
 
 def _queue_name(request: CreateRequest) -> QueueName:

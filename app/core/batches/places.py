@@ -6,7 +6,7 @@ from app.db import limits
 from app.db.connection import Connection
 from app.db.limits import FreePlaces, QueueRef
 from app.domain.errors import QueueFullError
-from app.live.group_writer import Deferred
+from app.live.outcomes import Deferred
 
 
 async def take_places(connection: Connection, queues: Sequence[QueueRef]) -> list[QueueFullError | Deferred | None]:

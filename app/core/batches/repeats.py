@@ -11,7 +11,7 @@ from app.domain.errors import JobtrackError
 from app.domain.job import Lease
 from app.domain.states import LEASED
 from app.domain.worker_call import Ended, Replayed, Report, Reported, WorkerCall, WorkerOutcome
-from app.live.group_writer import Deferred, Outcome
+from app.live.outcomes import Deferred, Outcome
 
 
 async def find_replays(

@@ -2,27 +2,25 @@
 estimate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from app.core.batches.places import take_places
-from app.db import events, items, logs, reports, transitions
+from app.db import items, logs, reports
 from app.db.connection import Connection
-from app.db.events import NewEvent
 from app.db.items import CountChange, ItemRow
 from app.db.limits import QueueRef
 from app.db.logs import NumberedLine
-from app.db.reports import Admitted, Checkpoint, HeldToken, RunUpdate, array_text
-from app.db.transitions import Move
+from app.db.reports import Admitted, Checkpoint, Heartbeat, HeldToken, Recorded, RunUpdate, array_text
 from app.domain.errors import QueueFullError
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
 from app.domain.job import Lease
-from app.domain.states import LEASED, JobEvent
+from app.domain.states import LEASED
 from app.domain.worker_call import Report, Reported
 from app.live.change_feed import Change
-from app.live.group_writer import Deferred
+from app.live.outcomes import Deferred
 
 PROGRESS_STEP = 5.0
 """A progressed event is written when the stage changes and every 5 percent, not at every report."""
@@ -34,38 +32,20 @@ async def apply_reports(
     """Write reports of different, locked jobs; returns the answers to those that the fence admits, by job, and which
     are deferred because their queue is locked.
     """
-    runs = await reports.admit(
-        connection, [HeldToken(report.project_id, report.job_id, report.token) for report in batch]
-    )
+    runs = await reports.admit(connection, [held_token(report) for report in batch])
     without_place = await _take_places(connection, batch, runs)
-    answers: dict[UUID, Reported | Deferred] = {
-        job_id: Deferred.BUSY for job_id, reason in without_place.items() if reason is Deferred.BUSY
-    }
     admitted = [report for report in batch if report.job_id in runs and report.job_id not in without_place]
-    if not admitted:
-        return answers, []
-    changed = await _write_items(connection, admitted, runs)
-    updates = {report.job_id: _updated(report, runs[report.job_id], changed.get(report.job_id)) for report in admitted}
-    starting = [
-        Move(project_id=report.project_id, job_id=report.job_id, token=report.token)
-        for report in admitted
-        if runs[report.job_id].target is not runs[report.job_id].source
-    ]
-    if starting:
-        await transitions.move(connection, JobEvent.REPORT, starting)
-    left = await reports.record(connection, list(updates.values()))
-    await _write_rest(connection, admitted, runs, updates)
-    answers |= {
-        report.job_id: Reported(runs[report.job_id].target, Lease(report.token, left[report.job_id]))
-        for report in admitted
-    }
-    started = {move.job_id for move in starting}
-    changes = [
-        Change(report.job_ref, event_types=("started",) if report.job_id in started else ())
-        for report in admitted
-        if not report.bare or report.job_id in started
-    ]
-    return answers, changes
+    beats = [heartbeat(report) for report in admitted if report.bare]
+    recorded = await reports.extend(connection, beats) if beats else []
+    telling = [report for report in admitted if not report.bare]
+    if telling:
+        changed = await _write_items(connection, telling, runs)
+        updates = [update_of(report, runs[report.job_id], changed.get(report.job_id)) for report in telling]
+        recorded += await reports.record(connection, updates)
+        await _write_rest(connection, telling, runs)
+    answers, changes = answers_to(admitted, recorded)
+    deferred = {job_id: Deferred.BUSY for job_id, reason in without_place.items() if reason is Deferred.BUSY}
+    return {**answers, **deferred}, changes
 
 
 async def _take_places(
@@ -78,6 +58,37 @@ async def _take_places(
     queues = [QueueRef(report.project_id, runs[report.job_id].queue) for report in late]
     refusals = await take_places(connection, queues)
     return {report.job_id: refusal for report, refusal in zip(late, refusals, strict=True) if refusal is not None}
+
+
+def answers_to(batch: Sequence[Report], recorded: Iterable[Recorded]) -> tuple[dict[UUID, Reported], list[Change]]:
+    """Return the answers to reports of different jobs that were written, by job, and what to announce of them."""
+    written = {record.job_id: record for record in recorded}
+    answers: dict[UUID, Reported] = {}
+    changes: list[Change] = []
+    for report in batch:
+        record = written.get(report.job_id)
+        if record is None:
+            continue
+        answers[report.job_id] = Reported(record.target, Lease(report.token, record.lease_left))
+        started = record.target is not record.source
+        if started or not report.bare:
+            changes.append(Change(report.job_ref, event_types=("started",) if started else ()))
+    return answers, changes
+
+
+def held_token(report: Report) -> HeldToken:
+    """Return what admits a report."""
+    return HeldToken(report.project_id, report.job_id, report.token)
+
+
+def heartbeat(report: Report) -> Heartbeat:
+    """Return what a bare report writes."""
+    return Heartbeat(
+        project_id=report.project_id,
+        job_id=report.job_id,
+        token=report.token,
+        lease_seconds=report.lease_seconds,
+    )
 
 
 def merge_updates(updates: Sequence[ItemUpdate]) -> list[ItemUpdate]:
@@ -124,8 +135,8 @@ async def _write_items(
     return await items.apply_updates(connection, rows) if rows else {}
 
 
-def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUpdate:
-    """Work out the run after a report. The row is locked, so what was read is what is overwritten."""
+def update_of(report: Report, run: Admitted, change: CountChange | None = None) -> RunUpdate:
+    """Work out the run after a report, and after the items that it changed."""
     change = change or CountChange(report.job_id)
     items_count = run.items_count + change.added
     declared = run.declared_total if report.items_total is None else report.items_total
@@ -138,13 +149,14 @@ def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUp
     counted = bool(report.items) or report.items_total is not None
     progress = progress_of(report.progress, counts if counted else Counts(), run.progress)
     samples = keep_samples(run.samples, run.now, progress)
+    stage = run.stage if report.stage is None else report.stage
     return RunUpdate(
         project_id=report.project_id,
         job_id=report.job_id,
         token=report.token,
-        lease_seconds=run.lease_seconds if report.lease_seconds is None else report.lease_seconds,
-        bare=report.bare,
-        stage=run.stage if report.stage is None else report.stage,
+        seen_version=run.version,
+        lease_seconds=report.lease_seconds,
+        stage=stage,
         progress=progress,
         message=report.message,
         declared_total=declared,
@@ -153,32 +165,12 @@ def _updated(report: Report, run: Admitted, change: CountChange | None) -> RunUp
         eta=eta_of(samples),
         samples=array_text(samples),
         log_lines=run.log_lines + len(report.logs),
+        progressed=run.stage != stage or run.progress // PROGRESS_STEP != progress // PROGRESS_STEP,
     )
 
 
-async def _write_rest(
-    connection: Connection,
-    admitted: Sequence[Report],
-    runs: Mapping[UUID, Admitted],
-    updates: Mapping[UUID, RunUpdate],
-) -> None:
-    """Write what only some reports have: events, log lines, checkpoints."""
-    progressed = [
-        NewEvent(
-            project_id=report.project_id,
-            job_id=report.job_id,
-            type="job.progressed",
-            attempt=run.attempt,
-            worker=run.worker,
-            source=run.source,
-            target=run.target,
-            data={"stage": update.stage, "progress": update.progress},
-        )
-        for report in admitted
-        if _is_worth_an_event(run := runs[report.job_id], update := updates[report.job_id])
-    ]
-    if progressed:
-        await events.insert(connection, progressed)
+async def _write_rest(connection: Connection, admitted: Sequence[Report], runs: Mapping[UUID, Admitted]) -> None:
+    """Write what only some reports have: log lines and checkpoints."""
     lines = [
         NumberedLine(report.project_id, report.job_id, run.log_lines + n, run.attempt, line.level, line.message)
         for report in admitted
@@ -194,11 +186,3 @@ async def _write_rest(
     ]
     if saving:
         await reports.upsert_checkpoints(connection, saving)
-
-
-def _is_worth_an_event(run: Admitted, update: RunUpdate) -> bool:
-    if run.source is not run.target:
-        return True
-    return not update.bare and (
-        run.stage != update.stage or run.progress // PROGRESS_STEP != update.progress // PROGRESS_STEP
-    )
