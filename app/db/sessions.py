@@ -57,6 +57,10 @@ async def missing_settings(url: str) -> str | None:
         await connection.close()
 
 
+SHARED_TRIES = 8
+"""A third connection may have the first one's session in the moment of a try, and the second one gets another."""
+
+
 async def is_shared(url: str) -> bool:
     """Whether a pooler gives one session of the database to several connections, on which LISTEN is lost.
 
@@ -71,9 +75,12 @@ async def is_shared(url: str) -> bool:
             return False
         second = await open_connection(asyncpg_dsn(url))
         try:
-            async with second.transaction():
-                # While the second one holds its session: only a shared one can be the first one's.
-                return bool(number == await second.fetchval(_SESSION) or number != await first.fetchval(_SESSION))
+            for _ in range(SHARED_TRIES):
+                async with second.transaction():
+                    # While the second one holds its session: only a shared one can be the first one's.
+                    if number == await second.fetchval(_SESSION) or number != await first.fetchval(_SESSION):
+                        return True
+            return False
         finally:
             await second.close()
     finally:
