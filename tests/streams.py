@@ -17,7 +17,7 @@ class Stream:
         self._lines = answer.aiter_lines()
 
     async def next(self) -> tuple[str, Any, str | None]:
-        """Give name, data and id of the next event; `("", None, None)` at the end."""
+        """Return name, data and id of the next event; `("", None, None)` at the end."""
         name, data, event_id = "", None, None
         async for line in self._lines:
             field, _, value = line.partition(": ")

@@ -121,7 +121,7 @@ class Program:
         return {"jobs": done, "seconds": max(last - began, 0.001)}
 
     async def start(self) -> dict[str, Any]:
-        """Let a worker run until `stop`."""
+        """Run a worker until `stop`."""
         await self._worker.enter_async_context(self._peer.working())
         return {}
 
@@ -150,7 +150,7 @@ class Program:
 
 
 def main(peer: Peer, tally: Tally) -> None:
-    """Say that the peer is up, and obey until the benchmark closes the pipe."""
+    """Report that the peer is up, and obey until the benchmark closes the pipe."""
     logging.disable(logging.CRITICAL)
     # Here, for the benchmark reads the numbers above in its own environment.
     import uvloop  # noqa: PLC0415

@@ -76,7 +76,7 @@ def measure(session: Session) -> Iterator[Result]:
 
 
 def _warm(session: Session, side: Side, requests: list[Request]) -> None:
-    """Let a process prepare its statements on its connections, which its first second would be made of."""
+    """Warm a process up: its first second would be made of preparing statements on its connections."""
     port, queue = side.service.port, session.folder("queue").name
     drive(port, requests, connections=CONNECTIONS, seconds=_WARM_SECONDS)
     for form in _FORMS:

@@ -39,7 +39,7 @@ def resolved(document: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def wrong_values(document: str, schema: dict[str, Any]) -> Iterator[Any]:
-    """Give values that a field of this schema must refuse."""
+    """Yield values that a field of this schema must refuse."""
     schema = resolved(document, schema)
     kind = "enum" if "enum" in schema else schema.get("type")
     # Any JSON: what cannot be stored is refused there as well.
@@ -55,7 +55,7 @@ def wrong_values(document: str, schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def bodies(one: Operation) -> Iterator[tuple[str, bytes]]:
-    """Give bodies with one wrong field each, the rest as in the example."""
+    """Yield bodies with one wrong field each, the rest as in the example."""
     schema = resolved(one.document, one.schema() or {})
     examples = (one.schema() or {}).get("examples") or schema.get("examples") or [{}]
     for name, field in schema.get("properties", {}).items():

@@ -110,7 +110,7 @@ def test_hostile_corpus(name: str) -> None:
 
 
 def generated(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Make up bodies of several rows with several fields each, and damage some of them."""
+    """Generate bodies of several rows with several fields each, and damage some of them."""
     for _ in range(6_000):
         name = rng.choice(list(WHOLE))
         rows = []

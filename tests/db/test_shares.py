@@ -21,7 +21,7 @@ LANES: dict[str, View] = {"slow": Database.slow, "short": Database.short}
 
 
 async def spin() -> None:
-    """Let every task that can run do so."""
+    """Run every task that can run."""
     for _ in range(10):
         await asyncio.sleep(0)
 

@@ -31,7 +31,7 @@ async def post(client: httpx.AsyncClient, path: str, body: Any) -> Any:
 
 
 async def finished_job(client: httpx.AsyncClient, items: int) -> str:
-    """Make a job that has ended with so many items."""
+    """Create a job that has ended with so many items."""
     job = await post(client, "/v1/jobs", {"type": "large"})
     [claimed] = (await post(client, "/v1/claims", {"worker": "w", "types": ["large"], "lease_seconds": 600}))["jobs"]
     token = claimed["lease"]["token"]
