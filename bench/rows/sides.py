@@ -93,7 +93,7 @@ class Side(ABC):
 
     @abstractmethod
     def idle(self, seconds: float, background: float) -> float:
-        """Wait with an idle worker; returns the cores that the database used. `background`: those it uses for others."""
+        """Wait with an idle worker; returns the cores that the database used beside the `background` for others."""
 
     @abstractmethod
     def clear(self) -> None:
