@@ -27,8 +27,10 @@ SHORTEST_REST_SECONDS = 0.25
 JITTER_SECONDS = 0.1
 LATE = timedelta(seconds=LOOK_SECONDS + 2)
 """Time without a look after which it was we who were away, and not the workers."""
-STORED_EVERY = timedelta(seconds=0.75)
-"""However many processes look, the last look is stored once a second or so."""
+STORED_EVERY = timedelta(seconds=1.75)
+"""However many processes look, the last look is stored every two seconds or so. A process that starts within them takes
+a gap for up to two seconds longer than it was, which costs a lapsed lease nothing.
+"""
 
 ERRORS = {
     JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),

@@ -115,7 +115,7 @@ async def test_a_process_that_looked_all_the_time_knows_that_there_was_no_gap(da
 
 
 async def test_look_is_stored_while_something_is_leased(held: Held) -> None:
-    await last_look_was(held.database, 1)
+    await last_look_was(held.database, 2)
     before = await stored_look(held.database)
     looking = rescue(held.database)
     await looking.step()
