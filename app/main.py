@@ -15,6 +15,8 @@ from app import dialects
 from app.api import document
 from app.api.responses import render_error
 from app.dashboard.pages import NATIVE, make_pages
+from app.dashboard.routers import ROUTERS as PAGES
+from app.dashboard.site import render_error as render_page
 from app.web.conditions import names_tag
 from app.web.deps import Services
 from app.web.error_handlers import install
@@ -45,11 +47,13 @@ def create_app(
     lifespan: Lifespan | None = None,
     dialect_names: tuple[str, ...] | None = None,
     space_seconds: float = SPACE_SECONDS,
+    public_url: str | None = None,
 ) -> Front:
     """Build the application with the named dialects, or with all of them.
 
     Nothing is opened here; the caller, who built the services, starts and stops them. Without `telemetry` the times of
     requests are discarded. `space_seconds` is the interval of the spaces that keep a held response alive.
+    `public_url` is the address at which browsers reach the service, if it is another than the one they name.
     """
     # Behind a proxy that terminates TLS, a redirect that adds or removes a slash would point to http://.
     app = FastAPI(
@@ -58,14 +62,16 @@ def create_app(
     served = dialects.discover(dialect_names)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in served}}
     pages = make_pages(titles, partial(_documents, dialect_names))
-    routers = (*document.ROUTERS, *(dialect.router for dialect in served), pages)
+    routers = (*document.ROUTERS, *(dialect.router for dialect in served), *PAGES, pages)
     for router in routers:
         app.include_router(router)
     app.mount("/static", _Files(directory=_STATIC), name="static")
-    fallbacks = {prefix: dialect.render for dialect in served for prefix in dialect.prefixes}
+    fallbacks = {prefix: dialect.render for dialect in served for prefix in dialect.prefixes} | {"/ui": render_page}
     render = install(app, render_error, fallbacks)
     metrics = telemetry or HttpMetrics(CollectorRegistry())
-    return Front(app, RouteTable(routers), services, metrics, render=render, space_seconds=space_seconds)
+    return Front(
+        app, RouteTable(routers), services, metrics, render=render, space_seconds=space_seconds, public_url=public_url
+    )
 
 
 def openapi_documents(app: Front) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Builds everything, starts it, and stops it in the order that loses nothing. The only place where parts meet."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from uuid import uuid4
@@ -11,9 +10,11 @@ from app.core.batches import calls as calls_batch
 from app.core.batches.calls_at_once import apply_calls_at_once
 from app.core.batches.create import apply_creations, apply_creations_at_once, row_count
 from app.core.batches.queue_limit import MAX_QUEUES, QueueLimit
+from app.core.browser_sessions import BrowserSessions
 from app.core.bulk import Bulk
 from app.core.claims import Claims
 from app.core.events import Events
+from app.core.gauges import watch
 from app.core.health import Health
 from app.core.inputs import Inputs
 from app.core.item_copies import ItemCopies
@@ -153,6 +154,7 @@ class Runtime:
             inputs=Inputs(self.database, jobs, self.space),
             queues=queues,
             keys=keys,
+            sessions=BrowserSessions(self.database),
             holds=holds,
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
@@ -160,7 +162,17 @@ class Runtime:
             metrics=metrics,
         )
         metrics.queue_depths = queues.totals
-        self._watch(metrics)
+        watch(
+            metrics,
+            database=self.database,
+            waiters=self.waiters,
+            stream=self.stream,
+            idle_claims=self.idle_claims,
+            feed=self.feed,
+            feed_lag=self.feed_lag,
+            holds=holds,
+            space=self.space,
+        )
         self._loops: Iterable[Service] = (
             self.announcer,
             self.feed,
@@ -176,6 +188,7 @@ class Runtime:
                 jitter_seconds=JITTER_SECONDS,
             ),
             Periodic("key uses", keys.write_uses),
+            Periodic("browser sessions", self.services.sessions.upkeep),
             Periodic(
                 "pruner",
                 Retention(self.database, announce, metrics.count_busy).prune,
@@ -196,25 +209,8 @@ class Runtime:
 
     def _keys_changed(self, changes: Sequence[KeyChange] | None) -> None:
         self.services.keys.forget(changes)
+        self.services.sessions.forget(changes)
         self.services.holds.keys_changed(changes)
-
-    def _watch(self, metrics: Metrics) -> None:
-        """Register gauges of what the machinery knows about itself."""
-        metrics.watch("open_waits", "Requests that wait for jobs.", lambda: len(self.waiters))
-        metrics.watch("open_streams", "Readers of the event stream.", lambda: len(self.stream))
-        lag = "Age of the oldest event that /v1/events cannot show yet, because an older transaction is open."
-        metrics.watch("feed_lag_seconds", lag, lambda: self.feed_lag.seconds)
-        holds = self.services.holds
-        metrics.watch("held_requests", "Requests that are held open, and end with their keys.", lambda: len(holds))
-        metrics.watch("watched_ids", "Ids of jobs in open waits.", lambda: holds.count(Kind.IDS))
-        metrics.watch("open_claims", "Claims that wait for work.", lambda: len(self.idle_claims))
-        metrics.watch("listener_up", "1: a message to ourselves came back lately.", lambda: float(self.feed.up))
-        space = self.space
-        if space.is_watched:
-            free = "Free bytes of the embedded database's volume."
-            metrics.watch("data_free_bytes", free, lambda: math.nan if (n := space.free_bytes()) is None else n)
-        metrics.watch("db_pool_checked_out_connections", "Connections in use.", self.database.connections_in_use)
-        metrics.watch("db_pool_size_connections", "Connections there may be.", self.database.connections_allowed)
 
     async def start(self) -> None:
         """Start the background loops; the database is connected to when it is first needed."""

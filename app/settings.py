@@ -27,6 +27,7 @@ from app.secret_files import ALIASES, PREFIX, SECRETS, SecretFiles, SettingsErro
 _ELSEWHERE = frozenset({"JOBTRACK_URL", "JOBTRACK_API_KEY", "JOBTRACK_API_KEY_FILE"})
 _TEST_PREFIX = "JOBTRACK_TEST_"
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://\S+")
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
 _KEY = re.compile(r"[\x21-\x7e]{32,255}")
 
 
@@ -129,6 +130,12 @@ class Settings(BaseSettings):
         description="The proxies in front of the service: addresses and networks separated by commas (`10.0.0.5, "
         "172.16.0.0/12`). Only from these is X-Forwarded-For believed; default: none.",
     )
+    public_url: Annotated[str | None, Field(validation_alias=_named("public_url"))] = Field(
+        default=None,
+        description="The address at which browsers reach the service, as https://jobs.example.com; printed in links, "
+        "allowed as the origin of changes on the pages, and with https the reason for a Secure cookie. Default: "
+        "what the browser says.",
+    )
     bootstrap_key: Annotated[SecretStr | None, Field(validation_alias=_named("bootstrap_key"))] = Field(
         default=None,
         description="The first admin key, of 32 to 255 visible characters, which is installed if there is no key yet; "
@@ -150,6 +157,13 @@ class Settings(BaseSettings):
         if value is not None and is_mistyped(value.get_secret_value()):
             raise ValueError("it looks like a generated key in which a character is wrong; it would be refused")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise ValueError("it should look like https://jobs.example.com: a scheme, a host, perhaps a port, no path")
+        return None if value is None else value.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -44,6 +44,11 @@ def delete_queue(name: str) -> Call[None]:
     return Call(method="DELETE", path=_queue_path(name), read=read_nothing, repeatable=True)
 
 
+def create_session_code() -> Call[dict[str, Any]]:
+    """Create a one-time code that signs a browser in with this key: `path` is what to open, within five minutes."""
+    return Call(method="POST", path="/v1/sessions/codes", read=read_object)
+
+
 def create_key(
     name: str, scopes: Sequence[str], *, queues: Sequence[str] | None = None, expires_at: str | None = None
 ) -> Call[dict[str, Any]]:

@@ -86,6 +86,7 @@ class JobtrackClient(Sender):
     create_key = _method(admin_calls.create_key)
     list_keys = _method(admin_calls.list_keys)
     revoke_key = _method(admin_calls.revoke_key)
+    create_session_code = _method(admin_calls.create_session_code)
     wait = waits.wait
     run = waits.run
     wait_jobs = waits.wait_jobs
@@ -137,6 +138,7 @@ class AsyncJobtrackClient(AsyncSender):
     create_key = _async_method(admin_calls.create_key)
     list_keys = _async_method(admin_calls.list_keys)
     revoke_key = _async_method(admin_calls.revoke_key)
+    create_session_code = _async_method(admin_calls.create_session_code)
     wait = waits.wait_async
     run = waits.run_async
     wait_jobs = waits.wait_jobs_async

@@ -24,6 +24,7 @@ ALLOWED = {
     *(
         (UNSHARED, f"app/{name}.py")
         for name in (
+            "core/browser_sessions",
             "core/health",
             "core/item_copies",
             "core/key_bound",
@@ -42,7 +43,9 @@ ALLOWED = {
     # The view for maintenance, which has a share already.
     (UNSHARED, "app/core/retention.py"),
     # A remembered key is two seconds old at most; see the comment there.
-    (r"datetime\.(now|utcnow)\(", "app/core/keys.py"),
+    (r"datetime\.(now|utcnow)\(", "app/core/remembered_principals.py"),
+    # Ages on a page are as of the answer; the page's script goes on from there.
+    (r"datetime\.(now|utcnow)\(", "app/dashboard/formats.py"),
     # The command line is a client and has no other clock; it asks for a job to be due somewhat later.
     (r"datetime\.(now|utcnow)\(", "app/cli/job_changes.py"),
     # Some vendors' lists are paged by offset, by contract; the walk before it is bounded.

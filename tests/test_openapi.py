@@ -54,6 +54,7 @@ FROZEN_OPERATIONS = {
     "queues_resume",
     "readyz",
     "reports_create",
+    "sessions_create_code",
 }
 """Generated clients are named after these: they may grow in number and never change."""
 

@@ -16,6 +16,7 @@ from app.api.jobs.routes import jobs
 from app.api.jobs.waits import waits
 from app.api.keys.projects import projects
 from app.api.keys.routes import keys
+from app.api.keys.sessions import sessions
 from app.api.queues.routes import queues
 from app.api.system.health import health
 from app.api.system.metrics import metrics
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     batches,
     queues,
     keys,
+    sessions,
     projects,
     health,
     metrics,
@@ -55,8 +57,10 @@ _TAGS: Final = [
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
 
-_READS: Final = frozenset({"jobs_wait"})
-"""Operations that use POST but change nothing."""
+_WITHOUT_KEY: Final = frozenset({"jobs_wait", "sessions_create_code"})
+"""Operations by POST that take no Idempotency-Key: one changes nothing, and of one a repeat makes a code that nobody
+uses.
+"""
 
 _DESCRIPTION: Final = """Jobtrack tracks background jobs: who created them, who runs them, and how far they are.
 
@@ -88,7 +92,7 @@ def openapi() -> dict[str, Any]:
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     for path in document["paths"].values():
         for method, operation in path.items():
-            if method != "get" and operation["operationId"] not in _READS:
+            if method != "get" and operation["operationId"] not in _WITHOUT_KEY:
                 operation.setdefault("parameters", []).append(dict(KEY_PARAMETER))
             responses = operation["responses"]
             if operation.get("security") is None:

@@ -13,7 +13,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from app.cli import config, database, demo, health, jobs, key_commands, openapi, queues, serve
+from app.cli import config, database, demo, health, jobs, key_commands, open_pages, openapi, queues, serve
 from app.cli.choices import shown
 from app.cli.exits import Exit, explain
 
@@ -33,6 +33,7 @@ app.command("serve")(serve.serve)
 app.command("migrate")(database.migrate)
 app.command("demo")(demo.demo)
 app.command("health")(health.health)
+app.command("open")(open_pages.open_pages)
 app.command("openapi")(openapi.openapi)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")

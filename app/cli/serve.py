@@ -57,6 +57,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
         from app.cli.database import note_cluster, require_current, url_of, warn_of_missing_settings
         from app.cli.demo_process import DemoProcess
         from app.cli.server import BACKLOG, Serving, serve_until_signal
+        from app.cli.sign_in import sign_in_path
         from app.cli.start import embedded
         from app.db.migrate import upgrade
 
@@ -80,8 +81,11 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             keys.note_address(own, settings.data_dir)
         worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, enabled=demo, as_json=as_json))
 
+        # On a terminal alone: a log would keep the link.
+        path = sign_in_path(url, first.key) if first.key and sys.stdout.isatty() and not as_json else None
+
         def on_started() -> None:
-            _say_where(own, first, as_json=as_json)
+            _say_where(own, first, as_json=as_json, pages=(settings.public_url or own) + (path or "/"))
             worker.start()
 
         listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
@@ -103,6 +107,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             min_free_bytes=settings.min_free_bytes,
             key_share_percent=settings.key_share_percent,
             max_queues=settings.max_queues,
+            public_url=settings.public_url,
         )
         try:
             listener.listen(BACKLOG)
@@ -159,7 +164,7 @@ def _own_address(host: str, port: int) -> str:
     return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
 
 
-def _say_where(url: str, first: FirstKey, *, as_json: bool) -> None:
+def _say_where(url: str, first: FirstKey, *, as_json: bool, pages: str) -> None:
     key = first.shown(terminal=sys.stdout.isatty())
     if as_json:
         file = str(first.file) if first.file else None
@@ -168,8 +173,8 @@ def _say_where(url: str, first: FirstKey, *, as_json: bool) -> None:
     print(
         f"Jobtrack is up.\n"
         f"  API key     {f'{key} ({first.where})' if key else first.where}\n"
-        f"  Start page  {url}/\n"
         f"  Swagger UI  {url}/docs\n"
+        f"  Pages       {pages}\n"
         f"Ctrl-C stops it.",
         flush=True,
     )

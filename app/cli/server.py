@@ -64,6 +64,8 @@ class Serving:
     key_share_percent: int = KEY_SHARE_PERCENT
     """How much of what this process holds open one key may have."""
     max_queues: int = MAX_QUEUES
+    public_url: str | None = None
+    """The address at which browsers reach the service, where the operator names one."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -172,7 +174,12 @@ def serve_until_signal(
         )
         await runtime.start()
         try:
-            app = create_app(runtime.services, telemetry=runtime.telemetry, dialect_names=dialects)
+            app = create_app(
+                runtime.services,
+                telemetry=runtime.telemetry,
+                dialect_names=dialects,
+                public_url=serving.public_url,
+            )
             config = server_config(app, connections, trusted_proxies=serving.trusted_proxies)
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
             if parent is not None:

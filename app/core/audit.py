@@ -49,6 +49,14 @@ def key_changed(action: Action, actor: Actor | None, before: StoredKey | None, a
     return Entry(action=action, actor=actor, project_id=after.project_id, target=after.id, changes=changes)
 
 
+def code_made(actor: Actor) -> Entry:
+    """Describe a one-time code that signs a browser in with the actor's key."""
+    key = actor.principal
+    return Entry(
+        action=Action.SESSIONS_CREATE_CODE, actor=actor, project_id=key.project_id, target=key.key_id, changes={}
+    )
+
+
 def project_made(actor: Actor | None, project: Project) -> Entry:
     """Describe a new project."""
     changes = {"name": {"old": None, "new": project.name}}

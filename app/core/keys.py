@@ -1,15 +1,12 @@
 """API keys: shown once, stored by digest, and checked from memory while nothing changes."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 from app.core import audit
 from app.core.guesses import Guesses
 from app.core.refusals import Refusals
+from app.core.remembered_principals import RememberedPrincipals
 from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
 from app.db.engine import Database
@@ -17,17 +14,11 @@ from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
 from app.domain.key_text import digest_of, is_mistyped, make_key
-from app.domain.principal import KeyChange, Principal, Scope
+from app.domain.principal import Principal, Scope
 from app.live.read_batcher import ReadBatcher
 
 MAX_KEY_LENGTH = 255
 """The longest bootstrap key allowed; anything longer is refused before it is hashed."""
-
-REMEMBERED_SECONDS = 2.0
-"""A revoked key is refused everywhere within this time, even if the notification is lost."""
-RENEWED_SECONDS = 1.0
-"""A key in use is looked up again after this time, in the background: no request has to wait for it."""
-MAX_REMEMBERED = 10_000
 
 WRITE_USES_SECONDS = 60.0
 """`last_used_at` is for finding keys that are no longer used, for which a minute is precise enough."""
@@ -35,42 +26,22 @@ WRITE_USES_SECONDS = 60.0
 DEFAULT_PROJECT = "default"
 
 
-@dataclass(slots=True)
-class _Remembered:
-    principal: Principal
-    since: float
-
-
 class ApiKeys:
     """Checks keys, and creates the first one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._digests: ReadBatcher[bytes, Principal] = ReadBatcher(database, key_lookups.select_by_digests)
-        """One query at a time, whatever is guessed: strangers take one connection of the pool, and no right key waits
-        longer than two of these queries take.
-        """
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
-        """By the key itself, which is in memory with its requests anyway: a digest for each request would cost more
-        than the rest of the check.
-        """
+        reads: ReadBatcher[bytes, Principal] = ReadBatcher(database, key_lookups.select_by_digests)
+        self._principals = RememberedPrincipals(reads, digest_of, self._note_use)
+        self.remembered = self._principals.get
+        """Returns the principal of a key that was checked within the last two seconds, else None."""
+        self.known = self._principals.last
+        """Returns the principal of a key as of its last check, however long ago. It authorises nothing."""
+        self.forget = self._principals.forget
+        """Forgets the keys that some process changed or revoked."""
         self._guesses = Guesses()
         self.refusals = Refusals()
         self._used: set[tuple[UUID, str]] = set()
-        self._looking: dict[str, asyncio.Task[Principal | None]] = {}
-        """Look-ups under way: a hundred requests of a new key are one query."""
-
-    def remembered(self, key: str) -> Principal | None:
-        """Return the principal of a key that was checked within the last two seconds; None if it is not remembered."""
-        known = self._remembered.get(key)
-        if known is None:
-            return None
-        age = asyncio.get_running_loop().time() - known.since
-        if age >= RENEWED_SECONDS:
-            if age >= REMEMBERED_SECONDS:
-                return None
-            self._look_up(key)
-        return None if _expired(known.principal) else known.principal
 
     async def authenticate(self, key: str, address: str) -> Principal:
         """Return the principal of a key; raises UnauthorizedError, or ThrottledError for a wrong one too many.
@@ -97,7 +68,7 @@ class ApiKeys:
         is_wrong = False
         try:
             # Shielded: a caller that is cancelled does not cancel the look-up for the others.
-            principal = await asyncio.shield(self._look_up(key))
+            principal = await asyncio.shield(self._principals.look_up(key))
             is_wrong = principal is None
         finally:
             if not is_wrong:
@@ -108,57 +79,8 @@ class ApiKeys:
             raise UnauthorizedError("This API key is not valid.")
         return principal
 
-    def _look_up(self, key: str) -> asyncio.Task[Principal | None]:
-        looking = self._looking.get(key)
-        if looking is None:
-            looking = self._looking[key] = asyncio.create_task(self._read(key))
-            looking.add_done_callback(self._seen)
-        return looking
-
-    async def _read(self, key: str) -> Principal | None:
-        task, since = asyncio.current_task(), asyncio.get_running_loop().time()
-        try:
-            principal = await self._digests.get(digest_of(key))
-        finally:
-            # If this is not the latest look-up, some key was revoked in the meantime, and the result may be older.
-            is_latest = self._looking.get(key) is task
-            if is_latest:
-                del self._looking[key]
-        if principal is None:
-            self._remembered.pop(key, None)
-            return None
+    def _note_use(self, _digest: bytes, principal: Principal) -> None:
         self._used.add((principal.project_id, principal.key_id))
-        if is_latest:
-            self._remembered[key] = _Remembered(principal, since)
-            while len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
-        return principal
-
-    @staticmethod
-    def _seen(looking: "asyncio.Task[Principal | None]") -> None:
-        # Callers that wait get the error. Nobody waits for a renewal: the next request looks the key up itself.
-        if not looking.cancelled():
-            looking.exception()
-
-    def known(self, key: str) -> Principal | None:
-        """Return the principal of a key as of its last check, however long ago. It authorises nothing."""
-        remembered = self._remembered.get(key)
-        return None if remembered is None or _expired(remembered.principal) else remembered.principal
-
-    def forget(self, changes: Sequence[KeyChange] | None) -> None:
-        """Forget the keys that some process changed or revoked; None: any may have been.
-
-        Only these: a look-up of every key in use, whenever one is revoked, is a crowd that others can call up.
-        """
-        if changes is None:
-            self._remembered.clear()
-        else:
-            changed = {change.key for change in changes}
-            for key, known in list(self._remembered.items()):
-                if known.principal.ref in changed:
-                    del self._remembered[key]
-        # What is being looked up may have been read before the change.
-        self._looking.clear()
 
     async def write_uses(self) -> float:
         """Store which keys were used since the last call, and log refused ones; returns the seconds until the next one.
@@ -196,9 +118,3 @@ async def _install(connection: Connection, first: Principal, digest: bytes) -> b
     if stored is not None:
         audit.record(connection, audit.key_changed(Action.KEYS_CREATE, None, None, stored))
     return True
-
-
-def _expired(principal: Principal) -> bool:
-    # The only use of the process's clock: a remembered key is at most two seconds old, and its expiry is checked again
-    # by the database's clock after that.
-    return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)

@@ -18,7 +18,8 @@ from app.db.times import finite
 from app.domain.principal import KeyRef, Principal
 
 _K: Final = tables.keys.alias("k")
-_VALID: Final = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())"
+VALID: Final = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())"
+"""The condition that a key of the alias `k` is good."""
 
 
 class _Digest(NamedTuple):
@@ -31,11 +32,11 @@ class _Found:
     principal: Principal
 
 
-_PRINCIPAL: Final = Projection(Principal, _K, {"key_id": _K.c.id, "expires_at": reading(_K.c.expires_at, finite)})
+PRINCIPAL: Final = Projection(Principal, _K, {"key_id": _K.c.id, "expires_at": reading(_K.c.expires_at, finite)})
 SELECT_BY_DIGESTS = Statement(
-    f"SELECT :returned FROM :rows CROSS JOIN {lookup('keys', 'k', digest='i.digest')} WHERE {_VALID}",
+    f"SELECT :returned FROM :rows CROSS JOIN {lookup('keys', 'k', digest='i.digest')} WHERE {VALID}",
     Batch(_Digest),
-    Projection(_Found, _K, {"principal": _PRINCIPAL}),
+    Projection(_Found, _K, {"principal": PRINCIPAL}),
 )
 
 
@@ -43,6 +44,19 @@ async def select_by_digests(connection: Connection, digests: Sequence[bytes]) ->
     """Find the valid keys with these digests. The one look-up without a project: the key is what names it."""
     rows = [_Digest(digest) for digest in digests]
     return {found.digest: found.principal for found in await connection.fetch(SELECT_BY_DIGESTS, rows)}
+
+
+SELECT_PRINCIPAL = Statement(
+    f"SELECT :returned FROM :rows CROSS JOIN {lookup('keys', 'k', project_id='i.project_id', id='i.key_id')} "
+    f"WHERE {VALID}",
+    Batch(KeyRef),
+    PRINCIPAL,
+)
+
+
+async def select_principal(connection: Connection, key: KeyRef) -> Principal | None:
+    """Return the principal of a key, if it is valid."""
+    return next(iter(await connection.fetch(SELECT_PRINCIPAL, [key])), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ class _Valid:
 
 SELECT_VALID = Statement(
     "SELECT :returned FROM :rows CROSS JOIN "
-    f"{lookup('keys', 'k', project_id='i.project_id', id='i.key_id')} WHERE {_VALID}",
+    f"{lookup('keys', 'k', project_id='i.project_id', id='i.key_id')} WHERE {VALID}",
     Batch(KeyRef),
     Projection(
         _Valid,

@@ -1,8 +1,8 @@
 """Tables of the service's own upkeep; those of jobs are in `tables`, with what all tables have in common."""
 
-from sqlalchemy import BigInteger, Table, Text, Uuid
+from sqlalchemy import BigInteger, LargeBinary, Table, Text, Uuid
 
-from app.db.columns import key, not_null, nullable, plain_tenant
+from app.db.columns import TIME, key, not_null, nullable, plain_tenant
 from app.db.tables import metadata
 
 # What the positions of events are counted in. One row: a number of its own for each cluster that the database was
@@ -17,3 +17,23 @@ epochs = Table(
 
 # Uploads that were replaced, or whose job was deleted: their bytes are removed in steps, unless another job has them.
 released_uploads = Table("released_uploads", metadata, plain_tenant(), key("upload_id", Uuid))
+
+# One-time codes that begin a session in a browser, by digest: they name a key, and no tenant is known before.
+session_codes = Table(
+    "session_codes",
+    metadata,
+    key("digest", LargeBinary),
+    *not_null(Uuid, "project_id"),
+    *not_null(Text, "key_id"),
+    *not_null(TIME, "expires_at"),
+)
+
+# Sessions of browsers. Each stands for a key, as long as both are good.
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    plain_tenant(),
+    key("digest", LargeBinary),
+    *not_null(Text, "key_id"),
+    *not_null(TIME, "created_at", "used_at"),
+)

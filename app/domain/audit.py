@@ -16,6 +16,7 @@ class Action(StrEnum):
     KEYS_CREATE = "keys_create"
     KEYS_SET_EXPIRY = "keys_set_expiry"
     KEYS_REVOKE = "keys_revoke"
+    SESSIONS_CREATE_CODE = "sessions_create_code"
     PROJECTS_CREATE = "projects_create"
     QUEUES_PUT = "queues_put"
     QUEUES_PAUSE = "queues_pause"

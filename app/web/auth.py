@@ -1,6 +1,6 @@
 """Keys and scopes: where a key is found, who it stands for, and which right a route declares."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from fastapi import Depends, Request, Security
@@ -15,6 +15,10 @@ from app.web.deps import client_address, principal, services
 
 Credentials: TypeAlias = Callable[[Request], str | None]
 """Finds the key in a request, or None. A dialect brings its own where the vendor does not send a bearer."""
+
+
+Authenticate: TypeAlias = Callable[[Request], Awaitable[Principal]]
+"""Finds who sent a request, stores and returns it, or raises an error that says why it is refused."""
 
 
 def bearer_key(request: Request) -> str | None:
@@ -78,18 +82,31 @@ def scopes_of(dependant: Dependant) -> frozenset[Scope]:
     return frozenset(Scope(scope) for scopes in found for scope in scopes)
 
 
-async def authenticate(request: Request, credentials: Credentials) -> Principal:
-    """Authenticate the request's key and store its principal in the request."""
-    key = credentials(request)
-    if key is None:
-        raise UnauthorizedError("This needs a key, sent as `Authorization: Bearer <key>`.")
-    keys = services(request).keys
-    found = keys.remembered(key)
-    if found is None:
-        found = await keys.authenticate(key, client_address(request))
+def store_caller(request: Request, caller: Principal) -> Principal:
+    """Store with the request who sent it, where its route finds it."""
     # Write to the scope directly: `request.state` reads from it, and building the State object is not free.
-    request.scope["state"]["principal"] = found
-    return found
+    request.scope["state"]["principal"] = caller
+    return caller
+
+
+def key_sent(credentials: Credentials) -> Authenticate:
+    """Return what authenticates requests by the key that they carry."""
+
+    async def authenticate(request: Request) -> Principal:
+        key = credentials(request)
+        if key is None:
+            raise UnauthorizedError("This needs a key, sent as `Authorization: Bearer <key>`.")
+        keys = services(request).keys
+        found = keys.remembered(key)
+        if found is None:
+            found = await keys.authenticate(key, client_address(request))
+        return store_caller(request, found)
+
+    return authenticate
+
+
+bearer: Authenticate = key_sent(bearer_key)
+"""Authenticates by `Authorization: Bearer <key>`."""
 
 
 def check_scope(caller: Principal, *scopes: Scope) -> None:

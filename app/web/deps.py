@@ -10,6 +10,7 @@ from app.domain.principal import Principal
 
 if TYPE_CHECKING:
     # For annotations alone: FastAPI never looks inside `Services`, and a dialect's pure tests need no core.
+    from app.core.browser_sessions import BrowserSessions
     from app.core.bulk import Bulk
     from app.core.claims import Claims
     from app.core.events import Events
@@ -45,6 +46,7 @@ class Services:
     inputs: "Inputs"
     queues: "Queues"
     keys: "ApiKeys"
+    sessions: "BrowserSessions"
     holds: "KeyHolds"
     key_admin: "KeyAdmin"
     projects: "Projects"

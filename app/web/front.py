@@ -42,6 +42,7 @@ class Front:
         *,
         render: Render = problem_response,
         space_seconds: float = SPACE_SECONDS,
+        public_url: str | None = None,
     ) -> None:
         self.app = app
         self._table = table
@@ -49,6 +50,7 @@ class Front:
         self._metrics = metrics
         self._render = render
         self._space_seconds = space_seconds
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -64,6 +66,7 @@ class Front:
         state["request_id"] = exchange.request_id
         state["services"] = self._services
         state["space_seconds"] = self._space_seconds
+        state["public_url"] = self._public_url
         try:
             refusal = UnavailableError(_IS_FULL) if "is_full" in state else None
             if refusal or not has_host(scope):

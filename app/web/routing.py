@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from app.domain.errors import InvalidError, MalformedError, NoSpaceError, NotFoundError, UnavailableError
 from app.domain.field_error import FieldError
-from app.web.auth import Credentials, authenticate, bearer_key, check_scope, scopes_of
+from app.web.auth import Authenticate, bearer, check_scope, scopes_of
 from app.web.binding import TYPED_BODY, Handler, bind, typed_reader
 from app.web.body import JSON_BODY, BodyRules, TypedReader, parse, read_bytes, require_json_type
 from app.web.errors import MethodNotAllowedError, Render
@@ -34,21 +34,21 @@ CLIENT_GONE = 499
 def guarded_route(
     *,
     render: Render,
-    credentials: Credentials = bearer_key,
+    authenticate: Authenticate = bearer,
     body: BodyRules = JSON_BODY,
     deadline_seconds: float | None = None,
     closed_query: bool = False,
 ) -> type["GuardedRoute"]:
     """Return the route class of one edge: `APIRouter(route_class=guarded_route(render=...))`.
 
-    Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `credentials`
-    finds the key, `body` says what bodies may be, and `render` shapes every error. What takes longer than
+    Each of its routes declares a scope with `requires`, or `public`; one without either cannot be built. `authenticate`
+    finds the caller, `body` says what bodies may be, and `render` shapes every error. What takes longer than
     `deadline_seconds` is answered as if the database were away; None waits as long as the database is allowed to take.
     With `closed_query` query parameters that a route does not declare are refused.
     """
 
     class EdgeRoute(GuardedRoute):
-        edge = _Edge(render, credentials, body, deadline_seconds, closed_query)
+        edge = _Edge(render, authenticate, body, deadline_seconds, closed_query)
 
     return EdgeRoute
 
@@ -64,7 +64,7 @@ class _Edge:
     """What the routes of one edge have in common."""
 
     render: Render
-    credentials: Credentials
+    authenticate: Authenticate
     body: BodyRules
     deadline_seconds: float | None
     closed_query: bool
@@ -141,14 +141,14 @@ def _guarded(route: APIRoute, edge: _Edge) -> Handler:
 
     async def guarded(request: Request) -> Response:
         if scopes:
-            check_scope(await authenticate(request, edge.credentials), *scopes)
+            check_scope(await edge.authenticate(request), *scopes)
         check_path(request)
         check_query(request)
         if takes_json:
             began = monotonic()
             await _read_json(request, edge.body, read_typed)
             if scopes and monotonic() - began > RECHECK_SECONDS:
-                await authenticate(request, edge.credentials)
+                await edge.authenticate(request)
         return await call(request)
 
     return guarded

@@ -26,6 +26,11 @@ def sse_frame(event: str, data: Any, event_id: str | None = None) -> bytes:
     return bytes(format_sse_event(data_str=to_json(data).decode(), event=event, id=event_id))
 
 
+def text_frame(text: str, event_id: str | None = None) -> bytes:
+    """Write one event without a name, with a text as its data."""
+    return bytes(format_sse_event(data_str=text, id=event_id))
+
+
 class EventStreamResponse(Response):
     """Sends frames as they come, a comment when none does, and ends when the frames do, or the client leaves. The end
     of the key cuts it: a proper end would look like the job's.

@@ -171,6 +171,8 @@ ROWS = (
             "projects_create",
             "projects_list",
             "projects_get",
+            # A code is for the key itself.
+            "sessions_create_code",
             "livez",
             "readyz",
             "metrics",

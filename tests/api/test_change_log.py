@@ -64,6 +64,8 @@ async def test_every_change_is_a_line(
         Action.KEYS_CREATE: ({"name": queue, "scopes": ["read"], "queues": ["q"]}, None),
         Action.KEYS_SET_EXPIRY: ({"expires_at": "2999-01-01T00:00:00Z"}, made["id"]),
         Action.KEYS_REVOKE: (None, made["id"]),
+        # About the key itself that asks for one.
+        Action.SESSIONS_CREATE_CODE: (None, None),
         Action.PROJECTS_CREATE: ({"name": queue}, None),
         Action.QUEUES_PUT: ({"retention": {"seconds": 60}}, queue),
         Action.QUEUES_PAUSE: (None, queue),
@@ -87,8 +89,12 @@ async def test_every_change_is_a_line(
     assert (line["by_key_name"], line["address"]) == ("first key", "127.0.0.1")
     assert line["by_key_id"].isalnum()
     assert line["by_project_id"] == made["project_id"]
-    assert line["target"] == (answer.json()["id"] if target is None else target)
-    if action is not Action.QUEUES_RESUME:
+    if action is Action.SESSIONS_CREATE_CODE:
+        assert line["target"] == line["by_key_id"]
+        assert answer.json()["code"] not in service.log.read_text()
+    else:
+        assert line["target"] == (answer.json()["id"] if target is None else target)
+    if action not in {Action.QUEUES_RESUME, Action.SESSIONS_CREATE_CODE}:
         assert line["changes"], "a resumed queue was not paused before"
     whole = service.log.read_text()
     assert made["key"] not in whole

@@ -30,6 +30,7 @@ def test_every_dialect_route_declares_a_scope() -> None:
 def test_scopes_by_what_a_route_does() -> None:
     found = {route.operation_id: scopes_of(route.dependant) for router in document.ROUTERS for route in routes(router)}
     assert found.pop("jobs_get_input") == {Scope.SUBMIT, Scope.WORK}
+    assert found.pop("sessions_create_code") == set(Scope), "whatever a key may, its reader may sign in"
     assert {name: next(iter(scopes), None) for name, scopes in found.items()} == {
         "jobs_create": Scope.SUBMIT,
         "jobs_create_batch": Scope.SUBMIT,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.core import keys as module
+from app.core import remembered_principals as module
 from app.core.key_admin import KeyAdmin, NewKey
 from app.core.keys import ApiKeys
 from app.db.key_lookups import SELECT_BY_DIGESTS
@@ -146,9 +146,9 @@ async def test_key_read_while_another_was_revoked_is_not_remembered(
     await asyncio.sleep(0)
     keys.forget([])
     await reading
-    assert key not in keys._remembered
+    assert key not in keys._principals._remembered
     await keys.authenticate(key, "a")
-    assert key in keys._remembered
+    assert key in keys._principals._remembered
 
 
 async def test_only_the_key_that_was_revoked_is_forgotten(runtime: Runtime, key_admin: KeyAdmin, first: Actor) -> None:
@@ -187,7 +187,7 @@ async def test_a_key_in_use_is_renewed_before_anybody_has_to_wait(
     async with runtime.database.transaction() as connection:
         await revoke(connection, first.principal.project_id, made.id)
     assert keys.remembered(key) is not None
-    while keys._looking:
+    while keys._principals._looking:
         await asyncio.sleep(0.01)
     assert keys.remembered(key) is None
     with pytest.raises(UnauthorizedError):

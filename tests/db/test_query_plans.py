@@ -33,6 +33,8 @@ READS_MORE = {
 """Rows of statements that read more than they are about."""
 NOT_USED = {
     "write rows and look for none": {
+        "browser_sessions.INSERT",
+        "browser_sessions.INSERT_CODE",
         "idempotency.INSERT",
         "inputs.ATTACH",
         "inputs.INSERT_CHUNK",
@@ -44,10 +46,17 @@ NOT_USED = {
         "queues.PUT",
     },
     "read one row by the values of its key, or a page of one small table": {
+        "browser_sessions.DELETE",
+        "browser_sessions.FORGET_ENDED",
+        "browser_sessions.MARK_USED",
+        "browser_sessions.SELECT_BY_DIGESTS",
+        "browser_sessions.SELECT_CODE",
+        "browser_sessions.TAKE_CODE",
         "epochs.SELECT",
         "events.HEAD",
         "inputs.DELETE_CHUNKS",
         "inputs.SELECT_CHUNK",
+        "key_lookups.SELECT_PRINCIPAL",
         "keys.MARK_USED",
         "keys.REVOKE",
         "keys.SELECT",

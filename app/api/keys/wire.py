@@ -71,6 +71,14 @@ class KeyList(Answer):
     next_cursor: str | None
 
 
+class SessionCode(Answer):
+    """A one-time code with which a browser signs in."""
+
+    code: str = Field(description="Good for one session, and for five minutes.")
+    path: str = Field(description="The path to open, with the code as its fragment: `/sign-in#<code>`.")
+    expires_in_seconds: float
+
+
 class ProjectIn(Body):
     """A project to create."""
 

@@ -18,7 +18,7 @@ from app.domain.errors import JobtrackError, MalformedError
 from app.domain.held import wait_for
 from app.domain.ids import parse_id
 from app.domain.principal import Scope
-from app.web.auth import KeyScheme, bearer_key, public, requires
+from app.web.auth import KeyScheme, bearer_key, key_sent, public, requires
 from app.web.body import BodyRules, parse, read_bytes
 from app.web.deps import Caller, CoreServices, Services, client_address
 from app.web.errors import headers_of, status_of
@@ -86,7 +86,7 @@ def _responses(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, body=BODY), tags=["Jobs"])
+router = APIRouter(route_class=guarded_route(render=render, authenticate=key_sent(key_of), body=BODY), tags=["Jobs"])
 
 
 @router.post(

@@ -1,0 +1,22 @@
+"""The link that a starting service prints on a terminal: it signs a browser in with the first key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.core.browser_sessions import make_code_for_key
+from app.db.engine import Database, make_engine
+
+
+def sign_in_path(database_url: str, key: str) -> str | None:
+    """Create a one-time code for a key; returns the path to open, None if the key is not valid."""
+    return asyncio.run(_path(database_url, key))
+
+
+async def _path(database_url: str, key: str) -> str | None:
+    database = Database(make_engine(database_url, pool_size=1))
+    try:
+        code = await make_code_for_key(database, key)
+    finally:
+        await database.close()
+    return None if code is None else f"/sign-in#{code}"

@@ -1,0 +1,94 @@
+"""How values read on the pages: times, ages, sizes, counts. Pure functions, which the templates use as filters."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from markupsafe import Markup
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time with its two largest units: `3 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
+    whole = max(0, round(seconds))
+    for size, unit, smaller, smaller_unit in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def age(moment: datetime) -> str:
+    """Write how long ago a time was, or in how long it will be."""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def when(moment: datetime | None, form: str = "age") -> Markup:
+    """Write a time as an element that the page's script shows in the reader's zone, with UTC on hover.
+
+    `form` is `age`, `time` or `date`; without the script all are UTC, and an age is as of the answer.
+    """
+    if moment is None:
+        return Markup("—")
+    utc = moment.astimezone(UTC)
+    shown = age(moment) if form == "age" else utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        form,
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        shown,
+    )
+
+
+def count(number: int) -> str:
+    """Write a number with separators."""
+    return f"{number:,}"
+
+
+def size(number: float) -> str:
+    """Write a number of bytes with a unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def short_id(text: str) -> str:
+    """Shorten an id to its last 8 characters, which the command line and the filter take."""
+    return text[-8:]
+
+
+STATES: Final = {
+    "pending": "pending",
+    "dispatched": "dispatched",
+    "running": "running",
+    "cancelling": "cancelling",
+    "completed": "completed",
+    "completed_with_failures": "completed with failures",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+}
+
+
+def state_name(state: str) -> str:
+    """Write a state in words."""
+    return STATES.get(state, state.replace("_", " "))
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "duration": duration,
+    "age": age,
+    "when": when,
+    "count": count,
+    "size": size,
+    "short_id": short_id,
+    "state_name": state_name,
+}

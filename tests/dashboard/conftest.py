@@ -1,0 +1,43 @@
+"""A browser's side of a session, without the browser: its cookies, its origin, the token that its pages hold."""
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+
+from tests.service_process import ServiceProcess
+
+
+def visitor(service: ServiceProcess) -> httpx.AsyncClient:
+    """A browser that has never been here."""
+    headers = {"Origin": service.url, "Sec-Fetch-Site": "same-origin"}
+    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30)
+
+
+async def sign_in(browser: httpx.AsyncClient, key: str) -> None:
+    """Paste a key, as a reader without script does, and keep what changes must carry."""
+    answer = await browser.post("/sign-in", data={"key": key})
+    assert answer.status_code == 303, answer.text
+    browser.headers["X-Jobtrack-Form"] = form_token((await browser.get("/ui/jobs/none")).text)
+
+
+def form_token(page: str) -> str:
+    """The token in a page."""
+    found = re.search(r'"X-Jobtrack-Form": "([0-9a-f]+)"', page.replace("&#34;", '"'))
+    assert found, page
+    return found[1]
+
+
+@pytest_asyncio.fixture
+async def browser(service: ServiceProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without a session."""
+    async with visitor(service) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def reader(service: ServiceProcess, browser: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A browser that is signed in with the first key."""
+    await sign_in(browser, service.api_key)
+    return browser
