@@ -32,7 +32,9 @@ from app.core.queues import Queues
 from app.core.rescue import JITTER_SECONDS, SHORTEST_REST_SECONDS, Rescue
 from app.core.retention import Retention
 from app.core.space import Space
+from app.core.waiting import Explanations
 from app.core.waits import Waits
+from app.core.workers import Workers
 from app.db import documents
 from app.db import jobs as job_rows
 from app.db.documents import DocumentRead
@@ -136,7 +138,10 @@ class Runtime:
             max_answer_bytes=max_answer_bytes,
         )
         leases = Leases(self.database, calls, metrics.count_stale)
-        self.claims = Claims(self.database, leases, self.idle_claims, announce, max_answer_bytes=max_answer_bytes)
+        workers = Workers(self.database, origin)
+        self.claims = Claims(
+            self.database, leases, self.idle_claims, workers.askers, announce, max_answer_bytes=max_answer_bytes
+        )
         queues = Queues(self.database, queue_limit)
         lists = JobLists(self.database, jobs, max_answer_bytes=max_answer_bytes)
         self.services = Services(
@@ -146,6 +151,7 @@ class Runtime:
             claims=self.claims,
             leases=leases,
             waits=Waits(jobs, self.waiters, metrics.observe_wake),
+            waiting=Explanations(self.database),
             items=Items(self.database, jobs, max_answer_bytes=max_answer_bytes),
             events=Events(
                 self.database, jobs, self.waiters, self.stream, self.feed_lag, max_answer_bytes=max_answer_bytes
@@ -153,6 +159,7 @@ class Runtime:
             logs=Logs(self.database, jobs, self.waiters, max_answer_bytes=max_answer_bytes),
             inputs=Inputs(self.database, jobs, self.space),
             queues=queues,
+            workers=workers,
             keys=keys,
             sessions=BrowserSessions(self.database),
             holds=holds,
@@ -189,6 +196,7 @@ class Runtime:
             ),
             Periodic("key uses", keys.write_uses),
             Periodic("browser sessions", self.services.sessions.upkeep),
+            Periodic("workers", workers.write),
             Periodic(
                 "pruner",
                 Retention(self.database, announce, metrics.count_busy).prune,
@@ -235,12 +243,3 @@ class Runtime:
             await self.announcer.flush()
         finally:
             await self.database.close()
-
-
-async def prepare(database_url: str, bootstrap_key: str | None) -> str | None:
-    """Install the first key in an empty database and give it; None where there are keys already."""
-    database = Database(make_engine(database_url, pool_size=1))
-    try:
-        return await ApiKeys(database).install_first(bootstrap_key)
-    finally:
-        await database.close()

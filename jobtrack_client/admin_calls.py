@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jobtrack_client.admin_models import KeyPage, Queue, QueuePage
+from jobtrack_client.admin_models import KeyPage, Queue, QueuePage, WorkerPage
 from jobtrack_client.call import Call, path_step, read_nothing, read_object
 
 
@@ -25,13 +25,14 @@ def get_queue(name: str) -> Call[Queue]:
 
 
 def put_queue(name: str, **rules: object) -> Call[Queue]:
-    """Replace the rules of a queue: paused, concurrency_limit, retry, retention. Omitted ones get their defaults."""
+    """Replace a queue's rules: paused, reason, until, concurrency_limit, retry, retention; omitted: the default."""
     return Call(method="PUT", path=_queue_path(name), read=read_object, body=rules, repeatable=True)
 
 
-def pause_queue(name: str) -> Call[Queue]:
-    """Stop handing out jobs of a queue."""
-    return Call(method="POST", path=_queue_path(name, "/pause"), read=read_object, repeatable=True)
+def pause_queue(name: str, *, reason: str | None = None, until: str | None = None) -> Call[Queue]:
+    """Stop handing out jobs of a queue; with `until` (RFC 3339) it resumes by itself."""
+    body = {field: value for field, value in (("reason", reason), ("until", until)) if value is not None}
+    return Call(method="POST", path=_queue_path(name, "/pause"), read=read_object, body=body or None, repeatable=True)
 
 
 def resume_queue(name: str) -> Call[Queue]:
@@ -47,6 +48,12 @@ def delete_queue(name: str) -> Call[None]:
 def create_session_code() -> Call[dict[str, Any]]:
     """Create a one-time code that signs a browser in with this key: `path` is what to open, within five minutes."""
     return Call(method="POST", path="/v1/sessions/codes", read=read_object)
+
+
+def list_workers(*, limit: int = 500, cursor: str | None = None) -> Call[WorkerPage]:
+    """Return a page of the workers that asked for jobs within a day, in order of their names."""
+    params: dict[str, str | int | list[str]] = {"limit": limit, **({"cursor": cursor} if cursor else {})}
+    return Call(method="GET", path="/v1/workers", read=read_object, params=params, repeatable=True)
 
 
 def create_key(

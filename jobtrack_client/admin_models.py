@@ -10,10 +10,17 @@ class Queue(TypedDict):
 
     name: str
     paused: bool
+    paused_at: str | None
+    paused_by: str | None
+    reason: str | None
+    until: str | None
     concurrency_limit: int | None
     retry: dict[str, float] | None
     retention: dict[str, int] | None
     depth: dict[str, int]
+    due: int
+    scheduled: int
+    held: int
     oldest_waiting_seconds: float | None
     rates: dict[str, int]
     created_at: str | None
@@ -24,6 +31,27 @@ class QueuePage(TypedDict):
     """A page of queues in order of their names."""
 
     queues: list[Queue]
+    next_cursor: str | None
+
+
+class AskingWorker(TypedDict):
+    """A worker that has asked for jobs within a day. Null names are any."""
+
+    name: str
+    queues: list[str] | None
+    types: list[str] | None
+    more_queues: bool
+    more_types: bool
+    client: str | None
+    last_asked_at: str
+    present: bool
+    held: int
+
+
+class WorkerPage(TypedDict):
+    """A page of workers in order of their names."""
+
+    workers: list[AskingWorker]
     next_cursor: str | None
 
 

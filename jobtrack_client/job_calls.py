@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jobtrack_client.call import Call, job_path, read_list, read_nothing, read_object
-from jobtrack_client.job_models import BulkResult, EventPage, JobPage, LogPage, StoredInput
+from jobtrack_client.job_models import BulkResult, EventPage, JobPage, LogPage, StoredInput, Waiting
 
 _MULTIPLE = ("status", "type", "queue")
 
@@ -78,6 +78,11 @@ def rerun_jobs(
 def delete_job(job_id: str) -> Call[None]:
     """Delete a job that has ended. Raises `Conflict` while it is live, `NotFound` if it does not exist."""
     return Call(method="DELETE", path=job_path(job_id), read=read_nothing)
+
+
+def get_waiting(job_id: str) -> Call[Waiting]:
+    """Return why a live job does not go on, as of now; `reason` is None if it does. Raises `NotFound`."""
+    return Call(method="GET", path=job_path(job_id, "/waiting"), read=read_object, repeatable=True)
 
 
 def list_events(job_id: str, *, limit: int = 500, cursor: str | None = None) -> Call[EventPage]:

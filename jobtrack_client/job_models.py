@@ -14,6 +14,15 @@ class JobPage(TypedDict):
     next_cursor: str | None
 
 
+class Waiting(TypedDict):
+    """Why a live job does not go on, as of the answer; `reason` is None if it does, or has ended."""
+
+    reason: str | None
+    since: str | None
+    until: str | None
+    detail: str
+
+
 class BulkResult(TypedDict):
     """The result of one bulk call."""
 

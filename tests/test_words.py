@@ -43,6 +43,8 @@ ALLOWED = {
     ("app/dialects/immuta/wire.py", "Statuses"),
     # The client's requests of a worker. The replaced word was for the server's batch of them, core/batches/calls.
     ("jobtrack_client/worker_calls.py", "worker_calls"),
+    # Why a job waits, as the API calls it. The replaced word was for the requests that wait.
+    *((f"app/{place}/waiting.py", "waiting") for place in ("api/jobs", "core", "db", "domain")),
 }
 
 

@@ -13,6 +13,7 @@ from app.api.jobs.inputs import inputs
 from app.api.jobs.items import items
 from app.api.jobs.lists import lists
 from app.api.jobs.routes import jobs
+from app.api.jobs.waiting import waiting
 from app.api.jobs.waits import waits
 from app.api.keys.projects import projects
 from app.api.keys.routes import keys
@@ -22,6 +23,7 @@ from app.api.system.health import health
 from app.api.system.metrics import metrics
 from app.api.wire import Problem
 from app.api.workers.claims import claims
+from app.api.workers.lists import asking
 from app.api.workers.routes import batches, workers
 from app.web.idempotency import KEY_PARAMETER
 
@@ -30,11 +32,13 @@ ROUTERS: Final = (
     job_batches,
     lists,
     inputs,
+    waiting,
     history,
     streams,
     waits,
     items,
     claims,
+    asking,
     workers,
     batches,
     queues,

@@ -13,7 +13,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from app.cli import config, database, demo, health, jobs, key_commands, open_pages, openapi, queues, serve
+from app.cli import config, database, demo, health, jobs, key_commands, open_pages, openapi, queues, serve, workers
 from app.cli.choices import shown
 from app.cli.exits import Exit, explain
 
@@ -37,6 +37,7 @@ app.command("open")(open_pages.open_pages)
 app.command("openapi")(openapi.openapi)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")
+app.add_typer(workers.app, name="workers")
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(config.app, name="config")
 

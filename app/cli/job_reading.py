@@ -73,6 +73,20 @@ def list_jobs(
     print_rows(("id", "status", "type", "queue", "progress", "created"), rows, empty="No job matches.")
 
 
+def why(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """Explain in a sentence why a job does not go on, or who works on it.
+
+    Example: jobtrack jobs why ID
+    """
+    url = address(url)
+    with clear_sentences(url), client(url) as api:
+        waiting = api.get_waiting(job_id)
+    if as_json:
+        print_json(waiting)
+    else:
+        print(waiting["detail"])
+
+
 def files(
     job_id: JobId,
     status: Annotated[

@@ -128,6 +128,7 @@ def describe(job: Job) -> str:
 
 
 app.command("watch")(job_reading.watch)
+app.command("why")(job_reading.why)
 app.command("files")(job_reading.files)
 app.command("events")(job_reading.events)
 app.command("logs")(job_reading.logs)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from app.cli.choices import seconds
 from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 
+RULES = ("paused", "reason", "until", "concurrency_limit", "retry", "retention")
 app = typer.Typer(help="Show and control queues.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the queue.")]
@@ -39,11 +42,29 @@ def show(name: Name, url: Url = None, as_json: AsJson = False) -> None:
 
 
 @app.command("pause")
-def pause(name: Name, url: Url = None, as_json: AsJson = False) -> None:
-    """Stop handing out jobs of a queue. Jobs that are claimed already continue."""
+def pause(
+    name: Name,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for whoever sees that the queue waits.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Resume by itself at this time, with its offset.")
+    ] = None,
+    length: Annotated[
+        float | None, typer.Option("--for", parser=seconds, metavar="SECONDS", help="Resume by itself after so long.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop handing out jobs of a queue. Jobs that are claimed already continue.
+
+    Example: jobtrack queues pause docs --reason "the index is being rebuilt" --for 3600
+    """
+    if until is not None and length is not None:
+        raise typer.BadParameter("--until and --for exclude each other", param_hint="--for")
+    if length is not None:
+        until = _in(length)
     url = address(url)
     with clear_sentences(url), client(url) as api:
-        queue = api.pause_queue(name)
+        queue = api.pause_queue(name, reason=reason, until=until)
     _show([queue], as_json, queue)
 
 
@@ -84,13 +105,20 @@ def set_rules(
     url = address(url)
     with clear_sentences(url), client(url) as api:
         queue = api.get_queue(name)
-        rules: dict[str, Any] = {field: queue[field] for field in ("paused", "concurrency_limit", "retry", "retention")}
+        rules: dict[str, Any] = {field: value for field, value in queue.items() if field in RULES}
         if concurrency_limit is not None:
             rules["concurrency_limit"] = concurrency_limit or None
         if retention_seconds is not None:
             rules["retention"] = {"seconds": retention_seconds} if retention_seconds else None
         queue = api.put_queue(name, **rules)
     _show([queue], as_json, queue)
+
+
+def _in(length: float) -> str:
+    try:
+        return (datetime.now(UTC) + timedelta(seconds=length)).isoformat(timespec="milliseconds")
+    except OverflowError:
+        raise typer.BadParameter("so long is for ever: leave it out", param_hint="--for") from None
 
 
 def _show(queues: list[Any], as_json: bool, document: Any) -> None:
@@ -100,9 +128,10 @@ def _show(queues: list[Any], as_json: bool, document: Any) -> None:
     rows = [
         (
             queue["name"],
-            "paused" if queue["paused"] else "open",
-            queue["depth"]["pending"] + queue["depth"]["retrying"],
-            queue["depth"]["dispatched"] + queue["depth"]["running"] + queue["depth"]["cancelling"],
+            _state(queue),
+            queue["due"],
+            queue["scheduled"],
+            queue["held"],
             "" if queue["concurrency_limit"] is None else queue["concurrency_limit"],
             "" if queue["oldest_waiting_seconds"] is None else f"{queue['oldest_waiting_seconds']:.0f} s",
             f"{queue['rates']['created_per_minute']}/min",
@@ -110,5 +139,15 @@ def _show(queues: list[Any], as_json: bool, document: Any) -> None:
         )
         for queue in queues
     ]
-    columns = ("name", "state", "waiting", "held", "limit", "oldest", "created", "ended")
+    columns = ("name", "state", "due", "scheduled", "held", "limit", "oldest", "created", "ended")
     print_rows(columns, rows, empty="There are no queues yet.")
+
+
+def _state(queue: Any) -> str:
+    """Write whether a queue is paused, by whom, until when and why."""
+    if not queue["paused"]:
+        return "open"
+    by = f" by {queue['paused_by']}" if queue["paused_by"] else ""
+    until = f" until {queue['until']}" if queue["until"] else ""
+    reason = f": {queue['reason']}" if queue["reason"] else ""
+    return f"paused{by}{until}{reason}"

@@ -23,6 +23,7 @@ from app.db.engine import Database
 from app.domain.idempotency import Done, Idempotency
 from app.domain.job import ClaimedJob, ClaimFilter
 from app.domain.principal import KeyRef
+from app.live.askers import Askers
 from app.live.change_feed import Change
 from app.live.group_writer import MAX_BATCH, GroupWriter
 from app.live.idle_claims import IdleClaims
@@ -45,6 +46,7 @@ class Claims:
         database: Database,
         leases: Leases,
         idle: IdleClaims,
+        askers: Askers,
         announce: Callable[[Iterable[Change]], None],
         *,
         max_answer_bytes: int,
@@ -52,6 +54,7 @@ class Claims:
         self._database = database
         self._leases = leases
         self._idle = idle
+        self._askers = askers
         self._announce = announce
         self._max_answer_bytes = max_answer_bytes
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
@@ -70,6 +73,7 @@ class Claims:
         wait_seconds: float,
         idempotency: Idempotency | None = None,
         key: KeyRef | None = None,
+        client: str | None = None,
     ) -> Done[list[ClaimedJob]]:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
 
@@ -77,9 +81,11 @@ class Claims:
 
         A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
         `key` is the caller's: it is checked again after each wait, and UnauthorizedError is raised if it has ended.
+        `client` is what the caller says about its program.
         """
         ends_at = asyncio.get_running_loop().time() + wait_seconds
         idle = self._idle.join(claim_filter)
+        asking = self._askers.came(claim_filter, worker, client)
         taken: Done[list[ClaimedJob]] = Done([])
         try:
             while True:
@@ -102,6 +108,7 @@ class Claims:
                     await self._check(key)
         finally:
             self._idle.leave(idle)
+            self._askers.left(asking)
             # A wake-up that was used, or that this claim no longer needs, goes to the next claim of the same filter.
             if taken.value or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))

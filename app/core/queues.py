@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -20,7 +20,7 @@ from app.domain.field_error import FieldError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import id_ago
 from app.domain.names import queue_name_fault
-from app.domain.queue import Depth, Queue, QueueRules, Rates
+from app.domain.queue import Depth, Pause, Queue, QueueRules, Rates
 from app.domain.states import LIVE
 
 COUNTED_EVERY_SECONDS: Final = 1.0
@@ -72,12 +72,14 @@ class Queues:
         return Done(await self._view(project_id, name, queue), replayed)
 
     async def set_paused(
-        self, actor: Actor, name: str, *, paused: bool, idempotency: Idempotency | None = None
+        self, actor: Actor, name: str, pause: Pause | None, *, idempotency: Idempotency | None = None
     ) -> Done[QueueView]:
-        """Pause or resume a queue. The sweep wakes idle workers within a second of the latter."""
+        """Pause a queue, or resume it where `pause` is None. The sweep wakes idle workers within a second of the
+        latter, and of the end of a pause that has one.
+        """
         project_id = actor.principal.project_id
         queue, replayed = await self._database.slow(project_id).write(
-            _set_paused, self._limit, actor, name, idempotency, paused=paused
+            _set_paused, self._limit, actor, name, idempotency, pause
         )
         return Done(await self._view(project_id, name, queue), replayed)
 
@@ -147,28 +149,41 @@ async def _put(
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
         return Done(await queues.select_one(connection, project_id, name), replayed=True)
-    after = await _store(connection, limit, project_id, name, rules, before)
+    after = await _store(connection, limit, project_id, name, _attributed(rules, before, actor), before)
     audit.record(connection, audit.queue_changed(Action.QUEUES_PUT, actor, before, after))
     await store(connection, [(project_id, key, None)])
     return Done(after)
 
 
 async def _set_paused(
-    connection: Connection, limit: QueueLimit, actor: Actor, name: str, key: Idempotency | None, *, paused: bool
+    connection: Connection, limit: QueueLimit, actor: Actor, name: str, key: Idempotency | None, pause: Pause | None
 ) -> Done[Queue | None]:
     project_id = actor.principal.project_id
     before = await queues.lock_one(connection, project_id, name)
     if await load(connection, project_id, key) is not None:
         return Done(await queues.select_one(connection, project_id, name), replayed=True)
-    after = await queues.set_paused(connection, project_id, name, paused=paused)
-    if after is None and paused:
-        # A queue without a row has the defaults, and this is the first rule.
-        after = await _store(connection, limit, project_id, name, QueueRules(paused=True), before)
-    if after is not None:
-        action = Action.QUEUES_PAUSE if paused else Action.QUEUES_RESUME
+    after = None
+    if before is not None or pause is not None:
+        # A queue without a row has the defaults, and a pause is the first rule.
+        rules = QueueRules() if before is None else before.rules
+        rules = _attributed(replace(rules, paused=pause is not None, pause=pause), before, actor)
+        after = await _store(connection, limit, project_id, name, rules, before)
+        action = Action.QUEUES_RESUME if pause is None else Action.QUEUES_PAUSE
         audit.record(connection, audit.queue_changed(action, actor, before, after))
     await store(connection, [(project_id, key, None)])
     return Done(after)
+
+
+def _attributed(rules: QueueRules, before: Queue | None, actor: Actor) -> QueueRules:
+    """Return the rules with who paused the queue and when. A pause that stays as it is keeps both: who changes a limit
+    has not paused anything.
+    """
+    if not rules.paused:
+        return rules
+    known, pause = None if before is None else before.rules.pause, rules.pause or Pause()
+    if known is not None and (known.reason, known.until) == (pause.reason, pause.until):
+        return replace(rules, pause=known)
+    return replace(rules, pause=replace(pause, by=actor.principal.name, at=None if known is None else known.at))
 
 
 async def _store(

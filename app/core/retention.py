@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from app.core.key_bound import KeyBound
-from app.db import deletions, inputs, queue_names, released_uploads, repairs, transitions
+from app.db import deletions, inputs, queue_names, released_uploads, repairs, transitions, workers
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.queue_names import NO_QUEUE
@@ -36,6 +36,9 @@ ORPHANS_EVERY_SECONDS: Final = 600.0
 QUEUES_A_STEP: Final = 500
 QUEUES_EVERY_SECONDS: Final = 60.0
 """Between two walks over all queues."""
+WORKER_KEPT_SECONDS: Final = 24 * 3600.0
+WORKERS_EVERY_SECONDS: Final = 600.0
+"""Between two looks for workers that are gone: each reads the whole table."""
 QUEUE_KEPT_SECONDS: Final = 3600.0
 """A queue without rules and without any job is forgotten when its row is older than this."""
 REPAIRED_A_STEP: Final = 1_000
@@ -59,6 +62,7 @@ class Retention:
         self._key_bound = KeyBound(self._database)
         self._queues_at = 0.0
         self._last_queue = NO_QUEUE
+        self._workers_at = 0.0
 
     async def prune(self) -> float:
         """Do one step; returns the seconds until it is worth another."""
@@ -78,6 +82,7 @@ class Retention:
             (True, self._key_bound.step),
             (found.repairs, self._mend_deadlines),
             (asyncio.get_running_loop().time() >= self._queues_at, self._forget_queues),
+            (asyncio.get_running_loop().time() >= self._workers_at, self._forget_workers),
         ]
         return any([await _alone(part) for due, part in parts if due])
 
@@ -118,6 +123,13 @@ class Retention:
         self._last_queue = NO_QUEUE
         self._queues_at = asyncio.get_running_loop().time() + QUEUES_EVERY_SECONDS
         return False
+
+    async def _forget_workers(self) -> bool:
+        """Forget workers that have not asked for a day. What one asks for is true for a minute."""
+        gone = await self._database.write(workers.drop_aged, age_seconds=WORKER_KEPT_SECONDS, limit=ROWS_A_STEP)
+        if gone < ROWS_A_STEP:
+            self._workers_at = asyncio.get_running_loop().time() + WORKERS_EVERY_SECONDS
+        return gone >= ROWS_A_STEP
 
     async def _drop_inputs(self, *, look_for_orphans: bool) -> bool:
         """Remove credentials of ended jobs at once, uploads that no job has when they are certainly abandoned."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.db.lookups import lookup, state_among
+from app.db.pauses import OPEN
 from app.db.sizes import JOB_ROW_SIZE
 from app.db.statement import literals
 from app.domain.states import CLAIMABLE
@@ -69,8 +70,6 @@ ANY_TYPE: Final = Lanes(("queue",), f"j.engine IS NULL AND NOT j.copying AND j.s
 # The state is hidden in the condition of this index too. Were it not, `jobs_waiting` and `jobs_live` would seem to
 # serve as well while there are no statistics (measured: a claim read all 20,000 jobs of other types, five times over).
 OF_A_TYPE: Final = Lanes(("type", "queue"), f"j.engine IS NULL AND NOT j.copying AND {state_among(CLAIMABLE)}")
-OPEN = "NOT coalesce(q.paused, false)"
-"""Whether a queue hands out jobs. One without a row in `queues` does: it has the defaults."""
 
 
 def _candidates(lanes: Lanes, start: str, named: str) -> str:

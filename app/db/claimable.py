@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.db.claim_candidates import ANY_TYPE, OF_A_TYPE, OPEN, WAITING, Lanes
+from app.db.claim_candidates import ANY_TYPE, OF_A_TYPE, WAITING, Lanes
 from app.db.connection import Connection
 from app.db.lookups import lookup
 from app.db.parameters import Values
+from app.db.pauses import OPEN
 from app.db.projection import Value
 from app.db.statement import Statement
 from app.domain.job import ClaimFilter

@@ -33,6 +33,7 @@ class _Counted:
     queue: str
     state: JobState
     n: int
+    scheduled: int
     oldest_seconds: float | None
 
 
@@ -50,6 +51,8 @@ _LANE: Final = f"""
 """
 _COUNTS: Final = f"""
     SELECT count(*) AS n,
+           count(*) FILTER (
+               WHERE s.state IN ({literals(CLAIMABLE)}) AND s.scheduled_at > statement_timestamp()) AS scheduled,
            CAST(extract(epoch FROM statement_timestamp() - min(s.scheduled_at) FILTER (
                WHERE s.state IN ({literals(CLAIMABLE)}) AND s.scheduled_at <= statement_timestamp()
                      AND s.engine IS NULL AND NOT s.copying)) AS float8) AS oldest_seconds
@@ -59,7 +62,7 @@ _DEPTH: Final = Projection(
     _Counted,
     columns={
         **{name: f"l.{name}" for name in ("project_id", "queue", "state")},
-        **{name: f"c.{name}" for name in ("n", "oldest_seconds")},
+        **{name: f"c.{name}" for name in ("n", "scheduled", "oldest_seconds")},
     },
 )
 
@@ -113,7 +116,8 @@ def _depths(lanes: Sequence[_Counted]) -> dict[tuple[UUID, str], Depth]:
         queue = lane.project_id, lane.queue
         before = found.get(queue, Depth())
         ages = [age for age in (before.oldest_waiting_seconds, lane.oldest_seconds) if age is not None]
-        found[queue] = Depth({**before.by_state, lane.state: lane.n}, max(ages, default=None))
+        scheduled = before.scheduled + lane.scheduled
+        found[queue] = Depth({**before.by_state, lane.state: lane.n}, max(ages, default=None), scheduled)
     return found
 
 

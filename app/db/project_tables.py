@@ -45,9 +45,29 @@ queues = Table(
     *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
     *nullable(BigInteger, "retention_seconds"),
     *not_null(TIME, "created_at", "updated_at"),
+    # Of the pause. Once `paused_until` has passed there is none, whatever `paused` is.
+    *nullable(TIME, "paused_at"),
+    *nullable(Text, "paused_by", "paused_reason"),
+    *nullable(TIME, "paused_until"),
     # Those with a rule are found without reading all names that were ever used.
     partial_index("queues_limited", "project_id", "name", where="concurrency_limit IS NOT NULL"),
     partial_index("queues_retained", "project_id", "name", where="retention_seconds IS NOT NULL"),
+)
+
+# Who asks for work, each row written every ten seconds at most. No index but the key's: its updates are HOT.
+workers = Table(
+    "workers",
+    metadata,
+    plain_tenant(),
+    key("name", Text),
+    # Null: any. The first twenty in the order of names, and whether there were more.
+    *nullable(ARRAY(Text), "queues", "types"),
+    *not_null(Boolean, "more_queues", "more_types"),
+    *nullable(Text, "client"),
+    # The process that wrote the row last.
+    *not_null(Text, "origin"),
+    *not_null(TIME, "asked_at"),
+    postgresql_with={"fillfactor": "50"},
 )
 
 idempotency_records = Table(

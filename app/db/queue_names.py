@@ -8,6 +8,7 @@ from uuid import UUID
 from app.db.connection import Connection
 from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Batch, Values
+from app.db.pauses import OPEN
 from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.states import LIVE
@@ -83,8 +84,8 @@ async def select_known(connection: Connection, names: Sequence[QueueName]) -> se
     return set(await connection.fetch(KNOWN, names))
 
 
-_WITHOUT_RULES: Final = """
-    NOT q.paused AND q.concurrency_limit IS NULL AND q.retry_delay_seconds IS NULL AND q.retention_seconds IS NULL
+_WITHOUT_RULES: Final = f"""
+    {OPEN} AND q.concurrency_limit IS NULL AND q.retry_delay_seconds IS NULL AND q.retention_seconds IS NULL
 """
 # Counted, because the planner would turn NOT EXISTS into a join with all jobs there are.
 _LIVE_JOB: Final = f"""(SELECT count(*) FROM (

@@ -1,29 +1,36 @@
 """Queues and their rules. How deep they are is in `depths`, what a concurrency limit leaves free in `limits`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import FromClause, bindparam, func, select, update
+from sqlalchemy import FromClause, bindparam, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db import tables
 from app.db.connection import Connection
 from app.db.parameters import Int4, Values
+from app.db.pauses import in_force
 from app.db.projection import Projection
 from app.db.statement import CoreStatement
 from app.domain.job import Retry
-from app.domain.queue import Queue, QueueRules
+from app.domain.queue import Pause, Queue, QueueRules
 
 _Q: Final = tables.queues.alias("q")
 _NOW: Final = func.statement_timestamp()
 
 
-def _queue(source: FromClause) -> Projection[Queue]:
-    return Projection(Queue, source, {"rules": Projection(QueueRules, source)})
+def _queue(source: FromClause, name: str) -> Projection[Queue]:
+    paused = in_force(name)
+    pause = {field: f"CASE WHEN {paused} THEN {name}.paused_{field} END" for field in ("at", "by", "reason", "until")}
+    rules = Projection(
+        QueueRules, source, {"paused": paused, "pause": Projection(Pause, columns=pause, absent_without="at")}
+    )
+    return Projection(Queue, source, {"rules": rules})
 
 
-QUEUE: Final = _queue(_Q)
+QUEUE: Final = _queue(_Q, "q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,19 @@ class _QueueRow:
     concurrency_limit: Int4 | None
     retry: Retry | None
     retention_seconds: int | None
+    paused_at: datetime | None
+    paused_by: str | None
+    paused_reason: str | None
+    paused_until: datetime | None
 
 
 _ROW: Final = Values(_QueueRow)
 _KEY: Final = ("project_id", "name")
-_STORED: Final = _queue(tables.queues)
+_STORED: Final = _queue(tables.queues, "queues")
+_PAUSED_AT: Final = case((bindparam("paused"), func.coalesce(bindparam("paused_at"), _NOW)))
 _PUT: Final = insert(tables.queues).values(
-    {p.name: bindparam(p.name) for p in _ROW.parameters} | {"created_at": _NOW, "updated_at": _NOW}
+    {p.name: bindparam(p.name) for p in _ROW.parameters}
+    | {"paused_at": _PAUSED_AT, "created_at": _NOW, "updated_at": _NOW}
 )
 PUT = CoreStatement(
     _PUT.on_conflict_do_update(
@@ -95,28 +108,18 @@ PUT = CoreStatement(
 
 
 async def put(connection: Connection, project_id: UUID, name: str, rules: QueueRules) -> Queue:
-    """Set a queue's rules; creates the queue if it is new."""
-    row = _QueueRow(project_id, name, rules.paused, rules.concurrency_limit, rules.retry, rules.retention_seconds)
+    """Set a queue's rules; creates the queue if it is new. A pause without a time begins now."""
+    pause = (rules.pause if rules.paused else None) or Pause()
+    row = _QueueRow(
+        project_id=project_id,
+        name=name,
+        paused=rules.paused,
+        concurrency_limit=rules.concurrency_limit,
+        retry=rules.retry,
+        retention_seconds=rules.retention_seconds,
+        paused_at=pause.at,
+        paused_by=pause.by,
+        paused_reason=pause.reason,
+        paused_until=pause.until,
+    )
     return await connection.fetchone(PUT, row)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    project_id: UUID
-    name: str
-    paused: bool
-
-
-SET_PAUSED = CoreStatement(
-    update(tables.queues)
-    .values(paused=bindparam("paused"), updated_at=_NOW)
-    .where(tables.queues.c.project_id == bindparam("project_id"), tables.queues.c.name == bindparam("name"))
-    .returning(*_STORED.elements()),
-    Values(_Pause),
-    _STORED,
-)
-
-
-async def set_paused(connection: Connection, project_id: UUID, name: str, *, paused: bool) -> Queue | None:
-    """Pause a queue or resume it; None if there is no such queue."""
-    return await connection.fetchrow(SET_PAUSED, _Pause(project_id, name, paused))

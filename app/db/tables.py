@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from app.db import step_tables
 from app.db.columns import TIME, Xid8, flag, key, metadata, not_null, nullable, of_job, partial_index, plain_tenant
 from app.db.job_check import job_check
-from app.db.project_tables import idempotency_records, keys, projects, queues
+from app.db.project_tables import idempotency_records, keys, projects, queues, workers
 from app.db.statement import literals
 from app.domain.item import ItemStatus
 from app.domain.states import CLAIMABLE, LIVE
@@ -52,6 +52,7 @@ __all__ = [
     "repairs",
     "results",
     "runs",
+    "workers",
 ]
 
 _IS_LIVE = f"state IN ({literals(LIVE)})"

@@ -1,5 +1,6 @@
 """A queue: its rules, its depth and its rates."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,11 +9,23 @@ from app.domain.states import JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Who paused a queue, when and why, and when it resumes by itself. None where nobody said so, or it never does."""
+
+    at: datetime | None = None
+    by: str | None = None
+    reason: str | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRules:
     """The settings of a queue. None means the service's default."""
 
     paused: bool = False
     """No job is claimed by queue or type; jobs that are held go on, and claims by id work."""
+    pause: Pause | None = None
+    """Of a queue that is paused; None where only that is known."""
     concurrency_limit: int | None = None
     """The most jobs of the queue that workers hold at once."""
     retry: Retry | None = None
@@ -27,6 +40,12 @@ class Depth:
     by_state: dict[JobState, int] = field(default_factory=dict)
     oldest_waiting_seconds: float | None = None
     """How long the job that could be handed out first has been due; None if none is."""
+    scheduled: int = 0
+    """Those of the pending and the retrying whose time has not come."""
+
+    def count(self, states: Iterable[JobState]) -> int:
+        """Return how many jobs are in some states."""
+        return sum(self.by_state.get(state, 0) for state in states)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from app.core.metrics import Metrics
     from app.core.projects import Projects
     from app.core.queues import Queues
+    from app.core.waiting import Explanations
     from app.core.waits import Waits
+    from app.core.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class Services:
     claims: "Claims"
     leases: "Leases"
     waits: "Waits"
+    waiting: "Explanations"
     items: "Items"
     events: "Events"
     logs: "Logs"
     inputs: "Inputs"
     queues: "Queues"
+    workers: "Workers"
     keys: "ApiKeys"
     sessions: "BrowserSessions"
     holds: "KeyHolds"

@@ -166,7 +166,11 @@ async def _queue(api: httpx.AsyncClient, one: Operation) -> Scene:
         await api.post(f"/v1/jobs/{job_id}/cancel")
     if one.said["operationId"] == "queues_resume":
         await api.post("/v1/queues/a%3Fq%2F%C3%BC/pause")
-    bodies = {} if one.schema() is None else {"body": {"concurrency_limit": 4}, "other": {"concurrency_limit": 5}}
+    sent: dict[str, dict[str, Any]] = {
+        "queues_put": {"body": {"concurrency_limit": 4}, "other": {"concurrency_limit": 5}},
+        "queues_pause": {"body": {"reason": "one"}, "other": {"reason": "other"}},
+    }
+    bodies = sent.get(one.said["operationId"], {})
     return Scene(api, one.url.replace(UNKNOWN, "a%3Fq%2F%C3%BC"), bodies.get("body"), bodies.get("other"))
 
 

@@ -143,6 +143,8 @@ ROWS = (
             "jobs_events",
             "jobs_logs",
             "jobs_stream",
+            "jobs_waiting",
+            "workers_list",
             "items_list",
             "events_stream",
             "queues_list",

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.jobs.wire import BulkResult, JobList
+from app.api.jobs.list_wire import JobList
+from app.api.jobs.wire import BulkResult
 from tests.api.conftest import Claim, Create
 
 

@@ -22,7 +22,7 @@ from app.domain.ids import new_id
 from app.domain.job import NewJob
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
-from app.domain.queue import QueueRules
+from app.domain.queue import Pause, QueueRules
 from app.domain.states import JobState
 from app.runtime import Runtime
 from app.web.deps import Services
@@ -83,10 +83,12 @@ async def test_queue_s_line_has_the_old_values_beside_the_new(core: Services, ac
     await core.queues.put(actor, "q", QueueRules(retention_seconds=60))
     assert only(lines)["changes"] == {"retention_seconds": changed(3600, 60), "concurrency_limit": changed(2, None)}
     for paused, action in ((True, "queues_pause"), (False, "queues_resume")):
-        await core.queues.set_paused(actor, "q", paused=paused)
+        await core.queues.set_paused(actor, "q", Pause(reason="why") if paused else None)
         line = only(lines)
-        assert (line["action"], line["changes"]) == (action, {"paused": changed(not paused, paused)})
-    await core.queues.set_paused(actor, "nobody knows", paused=False)
+        assert (line["action"], line["changes"]["paused"]) == (action, changed(not paused, paused))
+        pause = line["changes"]["pause"]["new" if paused else "old"]
+        assert (pause["by"], pause["reason"]) == (actor.principal.name, "why")
+    await core.queues.set_paused(actor, "nobody knows", None)
     assert lines == []
     await core.queues.delete(actor, "q")
     line = only(lines)
@@ -214,7 +216,7 @@ async def test_caller_who_leaves_does_not_keep_a_change_out_of_the_log(
     async with runtime.database.transaction() as connection:
         await queues.lock_one(connection, actor.principal.project_id, "q")
         # It waits for the lock, so it is on its way when its caller leaves.
-        leaving = asyncio.create_task(core.queues.set_paused(actor, "q", paused=True))
+        leaving = asyncio.create_task(core.queues.set_paused(actor, "q", Pause()))
         async with asyncio.timeout(10):
             while not await connection.driver.fetchval(BLOCKED_BY_THIS):
                 await asyncio.sleep(0.01)

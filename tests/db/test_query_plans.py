@@ -29,6 +29,11 @@ READS_MORE = {
     # The labels of jobs one by one, where the planner takes the wanted one for frequent.
     "job_lists.listing(label)": LARGE.ended + LARGE.running + LARGE.pending,
     "job_lists.id_listing(label)": LARGE.ended + LARGE.running + LARGE.pending,
+    # All that are held, for who holds something; in plans, what is of one state is handed on once or twice.
+    "workers.SELECT_PAGE": 3 * LARGE.running,
+    "workers.DROP_AGED": 3 * LARGE.running,
+    # And the first hundred of each queue, and of each limited queue what is held.
+    "waiting.FACTS": 4 * LARGE.running,
 }
 """Rows of statements that read more than they are about."""
 NOT_USED = {
@@ -75,7 +80,6 @@ NOT_USED = {
         "queues.LOCK_ONE",
         "queues.SELECT_ONE",
         "queues.SELECT_PAGE",
-        "queues.SET_PAUSED",
         "repairs.ADVANCE",
         "repairs.FINISH",
         "repairs.NEXT",

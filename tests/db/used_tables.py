@@ -31,6 +31,8 @@ from app.db import (
     surplus_keys,
     sweeps,
     transitions,
+    waiting,
+    workers,
 )
 from app.db.connection import Connection
 from app.db.documents import DocumentRead
@@ -72,6 +74,11 @@ OF_HELD = (
                       items_failed, items_skipped, samples, log_lines, updated_at)
     SELECT project_id, id, 30, now() + interval '30 seconds', 1, 0, 10, 0, 0, 0, '{}', 0, now()
     FROM jobs WHERE state = 'running'
+    """,
+    """
+    INSERT INTO workers (project_id, name, queues, more_queues, more_types, origin, asked_at)
+    SELECT project_id, 'worker-' || n, '{q3}', false, false, 'o', now() - interval '2 minutes'
+    FROM queues, generate_series(1, 30) n WHERE name = 'q1'
     """,
     "INSERT INTO checkpoints (project_id, job_id, checkpoint) SELECT project_id, job_id, '{}' FROM runs",
     """
@@ -323,6 +330,12 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await released_uploads.remove(connection, BATCH)
     await depths.select_rates(connection, PROJECT, ["q0", "q1"], job_lists.HIGHEST)
     await depths.select_depths_of(connection, PROJECT, ["q0", "q1"])
+    await waiting.select_facts(connection, PROJECT, [*await _ids(connection, JobState.PENDING), new_id()])
+    asked = [workers.Asked(PROJECT, f"worker-{n}", ["q2"], None, False, False, None, 0) for n in range(BATCH)]
+    await workers.write(connection, "origin", asked)
+    await workers.drop_surplus(connection, [PROJECT])
+    await workers.drop_aged(connection, age_seconds=90, limit=BATCH)
+    await workers.select_page(connection, PROJECT, after="", limit=BATCH)
     names = [queue_names.QueueName(PROJECT, f"q{n}") for n in range(BATCH)]
     await queue_names.select_known(connection, names)
     await queue_names.count(connection, [PROJECT], most=10_000)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import Body, Id, Label, Labels, Name, Time
-from app.api.jobs.wire import Included
+from app.api.jobs.list_wire import ListIncluded
 from app.core.bulk import MOST_CANCELS, MOST_RERUNS
 from app.domain.errors import InvalidError
 from app.domain.field_error import FieldError
@@ -139,8 +139,10 @@ class ListJobsQuery(JobQuery):
     cursor: CursorText | None = Field(
         default=None, description="`next_cursor` of the previous page, with the same filter."
     )
-    include: Annotated[list[Included], Field(max_length=3)] | None = Field(
-        default=None, description="Large fields to include: payload, result, billing."
+    include: Annotated[list[ListIncluded], Field(max_length=4)] | None = Field(
+        default=None,
+        description="Large fields to include: payload, result, billing. With `waiting`, why each job does not go on: a "
+        "page has 100 jobs then at most.",
     )
 
 

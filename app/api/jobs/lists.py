@@ -7,7 +7,9 @@ from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from app.api.jobs.filters import DEFAULT_LIMIT, BulkCancelIn, BulkIn, BulkRerunIn, ListJobsQuery, bound_of
-from app.api.jobs.wire import BulkResult, JobList
+from app.api.jobs.list_wire import JobList, ListIncluded
+from app.api.jobs.translate import waiting_document
+from app.api.jobs.wire import BulkResult
 from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.api.translate import included, job_document
@@ -22,6 +24,7 @@ from app.web.large import list_body, rendered
 
 lists = router("Jobs")
 MAX_LIMIT = 500
+MOST_EXPLAINED = 100
 
 _LINK = {"Link": {"description": '`rel="next"`: URL of the next page.', "schema": {"type": "string"}}}
 
@@ -45,14 +48,17 @@ async def list_jobs(
     """
     conditions = query.to_domain()
     bound = bound_of(conditions)
-    shown = {part.value for part in query.include or ()}
+    named = {part.value for part in query.include or ()}
+    explained, shown = ListIncluded.WAITING in named, named - {ListIncluded.WAITING}
+    most = MOST_EXPLAINED if explained else MAX_LIMIT
     page = await services.lists.page(
         caller.project_id,
         conditions,
         before=None if query.cursor is None else read_id_cursor(query.cursor, *bound),
-        limit=min(query.limit, MAX_LIMIT) or DEFAULT_LIMIT,
+        limit=min(query.limit or DEFAULT_LIMIT, most),
         include=included(shown),
     )
+    waiting = await services.waiting.of(caller.project_id, [job.id for job in page.jobs]) if explained else {}
     next_cursor = None if page.next_before is None else write_cursor(page.next_before.int, *bound)
     headers = {}
     if next_cursor is not None:
@@ -60,7 +66,11 @@ async def list_jobs(
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
 
     def render() -> bytes:
-        return list_body("jobs", (to_json(job_document(job, shown)) for job in page.jobs), next_cursor=next_cursor)
+        documents = (
+            job_document(job, shown) | ({"waiting": waiting_document(waiting.get(job.id))} if explained else {})
+            for job in page.jobs
+        )
+        return list_body("jobs", map(to_json, documents), next_cursor=next_cursor)
 
     return Response(await rendered(page.size, render), 200, headers, "application/json")
 

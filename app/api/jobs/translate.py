@@ -7,6 +7,7 @@ from app.api.translate import LARGE, job_document, lease_document, time_text
 from app.domain.item import Item
 from app.domain.job import Created
 from app.domain.principal import Principal, Scope
+from app.domain.waiting import Waiting
 
 
 def shown_of_created(caller: Principal) -> Collection[str]:
@@ -26,6 +27,18 @@ def created_document(created: Created, shown: Collection[str]) -> dict[str, Any]
     lease = lease_document(created.lease) if created.lease else None
     hidden = dict.fromkeys(sorted(LARGE.difference(shown)))
     return {**job_document(created.job, shown), **hidden, "lease": lease}
+
+
+def waiting_document(found: Waiting | None) -> dict[str, Any] | None:
+    """Describe why a job does not go on; None of one that is gone."""
+    if found is None:
+        return None
+    return {
+        "reason": found.reason and found.reason.value,
+        "since": time_text(found.since),
+        "until": time_text(found.until),
+        "detail": found.detail,
+    }
 
 
 def item_document(job_id: str, item: Item) -> dict[str, Any]:

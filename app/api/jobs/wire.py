@@ -156,13 +156,6 @@ class JobInWait(JobSummary):
     billing: Any = None
 
 
-class JobList(Answer):
-    """A page of jobs, newest first. Only a null `next_cursor` is the end."""
-
-    jobs: list[JobInWait]
-    next_cursor: str | None
-
-
 class BulkResult(Answer):
     """Result of one bulk call."""
 

@@ -6,7 +6,7 @@ from fastapi import Body as FromBody
 from fastapi import Path, Query, Response
 
 from app.api.queues.translate import queue_document
-from app.api.queues.wire import QueueIn, QueueList, QueueOut
+from app.api.queues.wire import PauseIn, QueueIn, QueueList, QueueOut
 from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.domain.principal import Principal, Scope
@@ -100,15 +100,22 @@ async def put_queue(
     operation_id="queues_pause",
     summary="Pause a queue",
     response_model=QueueOut,
-    responses={200: {"description": "The paused queue."}, **problems()},
+    responses={200: {"description": "The paused queue."}, **problems(body=True)},
     dependencies=[requires(Scope.ADMIN)],
 )
-async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
-    """Stop claims by queue or type. Claimed jobs continue, and jobs can still be created, also already claimed, and
-    claimed by id.
+async def pause(
+    actor: Acting,
+    services: CoreServices,
+    key: IdempotencyKey,
+    queue: QueueName,
+    body: Annotated[PauseIn | None, FromBody(examples=[{"reason": "The index is being rebuilt."}])] = None,
+) -> Response:
+    """Stop claims by queue or type, until `until` if that is given. Claimed jobs continue, and jobs can still be
+    created, also already claimed, and claimed by id. A repeat replaces reason and end.
     """
     check_queue(actor.principal, queue)
-    view, replayed = await services.queues.set_paused(actor, queue, paused=True, idempotency=key)
+    chosen = (body or PauseIn()).to_domain()
+    view, replayed = await services.queues.set_paused(actor, queue, chosen, idempotency=key)
     return json_response(queue_document(view), 200, replayed_headers(replayed))
 
 
@@ -123,7 +130,7 @@ async def pause(actor: Acting, services: CoreServices, key: IdempotencyKey, queu
 async def resume(actor: Acting, services: CoreServices, key: IdempotencyKey, queue: QueueName) -> Response:
     """Allow claims again. Idle workers notice within one second."""
     check_queue(actor.principal, queue)
-    view, replayed = await services.queues.set_paused(actor, queue, paused=False, idempotency=key)
+    view, replayed = await services.queues.set_paused(actor, queue, None, idempotency=key)
     return json_response(queue_document(view), 200, replayed_headers(replayed))
 
 

@@ -4,16 +4,21 @@ from typing import Any
 
 from app.api.translate import time_text
 from app.core.queues import QueueView
-from app.domain.states import LIVE
+from app.domain.queue import Pause
+from app.domain.states import CLAIMABLE, LEASED, LIVE
 
 
 def queue_document(view: QueueView) -> dict[str, Any]:
     """Describe a queue."""
     rules, depth, rates = view.rules, view.depth, view.rates
-    retry = rules.retry
+    retry, pause = rules.retry, rules.pause or Pause()
     return {
         "name": view.name,
         "paused": rules.paused,
+        "paused_at": time_text(pause.at),
+        "paused_by": pause.by,
+        "reason": pause.reason,
+        "until": time_text(pause.until),
         "concurrency_limit": rules.concurrency_limit,
         "retry": retry
         and {
@@ -23,6 +28,9 @@ def queue_document(view: QueueView) -> dict[str, Any]:
         },
         "retention": None if rules.retention_seconds is None else {"seconds": rules.retention_seconds},
         "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
+        "due": depth.count(CLAIMABLE) - depth.scheduled,
+        "scheduled": depth.scheduled,
+        "held": depth.count(LEASED),
         "oldest_waiting_seconds": depth.oldest_waiting_seconds,
         "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
         "created_at": view.row and time_text(view.row.created_at),

@@ -1,14 +1,15 @@
 """The bodies of queues."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
-from app.api.fields import MAX_BIGINT, Body
+from app.api.fields import MAX_BIGINT, Body, Time
 from app.api.wire import Answer, RetryIn
 from app.domain.job import Retry
-from app.domain.queue import QueueRules
+from app.domain.queue import Pause, QueueRules
 from app.web.params import WHOLE
 
 
@@ -18,10 +19,33 @@ class RetentionIn(Body):
     seconds: Annotated[int, Field(ge=60, le=MAX_BIGINT // 1_000_000), WHOLE]
 
 
+Reason: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_REASON: Final = "Why the queue is paused, for people."
+_UNTIL: Final = "When the queue resumes by itself. Null: it does not; a time that has passed: it is not paused."
+
+
+class PauseIn(Body):
+    """Why a queue is paused, and until when; optional."""
+
+    reason: Reason | None = Field(default=None, description=_REASON)
+    until: Time | None = Field(default=None, description=_UNTIL)
+
+    def to_domain(self) -> Pause:
+        """Return this in the domain's terms."""
+        return _pause(self.reason, self.until)
+
+
+def _pause(reason: str | None, until: datetime | None) -> Pause:
+    # As exact as it is shown, so that who puts back what it has read changes nothing.
+    return Pause(reason=reason, until=until and until.replace(microsecond=until.microsecond // 1000 * 1000))
+
+
 class QueueIn(Body):
     """Rules of a queue. An omitted or null rule takes the service's default."""
 
     paused: bool = False
+    reason: Reason | None = Field(default=None, description=f"{_REASON} Only where `paused` is true.")
+    until: Time | None = Field(default=None, description=f"{_UNTIL} Only where `paused` is true.")
     concurrency_limit: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
         default=None,
         description=(
@@ -32,11 +56,20 @@ class QueueIn(Body):
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
     retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.paused and (self.reason is not None or self.until is not None):
+            raise PydanticCustomError(
+                "reason_without_pause", "`reason` and `until` are those of a pause: set `paused`."
+            )
+        return self
+
     def to_domain(self) -> QueueRules:
         """Return this in the domain's terms."""
         retry = self.retry
         return QueueRules(
             paused=self.paused,
+            pause=_pause(self.reason, self.until) if self.paused else None,
             concurrency_limit=self.concurrency_limit,
             retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
             retention_seconds=self.retention.seconds if self.retention else None,
@@ -79,10 +112,17 @@ class QueueOut(Answer):
 
     name: str
     paused: bool
+    paused_at: datetime | None = Field(description="Null unless paused, and of a pause that an old version stored.")
+    paused_by: str | None = Field(description="The name of the key that paused it.")
+    reason: str | None = Field(description=_REASON)
+    until: datetime | None = Field(description="When it resumes by itself.")
     concurrency_limit: int | None
     retry: RetryOut | None
     retention: RetentionOut | None
     depth: DepthOut
+    due: int = Field(description="Pending and retrying jobs whose time has come.")
+    scheduled: int = Field(description="Pending and retrying jobs that start later: a start in the future, or a retry.")
+    held: int = Field(description="Jobs that workers hold, which `concurrency_limit` bounds.")
     oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
     rates: RatesOut
     created_at: datetime | None = Field(description="Null if nothing is set for it and no job has used it of late.")

@@ -31,6 +31,7 @@ from app.web.params import check_queue
 log = structlog.get_logger(__name__)
 
 claims = router("Workers")
+MAX_CLIENT_LENGTH = 255
 
 WorkerKey = Annotated[Principal, requires(Scope.WORK)]
 
@@ -67,12 +68,18 @@ async def claim(
         wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
         idempotency=key and key.of_caller(caller.key_id),
         key=caller.ref,
+        client=client_of(request),
     )
     # Where nothing is waited for, it is enough to look afterwards whether the client is still there.
     held = claim_by(chosen, body.wait)
     claimed = await (while_connected(request, claiming, held) if body.wait > 0 else claiming)
     write = partial(list_body, "jobs")
     return await claimed_response(request, services, claimed.value, write, replayed_headers(claimed.replayed))
+
+
+def client_of(request: Request) -> str | None:
+    """Return what a claim says about the program that sends it."""
+    return request.headers.get("user-agent", "")[:MAX_CLIENT_LENGTH] or None
 
 
 def claim_filter(
@@ -94,7 +101,10 @@ def claim_filter(
 class NextClaim:
     """The claim that a worker's call carries. Its queues are checked here, before the call is carried out."""
 
-    def __init__(self, caller: Principal, services: Services, key: Idempotency | None, body: NextClaimIn) -> None:
+    def __init__(
+        self, request: Request, caller: Principal, services: Services, key: Idempotency | None, body: NextClaimIn
+    ) -> None:
+        self._client = client_of(request)
         self._services = services
         self._filter = claim_filter(caller, body.queues, body.types)
         self._body = body
@@ -120,6 +130,7 @@ class NextClaim:
                 lease_seconds=self._body.lease_seconds,
                 wait_seconds=0,
                 idempotency=self._key,
+                client=self._client,
             )
         except JobtrackError as error:
             log.warning("no jobs could be claimed with a worker's call", error=error.message)

@@ -128,7 +128,7 @@ async def release(
 async def _end(
     request: Request, caller: Principal, services: Services, key: Idempotency | None, call: WorkerCall, body: Ending
 ) -> Response:
-    claim = None if body.claim is None else NextClaim(caller, services, key, body.claim)
+    claim = None if body.claim is None else NextClaim(request, caller, services, key, body.claim)
     outcome = await services.leases.submit(replace(call, idempotency=key))
     ended = outcome.outcome if isinstance(outcome, Replayed) else outcome
     document, headers = outcome_document(ended), replayed_headers(isinstance(outcome, Replayed))
@@ -159,7 +159,7 @@ async def reports(
     errors = await row_errors(request, "reports", len(body.reports))
     ready = [error or _ready(caller.project_id, row) for row, error in zip(body.reports, errors, strict=True)]
     calls = [call for call in ready if isinstance(call, WorkerCall)]
-    claim = None if body.claim is None else NextClaim(caller, services, key, body.claim)
+    claim = None if body.claim is None else NextClaim(request, caller, services, key, body.claim)
     submitted = await services.leases.submit_many(calls, idempotency=key) if calls else []
     outcomes = iter(submitted)
     results = []
