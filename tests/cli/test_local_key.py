@@ -22,9 +22,12 @@ SERVICE = "http://127.0.0.1:8000"
 # Every command that talks to a service with a key, with as few words as it takes.
 COMMANDS = [
     *("demo", "jobs list", "jobs watch", "queues list", "keys list", "keys create x --scope read", "keys revoke x"),
-    *(f"jobs {verb} {UNKNOWN}" for verb in ("get", "wait", "files", "events", "logs", "cancel", "rerun", "delete")),
+    *(
+        f"jobs {verb} {UNKNOWN}"
+        for verb in ("get", "wait", "why", "files", "events", "logs", "cancel", "rerun", "delete")
+    ),
     *(f"queues {verb} x" for verb in ("show", "pause", "resume", "delete")),
-    *("jobs submit x", "queues set x --concurrency-limit 1"),
+    *("workers list", "jobs submit x", "queues set x --concurrency-limit 1"),
 ]
 
 

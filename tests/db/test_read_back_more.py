@@ -14,7 +14,7 @@ from app.domain.input import StoredInput
 from app.domain.item import CountedItems, Item, ItemStatus
 from app.domain.job import ClaimFilter, JobRef, Retry
 from app.domain.principal import Principal, Project, Scope, StoredKey
-from app.domain.queue import Queue, QueueRules
+from app.domain.queue import Pause, Queue, QueueRules
 from app.domain.states import JobState
 from tests.db import distinct
 from tests.db.distinct import made_of
@@ -93,6 +93,7 @@ async def test_queue_reads_back(connection: Connection) -> None:
     row = await distinct.insert(connection, tables.queues)
     rules = QueueRules(
         paused=row["paused"],
+        pause=Pause(at=row["paused_at"], by=row["paused_by"], reason=row["paused_reason"], until=row["paused_until"]),
         concurrency_limit=row["concurrency_limit"],
         retry=Retry(row["retry_delay_seconds"], row["retry_factor"], row["retry_max_delay_seconds"]),
         retention_seconds=row["retention_seconds"],

@@ -18,7 +18,7 @@ from app.domain.input import StoredInput
 from app.domain.item import ItemStatus
 from app.domain.job import JobRef, Retry
 from app.domain.principal import Principal, Scope
-from app.domain.queue import QueueRules
+from app.domain.queue import Pause, QueueRules
 from tests.db import distinct
 from tests.db.distinct import differences
 
@@ -120,9 +120,16 @@ async def test_queue(connection: Connection) -> None:
         "retry_factor": 2.5,
         "retry_max_delay_seconds": 3.5,
         "retention_seconds": 86400,
+        "paused_at": distinct.PAST,
+        "paused_by": "ops",
+        "paused_reason": "why",
+        "paused_until": distinct.FIRST_MOMENT,
     }
     await distinct.insert(connection, tables.queues, project_id=PROJECT, name="a queue", paused=False)
-    rules = QueueRules(paused=True, concurrency_limit=5, retry=Retry(1.5, 2.5, 3.5), retention_seconds=86400)
+    pause = Pause(at=distinct.PAST, by="ops", reason="why", until=distinct.FIRST_MOMENT)
+    rules = QueueRules(
+        paused=True, pause=pause, concurrency_limit=5, retry=Retry(1.5, 2.5, 3.5), retention_seconds=86400
+    )
     await queues.put(connection, PROJECT, "a queue", rules)
     row = await distinct.stored(connection, tables.queues, project_id=PROJECT)
     assert not differences(row, expected | {name: row[name] for name in ("created_at", "updated_at")})
