@@ -40,6 +40,7 @@ from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.principal import KeyChange
+from app.domain.queue import KEEP_ALL, Keeping
 from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live import feed_lag
 from app.live.body_cache import BodyCache, Revalidator
@@ -72,6 +73,7 @@ class Runtime:
         key_share_percent: int = KEY_SHARE_PERCENT,
         most_held: Mapping[Kind, int] = MOST,
         max_queues: int = MAX_QUEUES,
+        keeping: Keeping = KEEP_ALL,
     ) -> None:
         metrics = Metrics()
         queue_limit = QueueLimit(max_queues)
@@ -178,7 +180,7 @@ class Runtime:
             Periodic("key uses", keys.write_uses),
             Periodic(
                 "pruner",
-                Retention(self.database, announce, metrics.count_busy).prune,
+                Retention(self.database, announce, metrics.count_busy, keeping).prune,
                 jitter_seconds=retention.JITTER_SECONDS,
             ),
             Periodic(
@@ -239,12 +241,3 @@ class Runtime:
             await self.announcer.flush()
         finally:
             await self.database.close()
-
-
-async def prepare(database_url: str, bootstrap_key: str | None) -> str | None:
-    """Install the first key in an empty database and give it; None where there are keys already."""
-    database = Database(make_engine(database_url, pool_size=1))
-    try:
-        return await ApiKeys(database).install_first(bootstrap_key)
-    finally:
-        await database.close()

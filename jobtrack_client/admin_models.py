@@ -12,7 +12,7 @@ class Queue(TypedDict):
     paused: bool
     concurrency_limit: int | None
     retry: dict[str, float] | None
-    retention: dict[str, int] | None
+    retention: dict[str, int | None] | None
     depth: dict[str, int]
     oldest_waiting_seconds: float | None
     rates: dict[str, int]

@@ -11,10 +11,11 @@ import uvicorn
 
 from app.cli.connections import Connections
 from app.cli.server import server_config
+from app.core.first_key import prepare
 from app.core.space import Space
 from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.main import create_app
-from app.runtime import Runtime, prepare
+from app.runtime import Runtime
 from app.web.held_response import SPACE_SECONDS
 from tests.service_process import API_KEY
 

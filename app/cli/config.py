@@ -18,8 +18,9 @@ app = typer.Typer(help="Show how the service is configured.", no_args_is_help=Tr
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
     """Show the settings of the service on this machine, and where each value comes from."""
     with needing("server", "Showing the service's settings"):
+        from app.cli.setting_names import origin_of, settings_named, unknown_names
         from app.secret_files import SettingsError
-        from app.settings import load, origin_of, settings_named, unknown_names
+        from app.settings import load
     try:
         settings = load()
     except SettingsError as error:

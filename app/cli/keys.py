@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
 from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
+from app.core.first_key import prepare
 from app.domain.key_text import make_key
-from app.runtime import prepare
 
 if TYPE_CHECKING:
     from app.settings import Settings

@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 import asyncpg
 
 from app.cli.exits import Exit, fail, needing
+from app.cli.setting_names import unknown_names
 from app.logs import configure, scrub
 from app.secret_files import SettingsError
-from app.settings import Settings, load, unknown_names
+from app.settings import Settings, load
 
 logger = logging.getLogger("jobtrack")
 

@@ -45,9 +45,14 @@ queues = Table(
     *nullable(Double, "retry_delay_seconds", "retry_factor", "retry_max_delay_seconds"),
     *nullable(BigInteger, "retention_seconds"),
     *not_null(TIME, "created_at", "updated_at"),
+    *nullable(BigInteger, "retention_failed_seconds"),
     # Those with a rule are found without reading all names that were ever used.
     partial_index("queues_limited", "project_id", "name", where="concurrency_limit IS NOT NULL"),
-    partial_index("queues_retained", "project_id", "name", where="retention_seconds IS NOT NULL"),
+    partial_index(
+        "queues_retained",
+        *("project_id", "name"),
+        where="coalesce(retention_seconds, retention_failed_seconds) IS NOT NULL",
+    ),
 )
 
 idempotency_records = Table(

@@ -75,6 +75,7 @@ class _QueueRow:
     concurrency_limit: Int4 | None
     retry: Retry | None
     retention_seconds: int | None
+    retention_failed_seconds: int | None
 
 
 _ROW: Final = Values(_QueueRow)
@@ -96,7 +97,15 @@ PUT = CoreStatement(
 
 async def put(connection: Connection, project_id: UUID, name: str, rules: QueueRules) -> Queue:
     """Set a queue's rules; creates the queue if it is new."""
-    row = _QueueRow(project_id, name, rules.paused, rules.concurrency_limit, rules.retry, rules.retention_seconds)
+    row = _QueueRow(
+        project_id,
+        name,
+        rules.paused,
+        rules.concurrency_limit,
+        rules.retry,
+        rules.retention_seconds,
+        rules.retention_failed_seconds,
+    )
     return await connection.fetchone(PUT, row)
 
 

@@ -29,7 +29,7 @@ from app.db.job_check import job_check
 from app.db.project_tables import idempotency_records, keys, projects, queues
 from app.db.statement import literals
 from app.domain.item import ItemStatus
-from app.domain.states import CLAIMABLE, LIVE
+from app.domain.states import CLAIMABLE, GAVE_UP, LIVE
 
 __all__ = [
     "checkpoints",
@@ -55,6 +55,8 @@ __all__ = [
 ]
 
 _IS_LIVE = f"state IN ({literals(LIVE)})"
+# As PostgreSQL writes it back, for the comparison with what the migrations make.
+_GAVE_UP = "((state = ANY (ARRAY[" + ", ".join(f"'{state}'::text" for state in sorted(GAVE_UP)) + "]))::integer)"
 jobs = Table(
     "jobs",
     metadata,
@@ -106,8 +108,12 @@ jobs = Table(
     partial_index("jobs_original", "project_id", "original_job_id", where="original_job_id IS NOT NULL"),
     # For the depths of queues and the number of held jobs.
     partial_index("jobs_live", "project_id", "queue", "state", "scheduled_at", where=_IS_LIVE),
-    # For retention, and for the rates of queues.
-    partial_index("jobs_ended", "project_id", "queue", "completed_at", where="completed_at IS NOT NULL"),
+    # For retention, which keeps those that gave up for a time of their own, and for the rates of queues.
+    partial_index(
+        "jobs_ended",
+        *("project_id", "queue", _GAVE_UP, "completed_at"),
+        where="completed_at IS NOT NULL",
+    ),
 )
 
 job_labels = Table(

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Table, Text, Uuid
 
-from app.db.columns import key, not_null, nullable, plain_tenant
+from app.db.columns import TIME, key, not_null, nullable, plain_tenant
 from app.db.tables import metadata
 
 # What the positions of events are counted in. One row: a number of its own for each cluster that the database was
@@ -14,6 +14,9 @@ epochs = Table(
     *not_null(BigInteger, "epoch", "begins_after"),
     *nullable(BigInteger, "system_identifier"),
 )
+
+# What is true of this installation until somebody decides otherwise, each with when it was noted.
+installation = Table("installation", metadata, key("name", Text), *not_null(TIME, "noted_at"))
 
 # Uploads that were replaced, or whose job was deleted: their bytes are removed in steps, unless another job has them.
 released_uploads = Table("released_uploads", metadata, plain_tenant(), key("upload_id", Uuid))

@@ -10,7 +10,7 @@ from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
 from app.domain.item import Counts, NewItem
 from app.domain.records import quick
-from app.domain.states import TERMINAL, JobState
+from app.domain.states import GAVE_UP, TERMINAL, JobState
 
 Json: TypeAlias = Any
 """Any JSON value, as parsed."""
@@ -127,7 +127,7 @@ class Job:
 
         One that nobody took before its deadline has no error of its own, but still a reason.
         """
-        if self.state not in (JobState.FAILED, JobState.EXPIRED):
+        if self.state not in GAVE_UP:
             return None
         return self.error or JobFailure(
             self.state.value, "The job's deadline passed, or its last attempt stopped reporting."

@@ -120,9 +120,16 @@ async def test_queue(connection: Connection) -> None:
         "retry_factor": 2.5,
         "retry_max_delay_seconds": 3.5,
         "retention_seconds": 86400,
+        "retention_failed_seconds": 172800,
     }
     await distinct.insert(connection, tables.queues, project_id=PROJECT, name="a queue", paused=False)
-    rules = QueueRules(paused=True, concurrency_limit=5, retry=Retry(1.5, 2.5, 3.5), retention_seconds=86400)
+    rules = QueueRules(
+        paused=True,
+        concurrency_limit=5,
+        retry=Retry(1.5, 2.5, 3.5),
+        retention_seconds=86400,
+        retention_failed_seconds=172800,
+    )
     await queues.put(connection, PROJECT, "a queue", rules)
     row = await distinct.stored(connection, tables.queues, project_id=PROJECT)
     assert not differences(row, expected | {name: row[name] for name in ("created_at", "updated_at")})

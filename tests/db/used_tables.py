@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.db import (
+    aged,
     claimable,
     claims,
     create,
@@ -41,6 +42,7 @@ from app.domain.item import Counts, ItemStatus
 from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
 from app.domain.principal import KeyRef
+from app.domain.queue import Keeping
 from app.domain.states import LIVE, JobEvent, JobState
 from tests.db.used_copies import use_copies
 
@@ -313,7 +315,8 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await repairs.mend_deadlines(connection, ended)
     await deletions.delete(connection, ended)
     await deletions.prune(connection, jobs=BATCH, rows=1000)
-    await deletions.select_aged(connection, BATCH)
+    await aged.select_by_rule(connection, BATCH)
+    await aged.walk(connection, aged.NO_LANE, Keeping(60, 60), lanes=BATCH, limit=BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     now = await connection.driver.fetchval("SELECT statement_timestamp()")
     await surplus_keys.count(connection, before=now, limit=BATCH)

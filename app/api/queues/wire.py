@@ -1,9 +1,10 @@
 """The bodies of queues."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from app.api.fields import MAX_BIGINT, Body
 from app.api.wire import Answer, RetryIn
@@ -11,11 +12,32 @@ from app.domain.job import Retry
 from app.domain.queue import QueueRules
 from app.web.params import WHOLE
 
+MIN_RETENTION_SECONDS = 60
+
+
+def _is_kept(seconds: int) -> int:
+    if 0 < seconds < MIN_RETENTION_SECONDS:
+        raise PydanticCustomError("retention", f"This should be 0, for ever, or at least {MIN_RETENTION_SECONDS}.")
+    return seconds
+
+
+KeptSeconds: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=MAX_BIGINT // 1_000_000,
+        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": MIN_RETENTION_SECONDS}]},
+    ),
+    WHOLE,
+    AfterValidator(_is_kept),
+]
+
 
 class RetentionIn(Body):
-    """How long terminal jobs are kept."""
+    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
 
-    seconds: Annotated[int, Field(ge=60, le=MAX_BIGINT // 1_000_000), WHOLE]
+    seconds: KeptSeconds | None = Field(default=None, description="Of all but failed and expired jobs.")
+    failed_seconds: KeptSeconds | None = Field(default=None, description="Of failed and expired jobs.")
 
 
 class QueueIn(Body):
@@ -30,7 +52,7 @@ class QueueIn(Body):
         ),
     )
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
-    retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")
+    retention: RetentionIn | None = Field(default=None, description="Null: as long as the service's defaults say.")
 
     def to_domain(self) -> QueueRules:
         """Return this in the domain's terms."""
@@ -40,6 +62,7 @@ class QueueIn(Body):
             concurrency_limit=self.concurrency_limit,
             retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
             retention_seconds=self.retention.seconds if self.retention else None,
+            retention_failed_seconds=self.retention.failed_seconds if self.retention else None,
         )
 
 
@@ -52,9 +75,10 @@ class RetryOut(Answer):
 
 
 class RetentionOut(Answer):
-    """How long terminal jobs are kept."""
+    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
 
-    seconds: int
+    seconds: int | None
+    failed_seconds: int | None
 
 
 class DepthOut(Answer):
