@@ -12,6 +12,7 @@ class Queue(TypedDict):
     paused: bool
     concurrency_limit: int | None
     retry: dict[str, float] | None
+    expected_seconds: int | None
     retention: dict[str, int | None] | None
     depth: dict[str, int]
     oldest_waiting_seconds: float | None

@@ -88,7 +88,9 @@ def set_rules(
     url = address(url)
     with clear_sentences(url), client(url) as api:
         queue = api.get_queue(name)
-        rules: dict[str, Any] = {field: queue[field] for field in ("paused", "concurrency_limit", "retry", "retention")}
+        rules: dict[str, Any] = {
+            field: queue[field] for field in ("paused", "concurrency_limit", "retry", "expected_seconds", "retention")
+        }
         if concurrency_limit is not None:
             rules["concurrency_limit"] = concurrency_limit or None
         if retention_seconds is not None:

@@ -46,6 +46,7 @@ queues = Table(
     *nullable(BigInteger, "retention_seconds"),
     *not_null(TIME, "created_at", "updated_at"),
     *nullable(BigInteger, "retention_failed_seconds"),
+    *nullable(Integer, "expected_seconds"),
     # Those with a rule are found without reading all names that were ever used.
     partial_index("queues_limited", "project_id", "name", where="concurrency_limit IS NOT NULL"),
     partial_index(

@@ -86,7 +86,7 @@ async def select_known(connection: Connection, names: Sequence[QueueName]) -> se
 
 _WITHOUT_RULES: Final = """
     NOT q.paused AND q.concurrency_limit IS NULL AND q.retry_delay_seconds IS NULL AND q.retention_seconds IS NULL
-    AND q.retention_failed_seconds IS NULL
+    AND q.retention_failed_seconds IS NULL AND q.expected_seconds IS NULL
 """
 # Counted, because the planner would turn NOT EXISTS into a join with all jobs there are.
 _LIVE_JOB: Final = f"""(SELECT count(*) FROM (

@@ -76,6 +76,7 @@ class _QueueRow:
     retry: Retry | None
     retention_seconds: int | None
     retention_failed_seconds: int | None
+    expected_seconds: Int4 | None
 
 
 _ROW: Final = Values(_QueueRow)
@@ -105,6 +106,7 @@ async def put(connection: Connection, project_id: UUID, name: str, rules: QueueR
         rules.retry,
         rules.retention_seconds,
         rules.retention_failed_seconds,
+        rules.expected_seconds,
     )
     return await connection.fetchone(PUT, row)
 

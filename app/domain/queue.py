@@ -21,6 +21,8 @@ class QueueRules:
     """How long ended jobs are kept; 0: for ever."""
     retention_failed_seconds: int | None = None
     """The same for jobs that failed or expired."""
+    expected_seconds: int | None = None
+    """How long an attempt of a job should take that says nothing itself."""
 
 
 DAY_SECONDS: Final = 86_400

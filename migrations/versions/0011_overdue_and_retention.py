@@ -1,4 +1,4 @@
-"""Ended jobs are kept as long as the service says where their queue does not; failed ones for another time.
+"""Attempts that take longer than expected are marked, and ended jobs are kept for a time of the service's own.
 
 A database with ended jobs keeps them for ever until somebody decides otherwise: it says so in a table of its own.
 """
@@ -29,6 +29,15 @@ UP = (
         ON jobs (project_id, queue, (CAST(state IN ('expired', 'failed') AS integer)), completed_at)
         WHERE completed_at IS NOT NULL
     """,
+    "ALTER TABLE queues ADD COLUMN expected_seconds integer",
+    """
+    ALTER TABLE jobs ADD COLUMN expected_seconds integer, ADD COLUMN expected_end_at timestamptz,
+        ADD COLUMN overdue boolean NOT NULL DEFAULT false
+    """,
+    """
+    CREATE INDEX jobs_expected ON jobs (expected_end_at)
+        WHERE expected_end_at IS NOT NULL AND NOT overdue AND state IN ('cancelling', 'dispatched', 'running')
+    """,
     "DROP INDEX queues_retained",
     "DROP INDEX jobs_ended",
     "ALTER INDEX queues_retained_new RENAME TO queues_retained",
@@ -43,7 +52,9 @@ DOWN = (
     "ALTER INDEX jobs_ended_old RENAME TO jobs_ended",
     # 0 is a time to the version before, and not for ever.
     "UPDATE queues SET retention_seconds = NULL WHERE retention_seconds = 0",
-    "ALTER TABLE queues DROP COLUMN retention_failed_seconds",
+    "DROP INDEX jobs_expected",
+    "ALTER TABLE jobs DROP COLUMN expected_seconds, DROP COLUMN expected_end_at, DROP COLUMN overdue",
+    "ALTER TABLE queues DROP COLUMN retention_failed_seconds, DROP COLUMN expected_seconds",
     "DROP TABLE installation",
 )
 

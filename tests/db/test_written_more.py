@@ -121,6 +121,7 @@ async def test_queue(connection: Connection) -> None:
         "retry_max_delay_seconds": 3.5,
         "retention_seconds": 86400,
         "retention_failed_seconds": 172800,
+        "expected_seconds": 60,
     }
     await distinct.insert(connection, tables.queues, project_id=PROJECT, name="a queue", paused=False)
     rules = QueueRules(
@@ -129,6 +130,7 @@ async def test_queue(connection: Connection) -> None:
         retry=Retry(1.5, 2.5, 3.5),
         retention_seconds=86400,
         retention_failed_seconds=172800,
+        expected_seconds=60,
     )
     await queues.put(connection, PROJECT, "a queue", rules)
     row = await distinct.stored(connection, tables.queues, project_id=PROJECT)

@@ -29,6 +29,7 @@ def queue_document(view: QueueView) -> dict[str, Any]:
             "factor": retry.factor,
             "max_delay_seconds": retry.max_delay_seconds,
         },
+        "expected_seconds": rules.expected_seconds,
         "retention": _retention(rules),
         "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
         "oldest_waiting_seconds": depth.oldest_waiting_seconds,

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import MAX_BIGINT, Body
+from app.api.fields import MAX_BIGINT, Body, ExpectedSeconds
 from app.api.wire import Answer, RetryIn
 from app.domain.job import Retry
 from app.domain.queue import QueueRules
@@ -52,6 +52,9 @@ class QueueIn(Body):
         ),
     )
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
+    expected_seconds: ExpectedSeconds | None = Field(
+        default=None, description="How long an attempt should take of jobs created without an own `expected_seconds`."
+    )
     retention: RetentionIn | None = Field(default=None, description="Null: as long as the service's defaults say.")
 
     def to_domain(self) -> QueueRules:
@@ -61,6 +64,7 @@ class QueueIn(Body):
             paused=self.paused,
             concurrency_limit=self.concurrency_limit,
             retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
+            expected_seconds=self.expected_seconds,
             retention_seconds=self.retention.seconds if self.retention else None,
             retention_failed_seconds=self.retention.failed_seconds if self.retention else None,
         )
@@ -105,6 +109,7 @@ class QueueOut(Answer):
     paused: bool
     concurrency_limit: int | None
     retry: RetryOut | None
+    expected_seconds: int | None
     retention: RetentionOut | None
     depth: DepthOut
     oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
