@@ -10,7 +10,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -127,6 +127,16 @@ class Settings(BaseSettings):
         description="Queues of a project. Names are chosen by clients; one more is refused.",
         ge=1,
         le=1_000_000,
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(validation_alias=_named("log_level"))] = (
+        Field(
+            default="info",
+            description="What is logged: `info` has what the service itself does to a job, a line each; `debug` also "
+            "what callers do, a line a batch.",
+        )
+    )
+    log_format: Annotated[Literal["auto", "text", "json"], Field(validation_alias=_named("log_format"))] = Field(
+        default="auto", description="The form of the log: `auto` is text on a terminal and else JSON, a line each."
     )
     dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
         default=None,

@@ -88,8 +88,9 @@ def kept_jobs(url: str, keeping: Keeping) -> str | None:
 
 def require_current(url: str) -> None:
     """Exit unless the database has this version's schema; only `jobtrack migrate` changes that of a named database."""
-    from app.db.migrate import is_current
+    from app.db.migrate import check_not_newer, is_current
 
+    check_not_newer(url)
     if not is_current(url):
         fail(Exit.START_UP, "The database is not at this version's schema: run `jobtrack migrate` first.")
 
