@@ -43,6 +43,7 @@ from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.domain.job import Created, CreateRequest, Job, JobRef, SeenVersion
 from app.domain.principal import KeyChange
+from app.domain.queue import KEEP_ALL, Keeping
 from app.domain.worker_call import WorkerCall, WorkerOutcome
 from app.live import feed_lag
 from app.live.body_cache import BodyCache, Revalidator
@@ -75,6 +76,7 @@ class Runtime:
         key_share_percent: int = KEY_SHARE_PERCENT,
         most_held: Mapping[Kind, int] = MOST,
         max_queues: int = MAX_QUEUES,
+        keeping: Keeping = KEEP_ALL,
     ) -> None:
         metrics = Metrics()
         queue_limit = QueueLimit(max_queues)
@@ -199,7 +201,7 @@ class Runtime:
             Periodic("workers", workers.write),
             Periodic(
                 "pruner",
-                Retention(self.database, announce, metrics.count_busy).prune,
+                Retention(self.database, announce, metrics.count_busy, keeping).prune,
                 jitter_seconds=retention.JITTER_SECONDS,
             ),
             Periodic(

@@ -6,13 +6,11 @@ name with `_FILE` appended. The client commands do not use this module: they run
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -20,12 +18,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.domain.answers import MAX_ANSWER_BYTES
 from app.domain.held import KEY_SHARE_PERCENT
 from app.domain.key_text import is_mistyped
+from app.domain.queue import DAY_SECONDS, KEEP_DAYS, KEEP_FAILED_DAYS, Keeping
 from app.paths import default_data_dir
-from app.secret_files import ALIASES, PREFIX, SECRETS, SecretFiles, SettingsError, variables_of
+from app.secret_files import ALIASES, PREFIX, SecretFiles, SettingsError, variables_of
 
-# Read by the client commands and the client itself: known names, but not settings of the service.
-_ELSEWHERE = frozenset({"JOBTRACK_URL", "JOBTRACK_API_KEY", "JOBTRACK_API_KEY_FILE"})
-_TEST_PREFIX = "JOBTRACK_TEST_"
 _POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://\S+")
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
 _KEY = re.compile(r"[\x21-\x7e]{32,255}")
@@ -114,11 +110,34 @@ class Settings(BaseSettings):
         ge=0,
         le=2**50,
     )
+    keep_days: Annotated[int, Field(validation_alias=_named("keep_days"))] = Field(
+        default=KEEP_DAYS,
+        description="Days for which ended jobs are kept whose queue has no `retention`; 0: for ever. A database with "
+        "ended jobs from before this setting keeps them all until this or the next one is set.",
+        ge=0,
+        le=36_500,
+    )
+    keep_failed_days: Annotated[int, Field(validation_alias=_named("keep_failed_days"))] = Field(
+        default=KEEP_FAILED_DAYS,
+        description="The same for jobs that failed or expired.",
+        ge=0,
+        le=36_500,
+    )
     max_queues: Annotated[int, Field(validation_alias=_named("max_queues"))] = Field(
         default=10_000,
         description="Queues of a project. Names are chosen by clients; one more is refused.",
         ge=1,
         le=1_000_000,
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(validation_alias=_named("log_level"))] = (
+        Field(
+            default="info",
+            description="What is logged: `info` has what the service itself does to a job, a line each; `debug` also "
+            "what callers do, a line a batch.",
+        )
+    )
+    log_format: Annotated[Literal["auto", "text", "json"], Field(validation_alias=_named("log_format"))] = Field(
+        default="auto", description="The form of the log: `auto` is text on a terminal and else JSON, a line each."
     )
     dialects: Annotated[str | None, Field(validation_alias=_named("dialects"))] = Field(
         default=None,
@@ -176,6 +195,12 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def keeping(self) -> Keeping:
+        """How long ended jobs are kept whose queue has no rule."""
+        is_set = bool({"keep_days", "keep_failed_days"} & self.model_fields_set)
+        return Keeping(self.keep_days * DAY_SECONDS, self.keep_failed_days * DAY_SECONDS, is_set)
+
+    @property
     def trusted_networks(self) -> tuple[str, ...]:
         """The trusted proxies, one by one."""
         return _parts(self.trusted_proxies)
@@ -210,37 +235,6 @@ def load(**options: object) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
-
-
-def unknown_names(environment: Mapping[str, str]) -> list[str]:
-    """Return a warning for every JOBTRACK_ name that is not a setting, so that a typing error is noticed."""
-    names = {PREFIX + field.upper() for field in Settings.model_fields} | _ELSEWHERE
-    names |= {f"{PREFIX}{field.upper()}_FILE" for field in SECRETS}
-    warnings = []
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in names and not name.startswith(_TEST_PREFIX):
-            # Compared without the prefix, which would make all names similar.
-            bare = [candidate.removeprefix(PREFIX) for candidate in names]
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
-            hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
-            warnings.append(f"{name} is not a setting of Jobtrack{hint}")
-    return warnings
-
-
-def settings_named() -> list[tuple[str, str, str]]:
-    """List the settings: the field, the environment variable that sets it, and the description."""
-    return [(field, variables_of(field)[0], info.description or "") for field, info in Settings.model_fields.items()]
-
-
-def origin_of(field: str) -> str:
-    """Return where the value of a setting comes from."""
-    for name in variables_of(field):
-        if os.environ.get(name):
-            return f"environment {name}"
-    for name in variables_of(field):
-        if field in SECRETS and os.environ.get(f"{name}_FILE"):
-            return f"file {name}_FILE"
-    return "default"
 
 
 def _sentence(error: ValidationError) -> str:

@@ -25,7 +25,10 @@ def get_queue(name: str) -> Call[Queue]:
 
 
 def put_queue(name: str, **rules: object) -> Call[Queue]:
-    """Replace a queue's rules: paused, reason, until, concurrency_limit, retry, retention; omitted: the default."""
+    """Replace the rules of a queue: paused, reason, until, concurrency_limit, retry, expected_seconds, retention.
+
+    Omitted ones get their defaults.
+    """
     return Call(method="PUT", path=_queue_path(name), read=read_object, body=rules, repeatable=True)
 
 

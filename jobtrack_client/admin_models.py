@@ -16,7 +16,8 @@ class Queue(TypedDict):
     until: str | None
     concurrency_limit: int | None
     retry: dict[str, float] | None
-    retention: dict[str, int] | None
+    expected_seconds: int | None
+    retention: dict[str, int | None] | None
     depth: dict[str, int]
     due: int
     scheduled: int

@@ -23,7 +23,7 @@ def create_job(
     """Submit a job and return it as stored.
 
     `fields`: queue, engine, collection, payload, priority, scheduled_at, expires_at, max_attempts,
-    retry `{delay_seconds, factor, max_delay_seconds}`, labels, items, claim. The call carries an
+    retry `{delay_seconds, factor, max_delay_seconds}`, expected_seconds, labels, items, claim. The call carries an
     idempotency key, by default a new one, so repeating it after a broken connection does not create a
     second job. Pass your own key so that several calls create only one job.
     Raises `Unprocessable` if a field is invalid, `Conflict` if the key was used for a different job.

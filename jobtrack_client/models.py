@@ -74,6 +74,8 @@ class Job(TypedDict):
     completed_at: str | None
     cancelled_at: str | None
     cancelled_by: str | None
+    expected_seconds: int | None
+    overdue: bool
 
 
 class Lease(TypedDict):

@@ -11,7 +11,7 @@ import uvicorn
 
 from app.cli.connections import Connections
 from app.cli.server import server_config
-from app.core.keys import prepare
+from app.core.first_key import prepare
 from app.core.space import Space
 from app.domain.held import KEY_SHARE_PERCENT, MOST, Kind
 from app.main import create_app

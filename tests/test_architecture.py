@@ -41,11 +41,14 @@ ALLOWED = {
         )
     ),
     # The view for maintenance, which has a share already.
+    (UNSHARED, "app/core/aging.py"),
     (UNSHARED, "app/core/retention.py"),
     # A remembered key is two seconds old at most; see the comment there.
     (r"datetime\.(now|utcnow)\(", "app/core/remembered_principals.py"),
     # Ages on a page are as of the answer; the page's script goes on from there.
     (r"datetime\.(now|utcnow)\(", "app/dashboard/formats.py"),
+    # The doctor compares the two clocks.
+    (r"datetime\.(now|utcnow)\(", "app/db/server.py"),
     # The command line is a client and has no other clock; it asks for a job to be due somewhat later.
     (r"datetime\.(now|utcnow)\(", "app/cli/job_changes.py"),
     # Or for a queue to be paused for some time.

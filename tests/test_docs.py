@@ -65,6 +65,20 @@ deadline.
 """.strip()
 
 
+OVERDUE = """
+## Overdue
+
+`expected_seconds`, of a job or else of its queue when the job is created, says how long an attempt should take. It is
+counted from the attempt's start, the claim. When a worker holds the job longer, maintenance sets `overdue` to true
+within about a second, once: with a new version and one event `job.overdue`. The state stays as it is, and nothing else
+happens to the job; a deadline is `expires_at`.
+
+The next attempt clears the mark, and may get its own. Until then a job that waits again keeps it, and a job that has
+ended keeps what its last attempt had. A worker that comes back after its lease ran out is measured from the start of
+the same attempt. A rerun keeps `expected_seconds` and begins without the mark.
+""".strip()
+
+
 def page() -> str:
     said = meanings()
     lines = [
@@ -100,6 +114,8 @@ def page() -> str:
         ),
         *(f"    {state} --> [*]" for state in JobState if state in TERMINAL),
         "```",
+        "",
+        *OVERDUE.splitlines(),
         "",
     ]
     return "\n".join(lines)

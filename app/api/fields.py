@@ -100,6 +100,9 @@ Time: TypeAlias = Annotated[
 ]
 Id: TypeAlias = Annotated[UUID, BeforeValidator(read_uuid)]
 Seconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT), WHOLE]
+MAX_EXPECTED_SECONDS = 31_536_000
+"""A year."""
+ExpectedSeconds: TypeAlias = Annotated[int, Field(ge=1, le=MAX_EXPECTED_SECONDS), WHOLE]
 LeaseSeconds: TypeAlias = Annotated[int, Field(ge=1, le=86_400), WHOLE]
 Size: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
 Labels: TypeAlias = Annotated[dict[Name, Label], Field(max_length=50)]

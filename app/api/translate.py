@@ -73,6 +73,8 @@ def job_document(job: Job, include: Collection[str] = ()) -> dict[str, Any]:
         "completed_at": time_text(job.completed_at),
         "cancelled_at": time_text(job.cancelled_at),
         "cancelled_by": job.cancelled_by,
+        "expected_seconds": job.expected_seconds,
+        "overdue": job.overdue,
     }
     if include:
         documents = job.documents or Documents()

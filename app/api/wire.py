@@ -78,6 +78,10 @@ class JobSummary(Answer):
     completed_at: datetime | None
     cancelled_at: datetime | None
     cancelled_by: str | None
+    expected_seconds: int | None = Field(description="How long an attempt should take, as the job or its queue says.")
+    overdue: bool = Field(
+        description="Whether the latest attempt took longer than `expected_seconds`. The next attempt clears it."
+    )
 
 
 class JobDetail(JobSummary):

@@ -13,7 +13,21 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from app.cli import config, database, demo, health, jobs, key_commands, open_pages, openapi, queues, serve, workers
+from app.cli import (
+    backup,
+    config,
+    database,
+    demo,
+    doctor,
+    health,
+    jobs,
+    key_commands,
+    open_pages,
+    openapi,
+    queues,
+    serve,
+    workers,
+)
 from app.cli.choices import shown
 from app.cli.exits import Exit, explain
 
@@ -31,6 +45,10 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(database.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("psql", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(backup.psql)
+app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("health")(health.health)
 app.command("open")(open_pages.open_pages)

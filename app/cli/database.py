@@ -12,6 +12,7 @@ from app.cli.exits import Exit, fail, needing
 from app.cli.target import AsJson
 
 if TYPE_CHECKING:
+    from app.domain.queue import Keeping
     from app.settings import Settings
 
 logger = logging.getLogger("jobtrack")
@@ -62,10 +63,34 @@ def warn_of_missing_settings(url: str) -> None:
         )
 
 
+def warn_of_kept_jobs(url: str, keeping: Keeping) -> None:
+    """Write one warning while a database from before the times of keeping keeps all its ended jobs."""
+    if sentence := kept_jobs(url, keeping):
+        logger.warning(sentence)
+
+
+def kept_jobs(url: str, keeping: Keeping) -> str | None:
+    """Describe in a sentence what the service's times would delete, of a database that keeps all until one is set."""
+    from app.db.kept import count_kept
+    from app.domain.queue import DAY_SECONDS
+
+    kept = None if keeping.is_set else asyncio.run(count_kept(url, keeping))
+    if kept is None:
+        return None
+    jobs = "more ended jobs than can be counted in ten seconds" if kept.jobs is None else f"{kept.jobs} ended jobs"
+    return (
+        "this database is older than the service's times of keeping ended jobs and keeps them all, until "
+        "JOBTRACK_KEEP_DAYS or JOBTRACK_KEEP_FAILED_DAYS is set: the defaults, "
+        f"{keeping.seconds // DAY_SECONDS} days and {keeping.failed_seconds // DAY_SECONDS} for those that failed or "
+        f"expired, would delete {jobs}"
+    )
+
+
 def require_current(url: str) -> None:
     """Exit unless the database has this version's schema; only `jobtrack migrate` changes that of a named database."""
-    from app.db.migrate import is_current
+    from app.db.migrate import check_not_newer, is_current
 
+    check_not_newer(url)
     if not is_current(url):
         fail(Exit.START_UP, "The database is not at this version's schema: run `jobtrack migrate` first.")
 

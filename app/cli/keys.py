@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
 from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
-from app.core.keys import prepare
+from app.core.first_key import prepare
 from app.domain.key_text import make_key
 
 if TYPE_CHECKING:

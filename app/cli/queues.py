@@ -12,7 +12,7 @@ from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 
-RULES = ("paused", "reason", "until", "concurrency_limit", "retry", "retention")
+RULES = ("paused", "reason", "until", "concurrency_limit", "retry", "expected_seconds", "retention")
 app = typer.Typer(help="Show and control queues.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the queue.")]
@@ -93,7 +93,11 @@ def set_rules(
         typer.Option("--concurrency-limit", min=0, help="How many jobs may be held at the same time; 0: any number."),
     ] = None,
     retention_seconds: Annotated[
-        int | None, typer.Option("--retention-seconds", min=0, help="How long ended jobs are kept; 0: forever.")
+        int | None, typer.Option("--retention-seconds", min=0, help="How long ended jobs are kept; 0: for ever.")
+    ] = None,
+    retention_failed_seconds: Annotated[
+        int | None,
+        typer.Option("--retention-failed-seconds", min=0, help="The same for failed and expired jobs; 0: for ever."),
     ] = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -109,7 +113,9 @@ def set_rules(
         if concurrency_limit is not None:
             rules["concurrency_limit"] = concurrency_limit or None
         if retention_seconds is not None:
-            rules["retention"] = {"seconds": retention_seconds} if retention_seconds else None
+            rules["retention"] = (rules["retention"] or {}) | {"seconds": retention_seconds}
+        if retention_failed_seconds is not None:
+            rules["retention"] = (rules["retention"] or {}) | {"failed_seconds": retention_failed_seconds}
         queue = api.put_queue(name, **rules)
     _show([queue], as_json, queue)
 

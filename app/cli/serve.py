@@ -54,7 +54,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
 
     with needing("server", "The service"):
         from app.cli import keys
-        from app.cli.database import note_cluster, require_current, url_of, warn_of_missing_settings
+        from app.cli.database import note_cluster, require_current, url_of, warn_of_kept_jobs, warn_of_missing_settings
         from app.cli.demo_process import DemoProcess
         from app.cli.server import BACKLOG, Serving, serve_until_signal
         from app.cli.sign_in import sign_in_path
@@ -74,6 +74,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             require_current(url)
             warn_of_missing_settings(url)
         note_cluster(url)
+        warn_of_kept_jobs(url, settings.keeping)
         first = keys.install(url, settings, keep=database_url is None)
         own = _own_address(settings.host, listener.getsockname()[1])
         if database_url is None:
@@ -108,6 +109,9 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             key_share_percent=settings.key_share_percent,
             max_queues=settings.max_queues,
             public_url=settings.public_url,
+            keep_seconds=settings.keeping.seconds,
+            keep_failed_seconds=settings.keeping.failed_seconds,
+            keep_is_set=settings.keeping.is_set,
         )
         try:
             listener.listen(BACKLOG)

@@ -25,6 +25,7 @@ from app.cli.http_protocol import HttpProtocol
 from app.core.batches.queue_limit import MAX_QUEUES
 from app.core.space import Space
 from app.domain.held import KEY_SHARE_PERCENT
+from app.domain.queue import Keeping
 from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
@@ -66,6 +67,10 @@ class Serving:
     max_queues: int = MAX_QUEUES
     public_url: str | None = None
     """The address at which browsers reach the service, where the operator names one."""
+    keep_seconds: int = 0
+    """How long ended jobs are kept whose queue has no rule; 0: for ever."""
+    keep_failed_seconds: int = 0
+    keep_is_set: bool = False
 
 
 class DrainingServer(uvicorn.Server):
@@ -169,6 +174,7 @@ def serve_until_signal(
             prepared=serving.prepared,
             max_answer_bytes=serving.max_answer_bytes,
             max_queues=serving.max_queues,
+            keeping=Keeping(serving.keep_seconds, serving.keep_failed_seconds, serving.keep_is_set),
             space=space_of(serving),
             key_share_percent=serving.key_share_percent,
         )

@@ -15,9 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 import asyncpg
 
 from app.cli.exits import Exit, fail, needing
+from app.cli.setting_names import unknown_names
+from app.db.migrate import NewerSchemaError
 from app.logs import configure, scrub
 from app.secret_files import SettingsError
-from app.settings import Settings, load, unknown_names
+from app.settings import Settings, load
 
 logger = logging.getLogger("jobtrack")
 
@@ -36,7 +38,11 @@ def start_up(**options: object) -> Iterator[Settings]:
     except SettingsError as error:
         fail(Exit.START_UP, str(error))
     secrets = (settings.bootstrap_key, settings.database_url, settings.listen_url)
-    configure(secrets=[secret.get_secret_value() for secret in secrets if secret])
+    configure(
+        secrets=[secret.get_secret_value() for secret in secrets if secret],
+        level=logging.getLevelNamesMapping()[settings.log_level.upper()],
+        as_json={"auto": None, "text": False, "json": True}[settings.log_format],
+    )
     for name, dsn in (("JOBTRACK_DATABASE_URL", settings.database_url), ("JOBTRACK_LISTEN_URL", settings.listen_url)):
         if dsn and not _is_readable(dsn.get_secret_value()):
             fail(
@@ -49,6 +55,8 @@ def start_up(**options: object) -> Iterator[Settings]:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield settings
+    except NewerSchemaError as error:
+        fail(Exit.START_UP, str(error))
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if not (settings.database_url and _is_about_the_database(error)):
             raise

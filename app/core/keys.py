@@ -9,7 +9,7 @@ from app.core.refusals import Refusals
 from app.core.remembered_principals import RememberedPrincipals
 from app.db import key_lookups, keys, projects
 from app.db.connection import Connection
-from app.db.engine import Database, make_engine
+from app.db.engine import Database
 from app.domain.audit import Action
 from app.domain.errors import ThrottledError, UnauthorizedError
 from app.domain.ids import new_id
@@ -106,15 +106,6 @@ class ApiKeys:
         key = bootstrap_key or generated
         first = Principal(new_id(), key_id, "first key", frozenset(Scope))
         return key if await self._database.write(_install, first, digest_of(key)) else None
-
-
-async def prepare(database_url: str, bootstrap_key: str | None) -> str | None:
-    """Install the first key in an empty database and give it; None where there are keys already."""
-    database = Database(make_engine(database_url, pool_size=1))
-    try:
-        return await ApiKeys(database).install_first(bootstrap_key)
-    finally:
-        await database.close()
 
 
 async def _install(connection: Connection, first: Principal, digest: bytes) -> bool:

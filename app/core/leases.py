@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import structlog
+
 from app.core.batches.idempotency import bind
 from app.db.engine import Database
 from app.domain.errors import JobtrackError, LeaseLostError
@@ -10,6 +12,8 @@ from app.domain.idempotency import Idempotency
 from app.domain.job import ClaimedJob
 from app.domain.worker_call import Release, WorkerCall, WorkerOutcome
 from app.live.group_writer import GroupWriter
+
+log = structlog.get_logger(__name__)
 
 
 class Leases:
@@ -54,6 +58,10 @@ class Leases:
         outcomes = await self.submit_many(
             [Release(project_id=c.job.project_id, job_id=c.job.id, token=c.lease.token) for c in claimed]
         )
+        for c, outcome in zip(claimed, outcomes, strict=True):
+            if not isinstance(outcome, JobtrackError):
+                job = c.job
+                log.info("gave back, for its claimer left", job_id=str(job.id), queue=job.queue, worker=job.worker)
         return [
             c
             for c, outcome in zip(claimed, outcomes, strict=True)

@@ -1,4 +1,6 @@
-"""Rescue: retries or expires the jobs of dead workers, and expires those past their deadline, within a second."""
+"""Rescue: retries or expires the jobs of dead workers, expires those past their deadline, and marks those that take
+longer than expected, within a second.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -7,11 +9,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.core.batches.changes import changes_of
-from app.db import sweeps, transitions
+from app.db import overdue, sweeps, transitions
 from app.db.connection import Connection
 from app.db.engine import Database
+from app.db.overdue import OverdueJob
 from app.db.sweeps import Look
-from app.db.transitions import Move
+from app.db.transitions import Move, Moved
 from app.domain.job import JobRef
 from app.domain.states import JobEvent
 from app.live.change_feed import Change
@@ -37,6 +40,7 @@ ERRORS = {
     JobEvent.DEADLINE: ("deadline_exceeded", "The job's deadline passed before it was done."),
 }
 """The error of a job whose worker reported none."""
+LINES = {JobEvent.LEASE_RAN_OUT: "a lease ran out", JobEvent.DEADLINE: "a deadline passed"}
 
 
 class Rescue:
@@ -68,6 +72,7 @@ class Rescue:
             # The time of the look and not of the write, which may have had to wait for an outage's end.
             await self._database.write(sweeps.record_look, due.look.now)
         swept = sum([await self._sweep(event, refs) for event, refs in due.jobs.items() if refs])
+        swept += await self._mark(due.overdue) if due.overdue else 0
         if swept >= BATCH:
             return 0.0
         return LOOK_SECONDS if due.next_seconds is None else min(due.next_seconds, LOOK_SECONDS)
@@ -88,18 +93,29 @@ class Rescue:
         return 0.0
 
     async def _sweep(self, event: JobEvent, refs: Sequence[JobRef]) -> int:
-        changes, busy = await self._database.write(_apply, event, refs)
-        self._announce(changes)
+        moved, busy = await self._database.write(_apply, event, refs)
+        self._announce(changes_of(moved))
+        self._note_busy(busy)
+        for job in moved:
+            log.info(LINES[event], job_id=str(job.job_id), queue=job.queue, worker=job.worker, status=str(job.target))
+        return len(moved)
+
+    async def _mark(self, refs: Sequence[JobRef]) -> int:
+        marked, busy = await self._database.write(_mark, refs)
+        self._announce(Change(job.ref, event_types=("overdue",)) for job in marked)
+        self._note_busy(busy)
+        for job in marked:
+            log.info("takes longer than expected", job_id=str(job.job_id), queue=job.queue, worker=job.worker)
+        return len(marked)
+
+    def _note_busy(self, busy: int) -> None:
         if busy:
             self._busy += busy
             self._count_busy("rescue", busy)
-        if changes:
-            log.info("swept", sweep=str(event), jobs=len(changes))
-        return len(changes)
 
 
-async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> tuple[list[Change], int]:
-    """Move the jobs that are not locked; returns their changes, and how many are. The next look finds those again."""
+async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]) -> tuple[list[Moved], int]:
+    """Move the jobs that are not locked; returns what moved, and how many are. The next look finds those again."""
     busy = await transitions.lock_free(connection, refs)
     code, message = ERRORS[event]
     moves = [
@@ -113,4 +129,10 @@ async def _apply(connection: Connection, event: JobEvent, refs: Sequence[JobRef]
         for ref in refs
         if ref not in busy
     ]
-    return changes_of(await transitions.move(connection, event, moves)), len(busy)
+    return await transitions.move(connection, event, moves), len(busy)
+
+
+async def _mark(connection: Connection, refs: Sequence[JobRef]) -> tuple[list[OverdueJob], int]:
+    """Mark the jobs that are not locked; returns them, and how many are."""
+    busy = await transitions.lock_free(connection, refs)
+    return await overdue.mark(connection, [ref for ref in refs if ref not in busy]), len(busy)

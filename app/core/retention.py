@@ -1,19 +1,21 @@
 """Retention: removes, in small steps, deleted and aged jobs, old idempotency records and inputs that may go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
 import structlog
 
+from app.core.aging import JOBS_A_STEP, Aging
 from app.core.key_bound import KeyBound
 from app.db import deletions, inputs, queue_names, released_uploads, repairs, transitions, workers
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.queue_names import NO_QUEUE
 from app.domain.job import JobRef
+from app.domain.queue import KEEP_ALL, Keeping
 from app.live.change_feed import Change
 
 log = structlog.get_logger(__name__)
@@ -26,8 +28,6 @@ JITTER_SECONDS: Final = 1.0
 """Spreads the looks of many processes."""
 ROWS_A_STEP: Final = 5_000
 """A step is a transaction of about ten milliseconds, too short to delay others at a lock or a checkpoint."""
-JOBS_A_STEP: Final = 200
-MOST_BUSY: Final = 10 * JOBS_A_STEP
 IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
 UPLOAD_TAKES_AT_MOST: Final = timedelta(hours=6)
 """An upload without a job that is older than this was abandoned."""
@@ -53,11 +53,12 @@ class Retention:
         database: Database,
         announce: Callable[[Iterable[Change]], None],
         count_busy: Callable[[str, int], None] = lambda _, __: None,
+        keeping: Keeping = KEEP_ALL,
     ) -> None:
         self._database = database.for_maintenance()
         self._announce = announce
         self._count_busy = count_busy
-        self._busy = 0
+        self._aging = Aging(self._database, announce, count_busy, keeping)
         self._orphans_at = 0.0
         self._key_bound = KeyBound(self._database)
         self._queues_at = 0.0
@@ -77,7 +78,8 @@ class Retention:
             (found.inputs or look_for_orphans, partial(self._drop_inputs, look_for_orphans=look_for_orphans)),
             (found.released, self._remove_released),
             (found.deleted, self._prune_deleted),
-            (found.aged, self._delete_aged),
+            (found.aged, self._aging.by_rule),
+            (self._aging.is_walk_due, self._aging.by_default),
             (found.keys, self._forget_keys),
             (True, self._key_bound.step),
             (found.repairs, self._mend_deadlines),
@@ -88,21 +90,6 @@ class Retention:
 
     async def _prune_deleted(self) -> bool:
         return await self._database.write(deletions.prune, jobs=JOBS_A_STEP, rows=ROWS_A_STEP) > 0
-
-    async def _delete_aged(self) -> bool:
-        # More by those that were busy in the last step: they must not hide the rest.
-        aged = await self._database.read(deletions.select_aged, JOBS_A_STEP + min(self._busy, MOST_BUSY))
-        if not aged:
-            self._busy = 0
-            return False
-        gone, self._busy = await self._database.write(_delete, aged)
-        if self._busy:
-            self._count_busy("retention", self._busy)
-        if not gone:
-            return False
-        self._announce(Change(key, event_types=("pruned",)) for key in gone)
-        log.info("deleted what its queue keeps no longer", jobs=len(gone))
-        return True
 
     async def _forget_keys(self) -> bool:
         pruned = await self._database.write(deletions.prune_idempotency, age=IDEMPOTENCY_KEPT, limit=ROWS_A_STEP)
@@ -160,12 +147,6 @@ async def _alone(part: Callable[[], Awaitable[bool]]) -> bool:
     except Exception as error:  # noqa: BLE001 - it comes again with the next look
         log.warning("a part of retention failed", part=getattr(part, "__name__", "_drop_inputs"), error=repr(error))
         return False
-
-
-async def _delete(connection: Connection, aged: Sequence[JobRef]) -> tuple[list[JobRef], int]:
-    """Delete those that are not locked; returns them, and how many are."""
-    busy = await transitions.lock_free(connection, aged)
-    return await deletions.delete(connection, [ref for ref in aged if ref not in busy]), len(busy)
 
 
 async def _drop_inputs(connection: Connection, *, look_for_orphans: bool) -> int:

@@ -119,7 +119,8 @@ def _claim(candidates: str) -> str:
             UPDATE jobs j SET state = 'dispatched', attempt = j.attempt + 1, version = j.version + 1,
                 worker = (:workers)[o.n], token = (:tokens)[o.n],
                 started_at = coalesce(j.started_at, statement_timestamp()),
-                status_changed_at = statement_timestamp(), updated_at = statement_timestamp()
+                status_changed_at = statement_timestamp(), updated_at = statement_timestamp(), overdue = false,
+                expected_end_at = statement_timestamp() + j.expected_seconds * interval '1 second'
             FROM taken o
             -- Not by its state as well: the row that was locked may be newer than the one that this statement sees, and
             -- only one that fits as it is seen would be looked at as it is now. Nobody else can change it any more.

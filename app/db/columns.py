@@ -66,6 +66,6 @@ def of_job() -> tuple[Column[UUID], Column[UUID]]:
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """Declare an index of the rows that fit a condition. A column may be followed by DESC."""
-    keys = (text(column) if column.endswith(" DESC") else column for column in columns)
+    """Declare an index of the rows that fit a condition. A column may have a DESC, or be an expression in brackets."""
+    keys = (text(column) if column.endswith((" DESC", ")")) else column for column in columns)
     return Index(name, *keys, unique=unique, postgresql_where=text(where))

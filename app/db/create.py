@@ -9,12 +9,12 @@ from uuid import UUID
 from app.db import tables
 from app.db.connection import Connection
 from app.db.lookups import lookup
-from app.db.parameters import Batch, Int2, Int4, Values
+from app.db.parameters import Batch, Int2, Int4
 from app.db.projection import Projection
 from app.db.statement import Statement
 from app.db.times import END
 from app.domain.item import Counts
-from app.domain.job import CreateRequest, Documents, Job, JobRef, Retry
+from app.domain.job import CreateRequest, Documents, Job, Retry
 from app.domain.records import quick
 from app.domain.states import JobState
 
@@ -33,6 +33,7 @@ class _NewJobRow:
     priority: Int2
     max_attempts: Int4
     retry: Retry | None
+    expected_seconds: Int4 | None
     original_job_id: UUID | None
     labels: dict[str, str]
     items_total: int
@@ -57,6 +58,7 @@ def _row(request: CreateRequest) -> _NewJobRow:
         priority=job.priority,
         max_attempts=job.max_attempts,
         retry=job.retry,
+        expected_seconds=job.expected_seconds,
         original_job_id=request.original_job_id,
         labels=job.labels,
         items_total=len(job.items),
@@ -71,6 +73,7 @@ def _row(request: CreateRequest) -> _NewJobRow:
 
 
 _DEFAULT_RETRY: Final = Retry()
+_EXPECTED: Final = "coalesce(i.expected_seconds, q.expected_seconds)"
 _COMPUTED: Final = {
     "state": "CASE WHEN i.token IS NULL THEN 'pending' ELSE 'dispatched' END",
     "attempt": "CASE WHEN i.token IS NULL THEN 0 ELSE 1 END",
@@ -82,6 +85,9 @@ _COMPUTED: Final = {
         f"{getattr(_DEFAULT_RETRY, field.name)})"
         for field in fields(Retry)
     },
+    "expected_seconds": _EXPECTED,
+    "expected_end_at": "CASE WHEN i.token IS NOT NULL "
+    f"THEN statement_timestamp() + {_EXPECTED} * interval '1 second' END",
     "items_processed": "0",
     "items_failed": "0",
     "items_skipped": "0",
@@ -108,6 +114,7 @@ class _Inserted:
     scheduled_at: datetime
     expires_at: datetime | None
     retry: Retry
+    expected_seconds: int | None
     new_queues: int
     """How many rows of queues the statement made."""
 
@@ -174,7 +181,8 @@ INSERT_INTO_KNOWN_QUEUES: Final = _statement(known_queues=True)
 _AS_GIVEN: Final = tuple(
     field.name
     for field in fields(Job)
-    if field.name in {given.name for given in fields(_NewJobRow)} - {"retry", "scheduled_at", "expires_at"}
+    if field.name
+    in {given.name for given in fields(_NewJobRow)} - {"retry", "expected_seconds", "scheduled_at", "expires_at"}
 )
 """Fields of a new job that are as they were sent."""
 
@@ -216,6 +224,8 @@ def _created(row: _NewJobRow, inserted: _Inserted) -> Job:
         error=None,
         attempt=int(claimed),
         retry=inserted.retry,
+        expected_seconds=inserted.expected_seconds,
+        overdue=False,
         version=1,
         created_at=inserted.created_at,
         updated_at=inserted.created_at,
@@ -228,20 +238,3 @@ def _created(row: _NewJobRow, inserted: _Inserted) -> Job:
         cancelled_by=None,
         documents=Documents(row.payload),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _ItemsTotal:
-    project_id: UUID
-    job_id: UUID
-    total: int
-
-
-SET_ITEMS_TOTAL = Statement(
-    "UPDATE jobs SET items_total = :total WHERE project_id = :project_id AND id = :job_id", Values(_ItemsTotal)
-)
-
-
-async def set_items_total(connection: Connection, key: JobRef, total: int) -> None:
-    """Write how many items a job has, when they were copied to it in the transaction that created it."""
-    await connection.execute(SET_ITEMS_TOTAL, _ItemsTotal(*key, total))

@@ -7,18 +7,16 @@ reader finds any of it, and `deletions` remembers what is left to remove.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
     Delete,
     FromClause,
-    Select,
     Table,
     bindparam,
     exists,
     func,
-    literal_column,
     select,
     true,
 )
@@ -26,6 +24,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db import tables
+from app.db.aged import kept_no_longer
 from app.db.connection import Connection
 from app.db.expressions import at_key, state_among
 from app.db.inputs import select_ended_sensitive
@@ -148,33 +147,6 @@ async def prune(connection: Connection, *, jobs: int, rows: int) -> int:
     return len(found)
 
 
-_QUEUES: Final = tables.queues.alias("q")
-_OLD_JOBS: Final = tables.jobs.alias("j")
-
-
-def _select_aged(limit: Any) -> Select[Any]:
-    kept = _QUEUES.c.retention_seconds * literal_column("interval '1 second'")
-    aged = (
-        select(_OLD_JOBS.c.project_id, _OLD_JOBS.c.id)
-        .where(_OLD_JOBS.c.project_id == _QUEUES.c.project_id, _OLD_JOBS.c.queue == _QUEUES.c.name)
-        .where(_OLD_JOBS.c.completed_at.is_not(None), _OLD_JOBS.c.completed_at < _NOW - kept)
-        .order_by(_OLD_JOBS.c.completed_at)
-        .limit(limit)
-        .lateral("c")
-    )
-    refs = Projection(JobRef, aged, {"job_id": aged.c.id})
-    limited = select(*refs.elements()).join_from(_QUEUES, aged, true())
-    return limited.where(_QUEUES.c.retention_seconds.is_not(None)).limit(limit)
-
-
-AGED = CoreStatement(_select_aged(bindparam("limit")), Values(_AtMost), _DELETED)
-
-
-async def select_aged(connection: Connection, limit: int) -> list[JobRef]:
-    """Find ended jobs that are older than their queue keeps them."""
-    return await connection.fetch(AGED, _AtMost(limit))
-
-
 @dataclass(frozen=True, slots=True)
 class _OlderThan:
     age: timedelta
@@ -222,7 +194,7 @@ _ANYTHING: Final = Projection(
     Anything,
     columns={
         "deleted": exists().select_from(_DELETIONS),
-        "aged": _select_aged(1).exists(),
+        "aged": f"EXISTS ({kept_no_longer('1')})",
         "keys": exists().where(_IS_OLD),
         "inputs": select_ended_sensitive().exists(),
         "released": select_released().exists(),

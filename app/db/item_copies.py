@@ -206,3 +206,20 @@ RELEASE = Statement(
 async def release(connection: Connection, copy: ItemCopy) -> Released:
     """Hold back a rerun no longer: all its items are there. The caller has locked it."""
     return await connection.fetchone(RELEASE, _Release(*copy.ref, copy.copied))
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemsTotal:
+    project_id: UUID
+    job_id: UUID
+    total: int
+
+
+SET_ITEMS_TOTAL = Statement(
+    "UPDATE jobs SET items_total = :total WHERE project_id = :project_id AND id = :job_id", Values(_ItemsTotal)
+)
+
+
+async def set_items_total(connection: Connection, key: JobRef, total: int) -> None:
+    """Write how many items a job has, when they were copied to it in the transaction that created it."""
+    await connection.execute(SET_ITEMS_TOTAL, _ItemsTotal(*key, total))

@@ -22,8 +22,16 @@ def _config(database_url: str) -> Config:
     return config
 
 
+class NewerSchemaError(Exception):
+    """The database was migrated by a newer version of the service."""
+
+
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Run the migrations that are missing. Safe from many processes at once: one does it, the others find it done."""
+    """Run the migrations that are missing. Safe from many processes at once: one does it, the others find it done.
+
+    Raises `NewerSchemaError`.
+    """
+    check_not_newer(database_url)
     command.upgrade(_config(database_url), revision)
 
 
@@ -36,6 +44,17 @@ def is_current(database_url: str) -> bool:
     """Whether the database is at the revision that this code was written for."""
     heads = ScriptDirectory.from_config(_config(database_url)).get_heads()
     return set(heads) == asyncio.run(_revisions(database_url))
+
+
+def check_not_newer(database_url: str) -> None:
+    """Raise `NewerSchemaError` if this code does not know the database's revision."""
+    script = ScriptDirectory.from_config(_config(database_url))
+    unknown = asyncio.run(_revisions(database_url)) - {one.revision for one in script.walk_revisions()}
+    if unknown:
+        raise NewerSchemaError(
+            f"The database's schema ({', '.join(sorted(unknown))}) is newer than this version of Jobtrack, which knows "
+            f"{', '.join(script.get_heads())}: run the version that migrated it, or restore a backup from before."
+        )
 
 
 def outdated_revisions() -> frozenset[str]:

@@ -49,9 +49,15 @@ queues = Table(
     *nullable(TIME, "paused_at"),
     *nullable(Text, "paused_by", "paused_reason"),
     *nullable(TIME, "paused_until"),
+    *nullable(BigInteger, "retention_failed_seconds"),
+    *nullable(Integer, "expected_seconds"),
     # Those with a rule are found without reading all names that were ever used.
     partial_index("queues_limited", "project_id", "name", where="concurrency_limit IS NOT NULL"),
-    partial_index("queues_retained", "project_id", "name", where="retention_seconds IS NOT NULL"),
+    partial_index(
+        "queues_retained",
+        *("project_id", "name"),
+        where="coalesce(retention_seconds, retention_failed_seconds) IS NOT NULL",
+    ),
 )
 
 # Who asks for work, each row written every ten seconds at most. No index but the key's: its updates are HOT.

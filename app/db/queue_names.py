@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from app.db.aged import ENDED_ORDER
 from app.db.connection import Connection
 from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Batch, Values
@@ -86,15 +87,16 @@ async def select_known(connection: Connection, names: Sequence[QueueName]) -> se
 
 _WITHOUT_RULES: Final = f"""
     {OPEN} AND q.concurrency_limit IS NULL AND q.retry_delay_seconds IS NULL AND q.retention_seconds IS NULL
+    AND q.retention_failed_seconds IS NULL AND q.expected_seconds IS NULL
 """
 # Counted, because the planner would turn NOT EXISTS into a join with all jobs there are.
 _LIVE_JOB: Final = f"""(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.project_id = q.project_id AND j.queue = q.name AND j.state IN ({literals(LIVE)})
     ORDER BY j.state, j.scheduled_at LIMIT 1
 ) f) > 0"""
-_ENDED_JOB: Final = """(SELECT count(*) FROM (
+_ENDED_JOB: Final = f"""(SELECT count(*) FROM (
     SELECT FROM jobs j WHERE j.project_id = q.project_id AND j.queue = q.name AND j.completed_at IS NOT NULL
-    ORDER BY j.completed_at LIMIT 1
+    ORDER BY {ENDED_ORDER} LIMIT 1
 ) f) > 0"""
 _WITHOUT_JOBS: Final = f"NOT {_LIVE_JOB} AND NOT {_ENDED_JOB}"
 

@@ -86,6 +86,8 @@ class _QueueRow:
     paused_by: str | None
     paused_reason: str | None
     paused_until: datetime | None
+    retention_failed_seconds: int | None
+    expected_seconds: Int4 | None
 
 
 _ROW: Final = Values(_QueueRow)
@@ -121,5 +123,7 @@ async def put(connection: Connection, project_id: UUID, name: str, rules: QueueR
         paused_by=pause.by,
         paused_reason=pause.reason,
         paused_until=pause.until,
+        retention_failed_seconds=rules.retention_failed_seconds,
+        expected_seconds=rules.expected_seconds,
     )
     return await connection.fetchone(PUT, row)

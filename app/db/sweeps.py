@@ -1,4 +1,4 @@
-"""Jobs that time has changed: leases that ran out and deadlines that passed.
+"""Jobs that time has changed: leases that ran out, deadlines that passed, attempts that take longer than expected.
 
 These only find candidates; whether it is so is decided again by the fence of the transition, where the row is locked.
 """
@@ -14,7 +14,7 @@ from app.db.parameters import Values
 from app.db.projection import Projection, Value
 from app.db.statement import Statement, literals
 from app.domain.job import JobRef
-from app.domain.states import LIVE, JobEvent
+from app.domain.states import LEASED, LIVE, JobEvent
 
 GRACE_SECONDS: Final = 30
 """The most that a lease is lengthened by after a gap: the default lease."""
@@ -36,6 +36,7 @@ class Due:
     """The jobs that are due, and when the next will be."""
 
     jobs: Mapping[JobEvent, list[JobRef]]
+    overdue: list[JobRef]
     next_seconds: float | None
     """Until the next lease or deadline that is known of runs out; None if there is none."""
     look: Look
@@ -48,7 +49,7 @@ class _AtMost:
 
 @dataclass(frozen=True, slots=True)
 class _Lapsed:
-    """A job and what has happened to it; or, once, how long it is until the next."""
+    """A job and what has happened to it, None if it is overdue; or, once, how long it is until the next."""
 
     event: JobEvent | None
     job: JobRef | None
@@ -71,6 +72,10 @@ SELECT_DUE = Statement(
     (SELECT j.project_id, j.id, '{JobEvent.DEADLINE}', NULL, NULL, NULL, NULL FROM jobs j
      WHERE j.expires_at <= statement_timestamp() AND j.state IN ({literals(LIVE)})
      ORDER BY j.expires_at LIMIT :limit)
+    UNION ALL
+    (SELECT j.project_id, j.id, NULL, NULL, NULL, NULL, NULL FROM jobs j
+     WHERE j.expected_end_at <= statement_timestamp() AND NOT j.overdue AND j.state IN ({literals(LEASED)})
+     ORDER BY j.expected_end_at LIMIT :limit)
     UNION ALL
     SELECT NULL, NULL, NULL, CAST(extract(epoch FROM least(
         h.next_end,
@@ -96,17 +101,20 @@ SELECT_DUE = Statement(
 
 
 async def select_due(connection: Connection, limit: int) -> Due:
-    """Find up to `limit` jobs whose lease ran out, and as many live ones whose deadline has passed."""
+    """Find up to `limit` jobs whose lease ran out, as many live ones whose deadline has passed, and as many whose
+    attempt should have ended.
+    """
     due: dict[JobEvent, list[JobRef]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
+    overdue: list[JobRef] = []
     next_seconds, look = None, None
     for lapsed in await connection.fetch(SELECT_DUE, _AtMost(limit)):
         if lapsed.look is not None:
             next_seconds, look = lapsed.seconds, lapsed.look
-        elif lapsed.event is not None and lapsed.job is not None:
-            due[lapsed.event].append(lapsed.job)
+        elif lapsed.job is not None:
+            (overdue if lapsed.event is None else due[lapsed.event]).append(lapsed.job)
     if look is None:
         raise LookupError("the look itself was not among the rows")
-    return Due(due, next_seconds, look)
+    return Due(due, overdue, next_seconds, look)
 
 
 @dataclass(frozen=True, slots=True)

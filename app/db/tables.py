@@ -29,7 +29,7 @@ from app.db.job_check import job_check
 from app.db.project_tables import idempotency_records, keys, projects, queues, workers
 from app.db.statement import literals
 from app.domain.item import ItemStatus
-from app.domain.states import CLAIMABLE, LIVE
+from app.domain.states import CLAIMABLE, GAVE_UP, LEASED, LIVE
 
 __all__ = [
     "checkpoints",
@@ -56,6 +56,8 @@ __all__ = [
 ]
 
 _IS_LIVE = f"state IN ({literals(LIVE)})"
+# As PostgreSQL writes it back, for the comparison with what the migrations make.
+_GAVE_UP = "((state = ANY (ARRAY[" + ", ".join(f"'{state}'::text" for state in sorted(GAVE_UP)) + "]))::integer)"
 jobs = Table(
     "jobs",
     metadata,
@@ -86,6 +88,10 @@ jobs = Table(
     *nullable(Text, "cancelled_by"),
     # A rerun whose items are not all there yet: no claim takes it.
     flag("copying"),
+    *nullable(Integer, "expected_seconds"),
+    # When the latest attempt should have ended, and whether it was seen to last longer.
+    *nullable(TIME, "expected_end_at"),
+    flag("overdue"),
     job_check(metadata),
     # For claims: by queue, the highest priority first, then the job that has waited longest.
     partial_index(
@@ -104,11 +110,20 @@ jobs = Table(
     # costs the same as the primary key, and once the table is full it reads a whole project. Same for those below.
     partial_index("jobs_state_id", "project_id", "state", "id", where="state IS NOT NULL"),
     partial_index("jobs_deadline", "expires_at", where=f"expires_at IS NOT NULL AND {_IS_LIVE}"),
+    partial_index(
+        "jobs_expected",
+        "expected_end_at",
+        where=f"expected_end_at IS NOT NULL AND NOT overdue AND state IN ({literals(LEASED)})",
+    ),
     partial_index("jobs_original", "project_id", "original_job_id", where="original_job_id IS NOT NULL"),
     # For the depths of queues and the number of held jobs.
     partial_index("jobs_live", "project_id", "queue", "state", "scheduled_at", where=_IS_LIVE),
-    # For retention, and for the rates of queues.
-    partial_index("jobs_ended", "project_id", "queue", "completed_at", where="completed_at IS NOT NULL"),
+    # For retention, which keeps those that gave up for a time of their own, and for the rates of queues.
+    partial_index(
+        "jobs_ended",
+        *("project_id", "queue", _GAVE_UP, "completed_at"),
+        where="completed_at IS NOT NULL",
+    ),
 )
 
 job_labels = Table(

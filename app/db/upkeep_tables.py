@@ -15,6 +15,9 @@ epochs = Table(
     *nullable(BigInteger, "system_identifier"),
 )
 
+# What is true of this installation until somebody decides otherwise, each with when it was noted.
+installation = Table("installation", metadata, key("name", Text), *not_null(TIME, "noted_at"))
+
 # Uploads that were replaced, or whose job was deleted: their bytes are removed in steps, unless another job has them.
 released_uploads = Table("released_uploads", metadata, plain_tenant(), key("upload_id", Uuid))
 

@@ -10,7 +10,7 @@ from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
 from app.domain.item import Counts, NewItem
 from app.domain.records import quick
-from app.domain.states import TERMINAL, JobState
+from app.domain.states import GAVE_UP, TERMINAL, JobState
 
 Json: TypeAlias = Any
 """Any JSON value, as parsed."""
@@ -108,6 +108,10 @@ class Job:
     completed_at: datetime | None
     cancelled_at: datetime | None
     cancelled_by: str | None
+    expected_seconds: int | None
+    """How long an attempt should take."""
+    overdue: bool
+    """Whether the latest attempt was seen to take longer."""
     documents: "Documents | None" = None
     """Payload, result and billing, where the reader asked for them and the answer has room for them."""
 
@@ -127,7 +131,7 @@ class Job:
 
         One that nobody took before its deadline has no error of its own, but still a reason.
         """
-        if self.state not in (JobState.FAILED, JobState.EXPIRED):
+        if self.state not in GAVE_UP:
             return None
         return self.error or JobFailure(
             self.state.value, "The job's deadline passed, or its last attempt stopped reporting."
@@ -157,7 +161,7 @@ class Claim:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job as its producer sends it. A `retry` or `max_attempts` of None takes the queue's, then the default."""
+    """A job as its producer sends it. A `retry` or `expected_seconds` of None takes the queue's."""
 
     id: UUID
     type: str
@@ -172,6 +176,7 @@ class NewJob:
     """The deadline as a length from the creation, by the database's clock; for reruns."""
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     retry: Retry | None = None
+    expected_seconds: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     items: tuple[NewItem, ...] = ()
     input: StoredInput | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from app.domain.job import Retry
 from app.domain.states import JobState
@@ -30,7 +31,30 @@ class QueueRules:
     """The most jobs of the queue that workers hold at once."""
     retry: Retry | None = None
     retention_seconds: int | None = None
-    """How long ended jobs are kept; None keeps them for ever."""
+    """How long ended jobs are kept; 0: for ever."""
+    retention_failed_seconds: int | None = None
+    """The same for jobs that failed or expired."""
+    expected_seconds: int | None = None
+    """How long an attempt of a job should take that says nothing itself."""
+
+
+DAY_SECONDS: Final = 86_400
+KEEP_DAYS: Final = 30
+KEEP_FAILED_DAYS: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long ended jobs are kept whose queue has no rule; 0: for ever."""
+
+    seconds: int = KEEP_DAYS * DAY_SECONDS
+    failed_seconds: int = KEEP_FAILED_DAYS * DAY_SECONDS
+    """Of jobs that failed or expired."""
+    is_set: bool = False
+    """Whether somebody chose so. A database that is older than the choice keeps its jobs until then."""
+
+
+KEEP_ALL: Final = Keeping(0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,9 @@ CLAIMABLE: Final = frozenset(s for row in TRANSITIONS if row.event is JobEvent.C
 LEASED: Final = frozenset(s for row in TRANSITIONS if row.event is JobEvent.LEASE_RAN_OUT for s in row.sources)
 """States in which a worker holds the job."""
 
+GAVE_UP: Final = frozenset({JobState.FAILED, JobState.EXPIRED})
+"""Ends that somebody may still want to look into: their jobs are kept for a time of their own."""
+
 RERUNNABLE: Final = TERMINAL
 """States from which a rerun is accepted."""
 

@@ -113,6 +113,17 @@ class EmbeddedPostgres:
         """The URL of the server's superuser, for tests that create databases and for backups."""
         return self._url.replace(f"//{cluster.OWNER}@/{cluster.OWNER}?", f"//{cluster.SUPERUSER}@/postgres?")
 
+    @property
+    def url_while_running(self) -> str:
+        """The URL of the server that another process runs in this data directory."""
+        folder = data_dir.socket_dir(self._data_dir, choose(self._cluster))
+        return self.url_of(cluster.OWNER, cluster.OWNER, folder)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database in the data directory."""
+        return (self._cluster / "PG_VERSION").is_file()
+
     @staticmethod
     def url_of(role: str, database: str, socket_dir: Path) -> str:
         """Return a URL that libpq, asyncpg and SQLAlchemy accept; it names the port, which PGPORT would change."""

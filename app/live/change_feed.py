@@ -116,6 +116,7 @@ class Announcer(Loop):
                 events[event_type] += 1
         # Once for the batch: a counter's lock and look-up by label cost more than the rest of this loop.
         self._count(events)
+        log.debug("jobs changed", jobs=len(jobs), **events)
         if jobs:
             self._listeners.changed(jobs)
             self._listeners.claimable(claimable)

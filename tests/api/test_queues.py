@@ -15,7 +15,7 @@ RULES: dict[str, Any] = {
     "paused": False,
     "concurrency_limit": 2,
     "retry": {"delay_seconds": 7.0, "factor": 3.0, "max_delay_seconds": 60.0},
-    "retention": {"seconds": 3600},
+    "retention": {"seconds": 3600, "failed_seconds": 0},
 }
 
 
@@ -50,6 +50,8 @@ async def test_rules_are_read_as_they_were_put(api: httpx.AsyncClient) -> None:
         {"concurrency_limit": 2**31},
         {"retention": {"seconds": 1}},
         {"retention": {"seconds": 10**18}},
+        {"retention": {"failed_seconds": 59}},
+        {"retention": {"failed_seconds": -1}},
         {"retry": {"factor": 0}},
         {"paused": 1},
         {"nonsense": True},

@@ -29,7 +29,7 @@ PLAIN = Job(
     stage=None, progress=0.0, counts=Counts(), message=None, eta=None, error=None, labels={}, priority=0, attempt=0,
     max_attempts=3, retry=Retry(), original_job_id=None, worker=None, version=1, created_at=NOW, updated_at=NOW,
     status_changed_at=NOW, scheduled_at=NOW, expires_at=None, started_at=None, completed_at=None, cancelled_at=None,
-    cancelled_by=None, documents=Documents(),
+    cancelled_by=None, expected_seconds=None, overdue=False, documents=Documents(),
 )  # fmt: skip
 TRICKY = '"payload":null,"id":"00000000-0000-0000-0000-000000000000" \\ é \U0001f600 \x1f'
 OTHERS: dict[str, Any] = {
@@ -40,7 +40,8 @@ OTHERS: dict[str, Any] = {
     "version": 2, "created_at": NOW + timedelta(seconds=1), "updated_at": NOW + timedelta(seconds=2),
     "status_changed_at": NOW + timedelta(seconds=3), "scheduled_at": NOW + timedelta(days=1),
     "expires_at": NOW + timedelta(days=2), "started_at": NOW, "completed_at": NOW, "cancelled_at": NOW,
-    "cancelled_by": "c", "documents": Documents(JsonText('{"payload":null,"é":[1.0]}')),
+    "cancelled_by": "c", "expected_seconds": 60, "overdue": True,
+    "documents": Documents(JsonText('{"payload":null,"é":[1.0]}')),
 }  # fmt: skip
 DOCUMENTS = (
     Documents(JsonText("[]")), Documents({"a": "é", "n": 1e3}), Documents(None, {"r": 1}, [2]), Documents(0, False, ""),

@@ -144,10 +144,11 @@ async def test_pipe_that_closes_early_is_no_error(service: ServiceProcess, api: 
 
 async def test_queues_are_seen_and_steered(service: ServiceProcess, queue: str) -> None:
     made = await printed(service, "queues", "set", queue, "--concurrency-limit", "4", "--retention-seconds", "600")
-    assert (made["concurrency_limit"], made["retention"]) == (4, {"seconds": 600})
+    assert (made["concurrency_limit"], made["retention"]) == (4, {"seconds": 600, "failed_seconds": None})
     assert (await printed(service, "queues", "pause", queue))["paused"] is True
-    kept = await printed(service, "queues", "set", queue, "--retention-seconds", "0")
-    assert (kept["paused"], kept["concurrency_limit"], kept["retention"]) == (True, 4, None)
+    kept = await printed(service, "queues", "set", queue, "--retention-failed-seconds", "0")
+    assert (kept["paused"], kept["concurrency_limit"]) == (True, 4)
+    assert kept["retention"] == {"seconds": 600, "failed_seconds": 0}
     assert (await printed(service, "queues", "resume", queue))["paused"] is False
     assert queue in [one["name"] for one in (await printed(service, "queues", "list"))["queues"]]
     assert (await run("queues", "show", queue, **reach(service))).stdout.startswith(f"{queue}\topen\t0\t0\t0\t4\t")

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from app import logs
 from app.cli import app
+from app.cli.setting_names import unknown_names
 from app.domain.key_text import make_key
 from app.secret_files import SettingsError
-from app.settings import Settings, load, unknown_names
+from app.settings import Settings, load
 
 DSN = "postgresql://jobtrack:s3cret@db/jobtrack"
 

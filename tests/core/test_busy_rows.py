@@ -10,7 +10,7 @@ import pytest
 from app.core import rescue as module
 from app.core.rescue import Rescue
 from app.core.retention import Retention
-from app.db import deletions
+from app.db import aged
 from app.db.engine import Database
 from app.domain.audit import Actor
 from app.domain.errors import UnavailableError
@@ -100,7 +100,7 @@ async def test_each_part_of_retention_fails_alone(
     async def fail(*_: Any) -> Any:
         raise UnavailableError("locked")
 
-    monkeypatch.setattr(deletions, "select_aged", fail)
+    monkeypatch.setattr(aged, "select_by_rule", fail)
     await Retention(runtime.database, lambda _: None).step()
     assert await count(runtime.database, "idempotency_records") == 0
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from app.db import claimable, claims, deletions, depths, limits, queues
+from app.db import aged, claimable, claims, deletions, depths, limits, queues
 from app.db.claims import Slot
 from app.db.connection import Connection
 from app.db.engine import Database, make_engine
@@ -68,7 +68,7 @@ async def use_all(connection: Connection) -> None:
     assert len(await depths.select_depths(connection)) == 4
     names = [queue.name for queue in await queues.select_page(connection, PROJECT, after="", limit=20)]
     assert set(await depths.select_depths_of(connection, PROJECT, [*names, "q1"])) >= {"q1"}
-    await deletions.select_aged(connection, 10)
+    await aged.select_by_rule(connection, 10)
     await deletions.select_anything(connection, age=timedelta(hours=1))
 
 

@@ -188,7 +188,7 @@ async def test_claimed_job_reads_back_as_the_claim_leaves_it(connection: Connect
     (claimed,) = await claims.claim(connection, wanted, [slot])
     now = claimed.moved.now
     taken = job | {"state": "dispatched", "attempt": job["attempt"] + 1, "version": job["version"] + 1}
-    taken |= {"worker": slot.worker, "status_changed_at": now, "updated_at": now}
+    taken |= {"overdue": False, "worker": slot.worker, "status_changed_at": now, "updated_at": now}
     assert claimed == Claimed(
         moved=moved_of(taken, source=JobState.RETRYING, target=JobState.DISPATCHED, now=now),
         token=slot.token,

@@ -97,6 +97,8 @@ async def test_queue_reads_back(connection: Connection) -> None:
         concurrency_limit=row["concurrency_limit"],
         retry=Retry(row["retry_delay_seconds"], row["retry_factor"], row["retry_max_delay_seconds"]),
         retention_seconds=row["retention_seconds"],
+        retention_failed_seconds=row["retention_failed_seconds"],
+        expected_seconds=row["expected_seconds"],
     )
     queue = Queue(row["name"], rules, row["created_at"], row["updated_at"])
     assert await queues.select_one(connection, row["project_id"], row["name"]) == queue

@@ -47,6 +47,7 @@ def new_job(claim: Claim | None) -> NewJob:
         expires_at=LATER + timedelta(days=1),
         max_attempts=6,
         retry=Retry(1.5, 2.5, 3.5),
+        expected_seconds=77,
         labels={"team": "blue"},
         claim=claim,
     )
@@ -75,6 +76,9 @@ async def test_new_job(connection: Connection, claim: Claim | None) -> None:
         "retry_delay_seconds": 1.5,
         "retry_factor": 2.5,
         "retry_max_delay_seconds": 3.5,
+        "expected_seconds": 77,
+        "expected_end_at": now + timedelta(seconds=77) if claim else None,
+        "overdue": False,
         "original_job_id": OTHER,
         "labels": {"team": "blue"},
         "worker": "a worker" if claim else None,

@@ -124,11 +124,19 @@ async def test_queue(connection: Connection) -> None:
         "paused_by": "ops",
         "paused_reason": "why",
         "paused_until": distinct.FIRST_MOMENT,
+        "retention_failed_seconds": 172800,
+        "expected_seconds": 60,
     }
     await distinct.insert(connection, tables.queues, project_id=PROJECT, name="a queue", paused=False)
     pause = Pause(at=distinct.PAST, by="ops", reason="why", until=distinct.FIRST_MOMENT)
     rules = QueueRules(
-        paused=True, pause=pause, concurrency_limit=5, retry=Retry(1.5, 2.5, 3.5), retention_seconds=86400
+        paused=True,
+        pause=pause,
+        concurrency_limit=5,
+        retry=Retry(1.5, 2.5, 3.5),
+        retention_seconds=86400,
+        retention_failed_seconds=172800,
+        expected_seconds=60,
     )
     await queues.put(connection, PROJECT, "a queue", rules)
     row = await distinct.stored(connection, tables.queues, project_id=PROJECT)

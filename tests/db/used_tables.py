@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.db import (
+    aged,
     claimable,
     claims,
     create,
@@ -17,6 +18,7 @@ from app.db import (
     held_claims,
     idempotency,
     inputs,
+    item_copies,
     item_pages,
     items,
     job_lists,
@@ -24,6 +26,7 @@ from app.db import (
     key_lookups,
     limits,
     logs,
+    overdue,
     queue_names,
     released_uploads,
     repairs,
@@ -43,6 +46,7 @@ from app.domain.item import Counts, ItemStatus
 from app.domain.job import ClaimFilter, CreateRequest, JobRef, NewJob, SeenVersion
 from app.domain.job_filter import JobFilter
 from app.domain.principal import KeyRef
+from app.domain.queue import Keeping
 from app.domain.states import LIVE, JobEvent, JobState
 from tests.db.used_copies import use_copies
 
@@ -61,11 +65,12 @@ JOBS = """
     INSERT INTO jobs (project_id, id, type, queue, state, priority, attempt, max_attempts, retry_delay_seconds,
                       retry_factor, retry_max_delay_seconds, labels, version, progress, items_total, items_processed,
                       items_failed, items_skipped, created_at, updated_at, status_changed_at, scheduled_at,
-                      completed_at, token, expires_at, original_job_id)
+                      completed_at, token, expires_at, original_job_id, expected_end_at)
     SELECT '{project}', gen_random_uuid(), 'work', CASE WHEN n % 200 = 0 THEN 'q1' ELSE 'q' || 2 + n % 2 END,
            '{state}', 0, 1, 3, 1, 2, 600, '{{}}', 1, 0, 0, 0, 0, 0, now(), now(), now(), now() - interval '1 hour',
            CASE WHEN '{state}' = 'completed' THEN now() - interval '1 hour' END, gen_random_uuid(),
-           now() + interval '1 day', CASE WHEN n % 500 = 0 THEN '{project}'::uuid END
+           now() + interval '1 day', CASE WHEN n % 500 = 0 THEN '{project}'::uuid END,
+           now() + CASE WHEN n % 500 = 0 THEN interval '-1 hour' ELSE interval '1 hour' END
     FROM generate_series(1, {count}) n
 """
 OF_HELD = (
@@ -315,12 +320,13 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await create.insert(connection, requests)
     known = [CreateRequest(PROJECT, NewJob(id=new_id(), type="t", queue=f"q{n % 20}")) for n in range(BATCH)]
     assert len(await create.insert_into_known_queues(connection, known)) == BATCH
-    await create.set_items_total(connection, JobRef(PROJECT, requests[0].job.id), 1)
+    await item_copies.set_items_total(connection, JobRef(PROJECT, requests[0].job.id), 1)
     await repairs.select_jobs(connection, repairs.Repair("r", JobRef(PROJECT, UUID(int=0))), BATCH)
     await repairs.mend_deadlines(connection, ended)
     await deletions.delete(connection, ended)
     await deletions.prune(connection, jobs=BATCH, rows=1000)
-    await deletions.select_aged(connection, BATCH)
+    await aged.select_by_rule(connection, BATCH)
+    await aged.walk(connection, aged.NO_LANE, Keeping(60, 60), lanes=BATCH, limit=BATCH)
     await deletions.prune_idempotency(connection, age=timedelta(0), limit=BATCH)
     now = await connection.driver.fetchval("SELECT statement_timestamp()")
     await surplus_keys.count(connection, before=now, limit=BATCH)
@@ -342,5 +348,6 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await queue_names.look(connection, queue_names.NO_QUEUE, limit=BATCH, age_seconds=0)
     await queue_names.forget(connection, names)
     look = (await sweeps.select_due(connection, BATCH)).look
+    await overdue.mark(connection, ended)
     await sweeps.record_look(connection, look.now)
     await sweeps.grant_grace(connection, None, late_seconds=-1)

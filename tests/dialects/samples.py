@@ -53,6 +53,8 @@ def sample(state: JobState, **fields: Any) -> Job:
         completed_at=ended if state in TERMINAL else None,
         cancelled_at=None,
         cancelled_by=None,
+        expected_seconds=None,
+        overdue=False,
         documents=Documents(result=RESULT if whole else None),
     )
     return replace(job, **fields)

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from app.settings import Settings, unknown_names
+from app.cli.setting_names import unknown_names
+from app.settings import Settings
 from tests.packaging.conftest import ROOT, Environment
 from tests.service_process import ServiceProcess
 

@@ -12,6 +12,7 @@ from app.api.fields import (
     MAX_INT,
     Body,
     Document,
+    ExpectedSeconds,
     IdText,
     Labels,
     LeaseSeconds,
@@ -74,6 +75,11 @@ class JobIn(Body):
     )
     max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] = DEFAULT_MAX_ATTEMPTS
     retry: RetryIn | None = None
+    expected_seconds: ExpectedSeconds | None = Field(
+        default=None,
+        description="How long an attempt should take. One that is held longer makes the job `overdue`, once, with the "
+        "event `job.overdue`; nothing else happens to it. Null: the queue's.",
+    )
     labels: Labels = Field(default={})
     items: list[ItemIn] = Field(default=[], max_length=1000)
     claim: ClaimIn | None = None
@@ -104,6 +110,7 @@ class JobIn(Body):
             expires_at=self.expires_at,
             max_attempts=self.max_attempts,
             retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
+            expected_seconds=self.expected_seconds,
             labels=dict(self.labels),
             items=tuple(NewItem(key=i.key, name=i.name, uri=i.uri, size_bytes=i.size_bytes) for i in self.items),
             claim=Claim(self.claim.worker, self.claim.lease_seconds) if self.claim else None,

@@ -4,8 +4,15 @@ from typing import Any
 
 from app.api.translate import time_text
 from app.core.queues import QueueView
-from app.domain.queue import Pause
+from app.domain.queue import Pause, QueueRules
 from app.domain.states import CLAIMABLE, LEASED, LIVE
+
+
+def _retention(rules: QueueRules) -> dict[str, int | None] | None:
+    seconds, failed_seconds = rules.retention_seconds, rules.retention_failed_seconds
+    if seconds is None and failed_seconds is None:
+        return None
+    return {"seconds": seconds, "failed_seconds": failed_seconds}
 
 
 def queue_document(view: QueueView) -> dict[str, Any]:
@@ -26,7 +33,8 @@ def queue_document(view: QueueView) -> dict[str, Any]:
             "factor": retry.factor,
             "max_delay_seconds": retry.max_delay_seconds,
         },
-        "retention": None if rules.retention_seconds is None else {"seconds": rules.retention_seconds},
+        "expected_seconds": rules.expected_seconds,
+        "retention": _retention(rules),
         "depth": {state.value: depth.by_state.get(state, 0) for state in sorted(LIVE)},
         "due": depth.count(CLAIMABLE) - depth.scheduled,
         "scheduled": depth.scheduled,

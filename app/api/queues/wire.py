@@ -3,20 +3,41 @@
 from datetime import datetime
 from typing import Annotated, Final, Self, TypeAlias
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import MAX_BIGINT, Body, Time
+from app.api.fields import MAX_BIGINT, Body, ExpectedSeconds, Time
 from app.api.wire import Answer, RetryIn
 from app.domain.job import Retry
 from app.domain.queue import Pause, QueueRules
 from app.web.params import WHOLE
 
+MIN_RETENTION_SECONDS = 60
+
+
+def _is_kept(seconds: int) -> int:
+    if 0 < seconds < MIN_RETENTION_SECONDS:
+        raise PydanticCustomError("retention", f"This should be 0, for ever, or at least {MIN_RETENTION_SECONDS}.")
+    return seconds
+
+
+KeptSeconds: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=MAX_BIGINT // 1_000_000,
+        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": MIN_RETENTION_SECONDS}]},
+    ),
+    WHOLE,
+    AfterValidator(_is_kept),
+]
+
 
 class RetentionIn(Body):
-    """How long terminal jobs are kept."""
+    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
 
-    seconds: Annotated[int, Field(ge=60, le=MAX_BIGINT // 1_000_000), WHOLE]
+    seconds: KeptSeconds | None = Field(default=None, description="Of all but failed and expired jobs.")
+    failed_seconds: KeptSeconds | None = Field(default=None, description="Of failed and expired jobs.")
 
 
 Reason: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -54,7 +75,10 @@ class QueueIn(Body):
         ),
     )
     retry: RetryIn | None = Field(default=None, description="Default for jobs created without their own.")
-    retention: RetentionIn | None = Field(default=None, description="Null: terminal jobs are kept forever.")
+    expected_seconds: ExpectedSeconds | None = Field(
+        default=None, description="How long an attempt should take of jobs created without an own `expected_seconds`."
+    )
+    retention: RetentionIn | None = Field(default=None, description="Null: as long as the service's defaults say.")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -72,7 +96,9 @@ class QueueIn(Body):
             pause=_pause(self.reason, self.until) if self.paused else None,
             concurrency_limit=self.concurrency_limit,
             retry=Retry(retry.delay_seconds, retry.factor, retry.max_delay_seconds) if retry else None,
+            expected_seconds=self.expected_seconds,
             retention_seconds=self.retention.seconds if self.retention else None,
+            retention_failed_seconds=self.retention.failed_seconds if self.retention else None,
         )
 
 
@@ -85,9 +111,10 @@ class RetryOut(Answer):
 
 
 class RetentionOut(Answer):
-    """How long terminal jobs are kept."""
+    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
 
-    seconds: int
+    seconds: int | None
+    failed_seconds: int | None
 
 
 class DepthOut(Answer):
@@ -118,6 +145,7 @@ class QueueOut(Answer):
     until: datetime | None = Field(description="When it resumes by itself.")
     concurrency_limit: int | None
     retry: RetryOut | None
+    expected_seconds: int | None
     retention: RetentionOut | None
     depth: DepthOut
     due: int = Field(description="Pending and retrying jobs whose time has come.")

@@ -13,7 +13,7 @@ from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
 from app.core.batches.queue_limit import QueueLimit
-from app.db import create, inputs, item_copies, item_pages, jobs, transitions
+from app.db import inputs, item_copies, item_pages, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
 from app.db.item_copies import ItemCopy
@@ -113,7 +113,7 @@ async def _copy_items(connection: Connection, original: Job, request: RerunReque
     if request.only_failed_items and not copy.copied:
         raise _nothing_failed()
     if copy.copied:
-        await create.set_items_total(connection, copy.ref, copy.copied)
+        await item_copies.set_items_total(connection, copy.ref, copy.copied)
     return True
 
 
@@ -183,6 +183,7 @@ def _copied(original: Job, request: RerunRequest, stored: StoredInput | None) ->
         lifetime=lifetime,
         max_attempts=original.max_attempts,
         retry=original.retry,
+        expected_seconds=original.expected_seconds,
         labels=_joined(original.labels, request.labels),
         input=stored,
     )
