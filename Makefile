@@ -62,7 +62,14 @@ $(WHEELS)/.built: deploy/client-wheel client/pyproject.toml pyproject.toml $(CLI
 run: install assets ## Start everything: database, service and a demo job, on 127.0.0.1:8000
 	@$(BIN)/jobtrack serve --demo $(ARGS)
 
-test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
+# Node.js 22.18 runs TypeScript as it stands, which the worker of docs/worker-protocol.md is. Where the machine's is older
+# the test uses the Python package beside it (tests/node.py).
+$(VENV)/.node: requirements/node.lock | $(VENV)/.installed
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@touch $@
+
+test: lint $(VENV)/.node ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
 	@$(PYTEST) $(ARGS)
 
 test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
