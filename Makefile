@@ -1,5 +1,5 @@
 # Everything a developer or CI does, from a machine with Python >= 3.11 and make and nothing else.
-# `make` alone prints this list. Nothing is installed outside .venv, node_modules and app/static/vendor.
+# `make` alone prints this list. Nothing is installed outside .venv, node_modules, app/static/vendor and app/wheels.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +9,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := app/static/vendor
+WHEELS := app/wheels
+# With the folders: one is newer when a file was removed.
+CLIENT := $(shell find jobtrack_client -name __pycache__ -prune -o -print)
 ARGS ?=
 
 # Most of a test's time is waiting for processes and the database, so a worker a core, and no more than four: each has a
@@ -41,7 +44,7 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-assets: $(VENDOR)/.fetched ## Fetch the front-end libraries (htmx, uPlot, Swagger UI)
+assets: $(VENDOR)/.fetched $(WHEELS)/.built ## Fetch the front-end libraries (htmx, uPlot, Swagger UI), build the client's wheel
 
 # Their install scripts never run. Where the machine has no npm, one comes as a Python package.
 $(VENDOR)/.fetched: package.json package-lock.json deploy/vendor-assets | $(VENV)/.installed
@@ -51,10 +54,22 @@ $(VENDOR)/.fetched: package.json package-lock.json deploy/vendor-assets | $(VENV
 	@deploy/vendor-assets node_modules $(VENDOR)
 	@touch $@
 
+# What the service serves at /client/. A new version has a new name, so whatever is in the folder goes first.
+$(WHEELS)/.built: deploy/client-wheel client/pyproject.toml pyproject.toml $(CLIENT) | $(VENV)/.installed
+	@deploy/client-wheel $(BIN)/python $(WHEELS)
+	@touch $@
+
 run: install assets ## Start everything: database, service and a demo job, on 127.0.0.1:8000
 	@$(BIN)/jobtrack serve --demo $(ARGS)
 
-test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
+# Node.js 22.18 runs TypeScript as it stands, which the worker of docs/worker-protocol.md is. Where the machine's is older
+# the test uses the Python package beside it (tests/node.py).
+$(VENV)/.node: requirements/node.lock | $(VENV)/.installed
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@touch $@
+
+test: lint $(VENV)/.node ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
 	@$(PYTEST) $(ARGS)
 
 test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
@@ -109,5 +124,5 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
 
 clean: ## Remove what the other targets made (not your data)
-	rm -rf $(VENV) node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules $(VENDOR) $(WHEELS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

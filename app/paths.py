@@ -17,6 +17,11 @@ def assets_dir() -> Path:
     return _PACKAGE / "static" / "vendor"
 
 
+def wheels_dir() -> Path:
+    """Return the folder of the client's wheel, which exists once `make assets` has built it."""
+    return _PACKAGE / "wheels"
+
+
 def default_data_dir() -> Path:
     """Return the default folder of the embedded database and the generated secrets.
 

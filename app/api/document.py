@@ -1,7 +1,6 @@
 """The native API as a whole: its routers, and its OpenAPI document."""
 
 import copy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
@@ -22,6 +21,7 @@ from app.api.system.metrics import metrics
 from app.api.wire import Problem
 from app.api.workers.claims import claims
 from app.api.workers.routes import batches, workers
+from app.version import running_version
 from app.web.idempotency import KEY_PARAMETER
 
 ROUTERS: Final = (
@@ -70,7 +70,7 @@ def openapi() -> dict[str, Any]:
     document: dict[str, Any] = copy.deepcopy(
         get_openapi(
             title="Jobtrack",
-            version=_version(),
+            version=running_version() or "0",
             summary="A self-hosted service that tracks background jobs",
             description=_DESCRIPTION,
             tags=_TAGS,
@@ -96,11 +96,3 @@ def openapi() -> dict[str, Any]:
                 responses.pop("422", None)
             operation["responses"] = dict(sorted(responses.items()))
     return document
-
-
-def _version() -> str:
-    try:
-        return version("jobtrack")
-    except PackageNotFoundError:
-        # Running from a source checkout without installed metadata.
-        return "0"

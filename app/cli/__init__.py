@@ -43,12 +43,9 @@ app.add_typer(config.app, name="config")
 def _print_version(requested: bool) -> None:
     if not requested:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from app.version import running_version
 
-    try:
-        print(f"jobtrack {version('jobtrack')}")
-    except PackageNotFoundError:
-        print("jobtrack (run from its sources, not installed)")
+    print(f"jobtrack {running_version() or '(run from its sources, not installed)'}")
     raise typer.Exit
 
 

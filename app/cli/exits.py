@@ -67,7 +67,9 @@ def needing(extra: str, what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in {"app", "jobtrack_client"}:
             raise
-        fail(Exit.START_UP, f"{what} needs more than the client: install it with pip install 'jobtrack[{extra}]'.")
+        fail(
+            Exit.START_UP, f"{what} needs more than the client: run pip install '.[{extra}]' in a checkout of Jobtrack."
+        )
 
 
 @contextlib.contextmanager

@@ -5,11 +5,13 @@ No page has an inline script, so the content security policy can forbid all of t
 
 import html
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from app.dashboard.client_wheel import NOT_BUILT, ClientWheel, origin_of
 from app.domain.errors import NotFoundError
 from app.paths import assets_dir
 from app.web.auth import public
@@ -46,6 +48,8 @@ _HOME: Final = """<body>
 <p class="lead">This service tracks background jobs: who requested them, which worker holds them, their progress,
 and how they ended. Create a job, have a worker claim it, and wait for it to complete.</p>
 <p class="actions"><a class="button" href="/docs">Try the API</a> <a href="/openapi.json">OpenAPI document</a></p>
+<h2>A worker in Python</h2>
+{client}
 <h2>Dialects</h2>
 <p>The same jobs are available through the job APIs of other products, at their own paths.</p>
 <ul class="cards">{dialects}</ul>
@@ -56,6 +60,10 @@ and how they ended. Create a job, have a worker claim it, and wait for it to com
 </html>
 """
 
+_CLIENT: Final = """<p>The client of this version is served here, and brings nothing of the server:</p>
+<pre><code>pip install '{address}'</code></pre>"""
+
+_CODE: Final = re.compile("`(.+?)`")
 _NO_DIALECTS: Final = "<li>None are enabled (<code>JOBTRACK_DIALECTS</code>).</li>"
 
 _DOCS: Final = """<body class="docs">
@@ -86,23 +94,30 @@ _DOCS_SCRIPTS: Final = (
 )
 
 
-def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]]) -> APIRouter:
+def make_pages(
+    titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]], wheel: ClientWheel | None
+) -> APIRouter:
     """Build the router of all pages.
 
-    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents.
+    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents;
+    `wheel` is the Python client, where it was built.
     """
     pages = APIRouter(
         route_class=guarded_route(render=problem_response), dependencies=[public], include_in_schema=False
     )
 
     @pages.get("/")
-    async def home() -> Response:
+    async def home(request: Request) -> Response:
         cards = "".join(
             f'<li><a href="/docs?api={html.escape(name)}">{html.escape(title)}</a></li>'
             for name, title in titles.items()
             if name != NATIVE
         )
-        return _page("Jobtrack", _HOME.format(dialects=cards or _NO_DIALECTS))
+        if wheel is None:
+            client = "<p>" + _CODE.sub(r"<code>\1</code>", html.escape(NOT_BUILT)) + "</p>"
+        else:
+            client = _CLIENT.format(address=html.escape(wheel.address(origin_of(request))))
+        return _page("Jobtrack", _HOME.format(client=client, dialects=cards or _NO_DIALECTS))
 
     @pages.get("/docs")
     async def docs() -> Response:
