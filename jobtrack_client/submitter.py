@@ -1,8 +1,8 @@
 """The way of a worker's calls to the service: alone, or several jobs' in one request while others are under way.
 
-At most two requests are under way at a time, and what comes meanwhile goes with the next one. So a worker of a few jobs
-sends each call by itself and at once, and one of many sends few requests. With the ends of attempts it claims the next
-jobs for the places that become free.
+At most two requests of reports and two of ends are under way at a time, and what comes meanwhile goes with the next. So
+a worker of a few jobs sends each call by itself and at once, and one of many sends few requests. With the ends of
+attempts it claims the next jobs for the places that become free.
 """
 
 from __future__ import annotations
@@ -36,12 +36,21 @@ class _Submission:
     action: Action
     call: Call[Any]
     frees_place: bool
+    size: Size
     answer: asyncio.Future[Any]
 
     @property
     def row(self) -> dict[str, Any]:
         """The call as an entry of a batch."""
         return {"job_id": self.job_id, "action": self.action, **(self.call.body or {})}
+
+
+@dataclasses.dataclass(slots=True)
+class _Queue:
+    """Calls of a kind that wait, and the tasks that send them."""
+
+    waiting: list[_Submission] = dataclasses.field(default_factory=list)
+    lanes: set[asyncio.Task[None]] = dataclasses.field(default_factory=set)
 
 
 class Submitter:
@@ -61,8 +70,9 @@ class Submitter:
         self._next_claim = next_claim
         self._take = take
         self._claims = True
-        self._waiting: list[_Submission] = []
-        self._lanes: set[asyncio.Task[None]] = set()
+        # An end may take longer, since it claims, and is waited for longer: it must not hold up the heartbeats.
+        self._reports = _Queue()
+        self._ends = _Queue()
 
     async def submit(
         self, job_id: str, action: Action, call: Call[T], *, timeout_seconds: float, frees_place: bool = False
@@ -71,44 +81,37 @@ class Submitter:
 
         With `frees_place` the job's place is free once this is answered.
         """
+        queue = self._reports if action == "report" else self._ends
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submission(job_id, action, once(call, timeout_seconds), frees_place, answer))
-        if len(self._lanes) < _LANES:
-            lane = asyncio.create_task(self._send_waiting(), name="jobtrack submitter")
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+        # What finds a free lane goes alone, or with few: it is not worth the time to measure it.
+        size = size_of(call.body) if queue.lanes else NOTHING
+        queue.waiting.append(_Submission(job_id, action, once(call, timeout_seconds), frees_place, size, answer))
+        if len(queue.lanes) < _LANES:
+            queue.lanes.add(asyncio.create_task(self._send_waiting(queue), name="jobtrack submitter"))
         return await answer
 
     async def close(self) -> None:
         """End what is under way; whoever waits for it is cancelled."""
-        for lane in self._lanes:
+        lanes = self._reports.lanes | self._ends.lanes
+        for lane in lanes:
             lane.cancel()
-        if self._lanes:
-            await asyncio.wait(set(self._lanes))
+        if lanes:
+            await asyncio.wait(lanes)
 
-    async def _send_waiting(self) -> None:
-        while batch := self._next_batch():
-            try:
-                await self._send(batch)
-            except BaseException as error:
-                for entry in batch:
-                    # A cancellation is that of the worker, whose runs are then cancelled, too.
-                    _answer(entry, error if isinstance(error, Exception) else asyncio.CancelledError())
-                if not isinstance(error, Exception):
-                    raise
-
-    def _next_batch(self) -> list[_Submission]:
-        """Remove and return what waits, without what nobody waits for any more, as much as one request may hold."""
-        waiting = [entry for entry in self._waiting if not entry.answer.done()]
-        count, size = 0, NOTHING
-        for entry in waiting[:_MOST_CALLS] if len(waiting) > 1 else ():
-            size = size.plus(size_of(entry.call.body))
-            if count and not size.within(_MOST):
-                break
-            count += 1
-        count = max(count, 1)
-        self._waiting = waiting[count:]
-        return waiting[:count]
+    async def _send_waiting(self, queue: _Queue) -> None:
+        try:
+            while batch := _next_batch(queue):
+                try:
+                    await self._send(batch)
+                except BaseException as error:
+                    for entry in batch:
+                        # A cancellation is that of the worker, whose runs are then cancelled, too.
+                        _answer(entry, error if isinstance(error, Exception) else asyncio.CancelledError())
+                    if not isinstance(error, Exception):
+                        raise
+        finally:
+            # In the step that found nothing: a callback of the task would come after a call that still counts on it.
+            queue.lanes.discard(asyncio.current_task())
 
     async def _send(self, batch: list[_Submission]) -> None:
         if len(batch) > 1:
@@ -175,6 +178,19 @@ class Submitter:
     def _claim_for(self, batch: list[_Submission]) -> WorkersNextClaim | None:
         places = sum(entry.frees_place for entry in batch)
         return self._next_claim(places) if places and self._claims else None
+
+
+def _next_batch(queue: _Queue) -> list[_Submission]:
+    """Remove and return what waits, without what nobody waits for any more, as much as one request may hold."""
+    waiting = [entry for entry in queue.waiting if not entry.answer.done()]
+    count, size = 0, NOTHING
+    for entry in waiting[:_MOST_CALLS]:
+        size = size.plus(entry.size)
+        if count and not size.within(_MOST):
+            break
+        count += 1
+    queue.waiting = waiting[count:]
+    return waiting[:count]
 
 
 def _answer(entry: _Submission, result: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -118,6 +119,57 @@ async def test_many_jobs_travel_together_and_each_gets_its_own_answer(
     assert any(body.get("claim", {}).get("max", 0) > 1 for body in bodies)
     alone = [request for request in recording.requests if "/jobs/" in request.url.path]
     assert len(bodies) + len(alone) < 2 * count, "reports and ends were sent one by one"
+
+
+async def test_two_calls_with_ends_are_under_way_and_the_others_go_with_the_next(
+    service: Any, client: AsyncJobtrackClient, queue: str
+) -> None:
+    jobs = await create(client, queue, 12)
+    all_ended = asyncio.Event()
+    sent: list[int] = []
+    ended: list[int] = []
+
+    async def rule(request: httpx.Request, forward: Any) -> httpx.Response:
+        body = json.loads(request.content)
+        if "claim" in body:
+            sent.append(len(body.get("reports", [body])))
+            await all_ended.wait()
+        response: httpx.Response = await forward()
+        return response
+
+    async def handler(ctx: JobContext) -> None:
+        # One after the other: what ends in the same moment would be sent together anyway.
+        await ctx.flush()
+        while len(ended) < ctx.payload or len(sent) < min(len(ended), 2):
+            await asyncio.sleep(0)
+        ended.append(ctx.payload)
+        if len(ended) == len(jobs):
+            asyncio.get_running_loop().call_later(0, all_ended.set)
+
+    async with working_behind(service, rule, handler, queue, concurrency=12):
+        assert await states(client, jobs) == ["completed"] * 12
+    assert (sent[:2], sum(sent)) == ([1, 1], 12)
+    assert len(sent) <= 5
+
+
+async def test_the_place_of_an_abandoned_handler_claims_nothing(
+    client: AsyncJobtrackClient, queue: str, recording: Any, working: Working
+) -> None:
+    go_on, started = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def handler(_: JobContext) -> None:
+        loop.call_soon_threadsafe(started.set)
+        go_on.wait(20)
+
+    (job,) = await create(client, queue, 1)
+    async with working(handler, queues=[queue], concurrency=2, lease_seconds=1, grace_seconds=0.1):
+        await started.wait()
+        await client.cancel(job)
+        assert await states(client, [job]) == ["cancelled"]
+        go_on.set()
+    (end,) = [request for request in recording.requests if request.url.path.endswith("/release")]
+    assert "claim" not in json.loads(end.content)
 
 
 async def test_a_job_in_a_lost_answer_is_run_after_its_lease_and_the_end_counts_once(
