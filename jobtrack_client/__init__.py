@@ -1,7 +1,8 @@
 """The Python client of Jobtrack: submit and watch jobs, or write a worker that processes them.
 
-It needs httpx and nothing of the server. Start with `JobtrackClient` (synchronous code), `AsyncJobtrackClient`
-(asyncio) or `Worker`, which claims jobs, keeps their leases, sends reports and finishes the jobs.
+It needs httpx and platformdirs, and nothing of the server. Start with `JobtrackClient` (synchronous code),
+`AsyncJobtrackClient` (asyncio), or `job` and `Worker`, which claims jobs, keeps their leases, sends reports and
+finishes the jobs; `python -m jobtrack_client worker` runs one.
 """
 
 from jobtrack_client.client import AsyncJobtrackClient, JobtrackClient
@@ -22,6 +23,7 @@ from jobtrack_client.errors import (
     Unavailable,
     Unprocessable,
 )
+from jobtrack_client.handlers import NoHandlerError, job
 from jobtrack_client.lost_handlers import WorkerStuckError
 from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, has_succeeded, is_terminal
 from jobtrack_client.outcome import Done, Fail
@@ -47,6 +49,7 @@ __all__ = [
     "JobtrackClient",
     "JobtrackError",
     "LeaseLost",
+    "NoHandlerError",
     "NotEnded",
     "NotFound",
     "QueueFull",
@@ -58,4 +61,5 @@ __all__ = [
     "WorkerStuckError",
     "has_succeeded",
     "is_terminal",
+    "job",
 ]

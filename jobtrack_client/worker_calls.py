@@ -159,8 +159,7 @@ def _worker_call(
 
 def _read_ended(body: Any) -> Any:
     answer = read_object(body)
-    for job in answer.get("claimed") or ():
-        _ = job["id"], job["lease"]["token"]
+    _check_claimed(answer.get("claimed") or ())
     return answer
 
 
@@ -177,5 +176,9 @@ def _read_report_answer(body: Any) -> Any:
 
 def _read_claimed(body: Any) -> Any:
     jobs = read_list("jobs")(body)
-    _ = [(job["id"], job["type"], job["lease"]["token"], job["lease"]["expires_in_seconds"]) for job in jobs]
+    _check_claimed(jobs)
     return jobs
+
+
+def _check_claimed(jobs: Sequence[Any]) -> None:
+    _ = [(job["id"], job["type"], job["lease"]["token"], job["lease"]["expires_in_seconds"]) for job in jobs]

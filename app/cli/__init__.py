@@ -13,7 +13,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from app.cli import config, database, demo, health, jobs, key_commands, openapi, queues, serve
+from app.cli import config, database, demo, health, jobs, key_commands, openapi, queues, serve, worker
 from app.cli.choices import shown
 from app.cli.exits import Exit, explain
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(database.migrate)
+app.command("worker", add_help_option=False, context_settings=worker.SETTINGS)(worker.worker)
 app.command("demo")(demo.demo)
 app.command("health")(health.health)
 app.command("openapi")(openapi.openapi)

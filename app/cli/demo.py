@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from app.cli.exits import Exit, clear_sentences, exit_code, fail, needing
-from app.cli.target import KEY_FILE, AsJson, Url, address, api_key, data_dir
+from app.cli.target import AsJson, Url, address, api_key, data_dir
 
 if TYPE_CHECKING:
     from app.demo import DemoEvent
@@ -65,6 +65,8 @@ def demo(
 
 
 def _addresses(url: str, key: str, job_id: str) -> str:
+    from jobtrack_client.discovery import KEY_FILE
+
     # The API key itself would end up in the history of the shell that the command is pasted into.
     key_file = data_dir() / KEY_FILE
     try:

@@ -77,6 +77,7 @@ async def run_demo(
             types={JOB_TYPE: functools.partial(index_folder, index_dir=index_dir)},
             job_ids=[job["id"]],
             grace_seconds=_GRACE_SECONDS,
+            quiet=True,
         )
         working = asyncio.create_task(worker.run())
         watching = asyncio.create_task(_watch(client, job, on_event))
