@@ -14,12 +14,12 @@ from typing import Any
 
 from jobtrack_client.buffer import ReportBuffer
 from jobtrack_client.client import AsyncJobtrackClient
-from jobtrack_client.context import JobCancelled
 from jobtrack_client.errors import JobtrackError, Unprocessable
 from jobtrack_client.lease import Lease
 from jobtrack_client.loops import call_in
 from jobtrack_client.patience import logger, once, until_answered
 from jobtrack_client.refusals import Refusal, remaining
+from jobtrack_client.stop import JobCancelled
 from jobtrack_client.text import plain
 from jobtrack_client.worker_calls import report
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from jobtrack_client import worker_calls
 from jobtrack_client.call import Call
+from jobtrack_client.calls import list_items
 from jobtrack_client.client import AsyncJobtrackClient
-from jobtrack_client.context import JobContext, Stop
+from jobtrack_client.context import JobContext
 from jobtrack_client.errors import Conflict, JobtrackError, Unprocessable
 from jobtrack_client.handler import Ended, Handler, is_async, start
 from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import Lease
 from jobtrack_client.limits import MAX_DOCUMENT_BYTES
 from jobtrack_client.loops import call_in
-from jobtrack_client.models import ClaimedJob
+from jobtrack_client.models import ClaimedJob, ItemPage
 from jobtrack_client.outcome import Done, Fail, fields_of
 from jobtrack_client.patience import logger, once, until_answered
 from jobtrack_client.reporter import Reporter
+from jobtrack_client.stop import Stop
 from jobtrack_client.text import lines_of, plain
 from jobtrack_client.updates import size_of
 
@@ -82,7 +85,8 @@ class Run:
         if handler is None:
             return Fail("no_handler", f"This worker does not know the type {self._job['type']!r}", retryable=False)
         loop = asyncio.get_running_loop()
-        task = start(handler, JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush))
+        context = JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush, self._items)
+        task = start(handler, context)
         stopped = asyncio.Event()
 
         def on_stop() -> None:
@@ -109,7 +113,13 @@ class Run:
             self.abandoned = task
             return None
         # A task that is cancelled before its first step never gets to catch it.
-        return self._outcome(Ended(error=asyncio.CancelledError()) if task.cancelled() else task.result())
+        ended = Ended(error=asyncio.CancelledError()) if task.cancelled() else task.result()
+        context.end_items(ended.error)
+        return self._outcome(ended)
+
+    async def _items(self, status: Sequence[str], cursor: str | None) -> ItemPage:
+        call = list_items(self._job["id"], status=status, cursor=cursor)
+        return await until_answered(lambda: self._client.send(call), self._lease.interval)
 
     def _outcome(self, ended: Ended) -> Done | BaseException | None:
         error = ended.error

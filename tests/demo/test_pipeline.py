@@ -40,11 +40,11 @@ class Attempt:
         self._buffer = ReportBuffer(lambda _: None)
 
     async def run(self, **options: Any) -> Done:
-        async def flush() -> None:
+        async def flush(*_: object) -> Any:
             raise AssertionError
 
         job: Any = {"id": self.job_id, "lease": {"token": "t"}, "payload": {}}
-        ctx = JobContext(job, self._buffer, self.stop, flush)
+        ctx = JobContext(job, self._buffer, self.stop, flush, flush)
         self._listen(ctx, "items", lambda updates: self._told({"items": list(updates)}))
         self._listen(ctx, "report", lambda progress=None, **fields: self._told({"progress": progress, **fields}))
         settings = {"size_limit_bytes": 10_000, "max_files": None} | options
