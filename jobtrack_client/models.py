@@ -197,6 +197,7 @@ class NextClaim(TypedDict, total=False):
     types: Sequence[str]
     max: int
     lease_seconds: int
+    include: Sequence[str]
 
 
 class WorkersNextClaim(NextClaim):

@@ -179,6 +179,8 @@ class Worker:
             max=free,
             lease_seconds=self._lease_seconds,
             wait=self._claim_wait_seconds,
+            # For `ctx.todo`. Jobs without items cost nothing more; those that have some mostly need them.
+            include=["items"],
         )
         return await self._client.send(once(call))
 
