@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from jobtrack_client.buffer import ReportBuffer
@@ -30,7 +31,13 @@ class Reporter:
     """Reports on one job: `run` is a task beside the handler, `drain` sends the rest after it."""
 
     def __init__(
-        self, client: AsyncJobtrackClient, lease: Lease, *, flush_seconds: float, strict_items: bool = False
+        self,
+        client: AsyncJobtrackClient,
+        lease: Lease,
+        *,
+        flush_seconds: float,
+        strict_items: bool = False,
+        make_buffer: Callable[..., ReportBuffer] = ReportBuffer,
     ) -> None:
         self._client = client
         self._lease = lease
@@ -46,7 +53,7 @@ class Reporter:
         self._flushers: list[asyncio.Future[None]] = []
         self._ending = False
         self._ended = False
-        self.buffer = ReportBuffer(self._wake_from_any_thread, job_id=lease.job_id, strict_items=strict_items)
+        self.buffer = make_buffer(self._wake_from_any_thread, job_id=lease.job_id, strict_items=strict_items)
 
     async def run(self) -> None:
         """Send reports and heartbeats until `end`, or until the lease is lost."""

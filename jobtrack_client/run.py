@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobtrack_client import worker_calls
+from jobtrack_client.buffer import ReportBuffer
 from jobtrack_client.call import Call
 from jobtrack_client.calls import list_items
 from jobtrack_client.client import AsyncJobtrackClient
@@ -47,6 +48,7 @@ class Run:
         flush_seconds: float,
         grace_seconds: float,
         strict_items: bool,
+        make_buffer: Callable[..., ReportBuffer] = ReportBuffer,
     ) -> None:
         self._client = client
         self._job = job
@@ -55,7 +57,9 @@ class Run:
         self._grace_seconds = grace_seconds
         self.stop = Stop()
         self._lease = Lease(job, self.stop, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds)
-        self._reporter = Reporter(client, self._lease, flush_seconds=flush_seconds, strict_items=strict_items)
+        self._reporter = Reporter(
+            client, self._lease, flush_seconds=flush_seconds, strict_items=strict_items, make_buffer=make_buffer
+        )
         self.abandoned: asyncio.Future[Ended] | None = None
 
     async def work(self) -> None:
