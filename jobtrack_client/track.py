@@ -117,8 +117,7 @@ class Track(Generic[T]):
         self._mark = BEGINNING
         self._number, earlier = self._tracking.start(self)
         count = operator.length_hint(self._values, -1) if self._total is None else self._total
-        if count >= 0:
-            self._tracking.buffer.add_fields(items_total=count)
+        self._tracking.declare(count)
         return earlier
 
     def _repeats(self, earlier: list[T], mark: Mark) -> bool:

@@ -58,12 +58,19 @@ class Tracking:
         self._failed: str | None = marks.get("failed")
         self._from_items: bool | None = marks.get("from_items")
         self._tracks: list[Track[Any]] = []
+        self._total = -1
 
     def start(self, track: Track[Any]) -> tuple[int, Mark]:
         """Begin a loop; returns its number, and the mark of the last attempt's loop of that number."""
         self._tracks.append(track)
         number = len(self._tracks) - 1
         return number, self._earlier[number] if number < len(self._earlier) else BEGINNING
+
+    def declare(self, count: int) -> None:
+        """Report how many items there are, if there are more than an earlier loop had: a later one may have fewer."""
+        if count > self._total:
+            self._total = count
+            self.buffer.add_fields(items_total=count)
 
     def mark(self, number: int, mark: Mark, key: str | None = None) -> None:
         """Keep in the checkpoint how far a loop is; `key` is the item that is done now."""

@@ -17,7 +17,7 @@ class Outcome:
 
     `status` is `completed`, `completed_with_failures`, `failed`, `retrying`, `cancelled`, or `pending` after a release.
     `error` has `code` and `message`. `items` has the fields of each item by key, as far as they were reported, in the
-    order in which they were. `total` is the number of items that was reported.
+    order in which they were. `total` is how many there are, or more if the handler said so.
     """
 
     payload: Any = None

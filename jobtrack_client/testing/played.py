@@ -83,13 +83,15 @@ class PlayedService(httpx.AsyncBaseTransport):
             return httpx.Response(422, json=problem)
         for name in _FIELDS:
             setattr(self.job, name, body.get(name, getattr(self.job, name)))
-        self.job.total = body.get("items_total", self.job.total)
         for update in updates:
             item = self.job.items.setdefault(update["key"], {"key": update["key"], "status": "queued"})
             if update.get("status") not in {None, "failed"}:
                 item.pop("error_code", None)
                 item.pop("error_message", None)
             item.update(update)
+        declared = body.get("items_total", self.job.total)
+        if declared is not None or self.job.items:
+            self.job.total = max(declared or 0, len(self.job.items))
         self.job.logs += body.get("logs", [])
         self.job.stored_checkpoint = body.get("checkpoint", self.job.stored_checkpoint)
         lease = {"expires_in_seconds": None}
