@@ -28,6 +28,7 @@ from jobtrack_client.lost_handlers import WorkerStuckError
 from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, has_succeeded, is_terminal
 from jobtrack_client.outcome import Done, Fail
 from jobtrack_client.retry import Retry
+from jobtrack_client.track import Track
 from jobtrack_client.worker import Worker
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "NotFound",
     "QueueFull",
     "Retry",
+    "Track",
     "Unauthorized",
     "Unavailable",
     "Unprocessable",

@@ -11,6 +11,8 @@ from jobtrack_client.worker_calls import claim
 
 # The service's limit for one claim.
 _MAX_CLAIM = 100
+# For `ctx.todo`. Jobs without items cost nothing more; those that have some mostly need them.
+_INCLUDED = ["items"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class ClaimOptions:
             max=min(places, _MAX_CLAIM),
             lease_seconds=self.lease_seconds,
             wait=self.wait_seconds,
+            include=_INCLUDED,
         )
         return once(call)
 
@@ -53,6 +56,7 @@ class ClaimOptions:
             "types": self.types,
             "max": min(places, _MAX_CLAIM),
             "lease_seconds": self.lease_seconds,
+            "include": _INCLUDED,
         }
         if self.queues:
             next_claim["queues"] = self.queues

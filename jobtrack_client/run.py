@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobtrack_client import worker_calls
+from jobtrack_client.buffer import ReportBuffer
 from jobtrack_client.call import Call
-from jobtrack_client.context import JobContext, Stop
+from jobtrack_client.calls import list_items
+from jobtrack_client.context import JobContext
 from jobtrack_client.errors import Conflict, JobtrackError, Unprocessable
 from jobtrack_client.handler import Ended, Handler, is_async, start
 from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import Lease
 from jobtrack_client.limits import MAX_DOCUMENT_BYTES
 from jobtrack_client.loops import call_in
-from jobtrack_client.models import ClaimedJob
+from jobtrack_client.models import ClaimedJob, ItemPage
 from jobtrack_client.outcome import Done, Fail, fields_of
 from jobtrack_client.patience import logger, until_answered
 from jobtrack_client.reporter import Reporter
+from jobtrack_client.stop import Stop
 from jobtrack_client.submitter import Action, Submitter
 from jobtrack_client.terminal import lasted
 from jobtrack_client.text import cut, lines_of, plain
@@ -57,6 +61,7 @@ class Run:
         options: RunOptions,
         *,
         max_run_seconds: float | None,
+        make_buffer: Callable[..., ReportBuffer] = ReportBuffer,
     ) -> None:
         self._submitter = submitter
         self._job = job
@@ -68,7 +73,11 @@ class Run:
         self._hurry = asyncio.Event()
         self._lease = Lease(job, self.stop, lease_seconds=options.lease_seconds, max_run_seconds=max_run_seconds)
         self._reporter = Reporter(
-            submitter, self._lease, flush_seconds=options.flush_seconds, strict_items=options.strict_items
+            submitter,
+            self._lease,
+            flush_seconds=options.flush_seconds,
+            strict_items=options.strict_items,
+            make_buffer=make_buffer,
         )
         self.abandoned: asyncio.Future[Ended] | None = None
 
@@ -113,7 +122,8 @@ class Run:
         if handler is None:
             return Fail("no_handler", f"This worker does not know the type {self._job['type']!r}", retryable=False)
         loop = asyncio.get_running_loop()
-        task = start(handler, JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush))
+        context = JobContext(self._job, self._reporter.buffer, self.stop, self._reporter.flush, self._items)
+        task = start(handler, context)
         stopped = asyncio.Event()
 
         def on_stop() -> None:
@@ -145,7 +155,13 @@ class Run:
             self.abandoned = task
             return None
         # A task that is cancelled before its first step never gets to catch it.
-        return self._outcome(Ended(error=asyncio.CancelledError()) if task.cancelled() else task.result())
+        ended = Ended(error=asyncio.CancelledError()) if task.cancelled() else task.result()
+        context.end_items(ended.error)
+        return self._outcome(ended)
+
+    async def _items(self, status: Sequence[str], cursor: str | None) -> ItemPage:
+        call = list_items(self._job["id"], status=status, cursor=cursor)
+        return await until_answered(lambda: self._submitter.client.send(call), self._lease.interval)
 
     def _outcome(self, ended: Ended) -> Done | BaseException | None:
         error = ended.error

@@ -66,7 +66,7 @@ class Submitter:
         next_claim: Callable[[int], WorkersNextClaim | None],
         take: Callable[[list[ClaimedJob]], object],
     ) -> None:
-        self._client = client
+        self.client = client
         self._next_claim = next_claim
         self._take = take
         self._claims = True
@@ -138,12 +138,12 @@ class Submitter:
         claim = self._claim_for(batch)
         claimed: list[ClaimedJob] = []
         if claim is None:
-            results = await self._client.send(once(reports(rows), timeout))
+            results = await self.client.send(once(reports(rows), timeout))
         else:
-            answer = await self._client.send(once(reports_and_claim(rows, claim), timeout))
+            answer = await self.client.send(once(reports_and_claim(rows, claim), timeout))
             results, claimed = answer["results"], answer["claimed"]
         if len(results) != len(batch):
-            raise _broken(self._client.url)
+            raise _broken(self.client.url)
         for entry, result in zip(batch, results, strict=True):
             _answer(entry, self._read(entry, result))
         self._take(claimed)
@@ -153,26 +153,26 @@ class Submitter:
         try:
             problem = result.get("problem")
             if problem is not None:
-                return from_problem(int(problem.get("status") or 0), problem, self._client.url)
+                return from_problem(int(problem.get("status") or 0), problem, self.client.url)
             return entry.call.read(result["outcome"])
         except (AttributeError, KeyError, TypeError, ValueError):
-            return _broken(self._client.url)
+            return _broken(self.client.url)
 
     async def _send_alone(self, entry: _Submission) -> tuple[Any, list[ClaimedJob]]:
         """Send a call by itself and return its result, and the jobs that were claimed with it."""
         call = entry.call
         claim = self._claim_for([entry])
         if claim is None:
-            return await self._client.send(call), []
+            return await self.client.send(call), []
         own = {name: value for name, value in claim.items() if name != "worker"}
         try:
-            answer = await self._client.send(dataclasses.replace(call, body={**(call.body or {}), "claim": own}))
+            answer = await self.client.send(dataclasses.replace(call, body={**(call.body or {}), "claim": own}))
         except (Forbidden, Unprocessable) as error:
             if isinstance(error, Unprocessable) and not any(_is_of_claim(fault) for fault in error.errors):
                 raise
             # The end of the attempt must not fail for the sake of the next one: the claims by themselves say why.
             self._claims = False
-            return await self._client.send(call), []
+            return await self.client.send(call), []
         return answer, answer.get("claimed") or []
 
     def _claim_for(self, batch: list[_Submission]) -> WorkersNextClaim | None:

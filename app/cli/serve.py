@@ -170,6 +170,7 @@ def _say_where(url: str, first: FirstKey, *, as_json: bool) -> None:
         f"  API key     {f'{key} ({first.where})' if key else first.where}\n"
         f"  Start page  {url}/\n"
         f"  Swagger UI  {url}/docs\n"
-        f"Ctrl-C stops it.",
+        f"Ctrl-C stops it.\n"
+        f"Open        {url}/docs",
         flush=True,
     )

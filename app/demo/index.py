@@ -55,17 +55,6 @@ class Index:
             connection.executescript(_SCHEMA)
             yield cls(connection)
 
-    def is_unchanged(self, path: str, size: int, mtime_ns: int) -> bool:
-        """Return whether the file is indexed with the same size and modification time."""
-        query = "SELECT 1 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
-        return self._db.execute(query, (path, size, mtime_ns)).fetchone() is not None
-
-    def is_same(self, path: str, sha256: str, mtime_ns: int) -> bool:
-        """Return whether the file is indexed with the same content; if so, store its new modification time."""
-        update = "UPDATE files SET mtime_ns = ? WHERE path = ? AND sha256 = ?"
-        with self._db:
-            return self._db.execute(update, (mtime_ns, path, sha256)).rowcount > 0
-
     def add(self, entries: Iterable[Entry]) -> None:
         """Store the files in place of their earlier entries, in one transaction."""
         with self._db:

@@ -7,6 +7,7 @@ from app.api.translate import LARGE, job_document, lease_document, time_text
 from app.domain.item import Item
 from app.domain.job import Created
 from app.domain.principal import Principal, Scope
+from app.web.cursors import write_cursor
 
 
 def shown_of_created(caller: Principal) -> Collection[str]:
@@ -26,6 +27,16 @@ def created_document(created: Created, shown: Collection[str]) -> dict[str, Any]
     lease = lease_document(created.lease) if created.lease else None
     hidden = dict.fromkeys(sorted(LARGE.difference(shown)))
     return {**job_document(created.job, shown), **hidden, "lease": lease}
+
+
+def items_of(job_id: str, status: Collection[str]) -> tuple[str, ...]:
+    """Return what a cursor of a job's items is bound to: the job and the statuses."""
+    return ("items", job_id, ",".join(sorted(status)))
+
+
+def items_cursor(job_id: str, status: Collection[str], position: int) -> str:
+    """Write the cursor behind a position in the job's items with these statuses."""
+    return write_cursor(position, *items_of(job_id, status))
 
 
 def item_document(job_id: str, item: Item) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.api.workers.claim_wire import MAX_CLAIM_WAIT_SECONDS, Claimed, ClaimsIn, NextClaimIn
+from app.api.workers.claim_wire import MAX_CLAIM_WAIT_SECONDS, Claimed, ClaimsIn, IncludedInClaim, NextClaimIn
 from app.api.workers.translate import claimed_document
 from app.domain.errors import JobtrackError
 from app.domain.held import claim_by
@@ -52,6 +52,9 @@ async def claim(
     """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once.
 
     Fewer than `max` are claimed where they would be more than a response holds, 16 MiB by default; one always fits.
+    `include: ["items"]` adds the unfinished items of each job, the first thousand, as far as the response has room:
+    of a rerun the items that it is about. Their `next_cursor` goes on with
+    `GET /v1/jobs/{id}/items?status=queued&status=processing`.
     """
     job_ids = None
     if body.job_ids is not None:
@@ -67,6 +70,7 @@ async def claim(
         wait_seconds=min(body.wait, MAX_CLAIM_WAIT_SECONDS),
         idempotency=key and key.of_caller(caller.key_id),
         key=caller.ref,
+        with_items=IncludedInClaim.ITEMS in (body.include or ()),
     )
     # Where nothing is waited for, it is enough to look afterwards whether the client is still there.
     held = claim_by(chosen, body.wait)
@@ -98,6 +102,7 @@ class NextClaim:
         self._services = services
         self._filter = claim_filter(caller, body.queues, body.types)
         self._body = body
+        self._with_items = IncludedInClaim.ITEMS in (body.include or ())
         # Of the caller, as any claim's: with the token of another's lease its jobs could be ended.
         self._key = key and key.of_caller(caller.key_id).of_row("claim")
 
@@ -110,7 +115,7 @@ class NextClaim:
         claims = self._services.claims
         try:
             if self._key is not None and any(isinstance(outcome, Replayed) for outcome in outcomes):
-                return await claims.claimed_before(self._filter.project_id, self._key)
+                return await claims.claimed_before(self._filter.project_id, self._key, with_items=self._with_items)
             if not any(map(_is_new, outcomes)):
                 return []
             claimed = await claims.claim(
@@ -120,6 +125,7 @@ class NextClaim:
                 lease_seconds=self._body.lease_seconds,
                 wait_seconds=0,
                 idempotency=self._key,
+                with_items=self._with_items,
             )
         except JobtrackError as error:
             log.warning("no jobs could be claimed with a worker's call", error=error.message)
