@@ -27,9 +27,9 @@ def choice(option: str, words: Iterable[str], description: str) -> Any:
     return typer.Option(
         option,
         parser=parse,
-        metavar=f"[{'|'.join(known)}]",
+        metavar="WORD",
         autocompletion=_starting(known),
-        help=description,
+        help=f"{description} The words: {', '.join(known)}.",
     )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from app.cli import job_ids as ids
 from app.cli.exits import Exit, clear_sentences, fail
-from app.cli.job_reading import Collection, Labels, Queues, Statuses, Types, filter_conditions
+from app.cli.filters import Collection, Labels, Queues, Statuses, Types, filter_conditions
 from app.cli.tables import print_json
 from app.cli.target import AsJson, Url, address, client
 from app.cli.times import JobsSince
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 JobIds = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ID]...", help="The ids of the jobs, or their last 8 characters; without ids, the filters select them."
+        metavar="ID", help="The ids of the jobs, or their last 8 characters; without ids, the filters select them."
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count the matching jobs without changing them.")]

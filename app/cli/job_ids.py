@@ -23,7 +23,7 @@ _SHORT = re.compile(rf"[0-9a-f]{{{SHORT_ID},12}}", re.IGNORECASE)
 _HELP = f"or its last {SHORT_ID} characters, as tables show them"
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help=f"The id of the job, {_HELP}.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help=f"The ids of the jobs, each whole {_HELP}.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="ID", help=f"The ids of the jobs, each whole {_HELP}.")]
 
 
 def whole_id(api: JobtrackClient, job_id: str) -> str:

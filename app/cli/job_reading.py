@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli import cells, descriptions, times
-from app.cli.choices import choice, shown
+from app.cli.choices import choice
 from app.cli.exits import clear_sentences
+from app.cli.filters import Collection, Labels, Queues, Statuses, Types, filter_conditions
 from app.cli.job_ids import JobId, whole_id
 from app.cli.pages import rows_of
 from app.cli.printable import printable
@@ -19,49 +20,15 @@ from app.cli.tables import Cell, Column, is_terminal, print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
 from app.cli.times import JobsSince, since_option
 from app.domain.item import ItemStatus
-from app.domain.states import JobState
 
 if TYPE_CHECKING:
     from jobtrack_client import Item, Job, JobtrackClient
     from jobtrack_client.job_models import Event
 
-Statuses = Annotated[list[str] | None, choice("--status", JobState, "Only jobs with this status; may be repeated.")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only jobs of this type; may be repeated.")]
-Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs in this queue; may be repeated.")]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option("--label", help="Only jobs with this label, NAME=VALUE; may be repeated, and all must match."),
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="NUMBER", min=1, max=1_000_000_000, help="Show at most this many.")
 ]
-Collection = Annotated[str | None, typer.Option("--collection", help="Only jobs of this collection.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000_000, help="Show at most this many.")]
 All = Annotated[bool, typer.Option("--all", help="Show all, whatever --limit says.")]
-
-
-def filter_conditions(
-    status: list[str] | None,
-    kind: list[str] | None,
-    queue: list[str] | None,
-    label: list[str] | None,
-    collection: str | None = None,
-    since: datetime | None = None,
-) -> dict[str, Any]:
-    """Return the filter options as the client's arguments, without those that are not used."""
-    after = None if since is None else since.astimezone(UTC).isoformat()
-    options = {"status": status, "type": kind, "queue": queue, "labels": labels_of(label), "created_after": after}
-    conditions = {name: value for name, value in options.items() if value}
-    # An empty name is refused by the service, and does not mean all.
-    return conditions if collection is None else {**conditions, "collection": collection}
-
-
-def labels_of(texts: list[str] | None) -> dict[str, str]:
-    """Parse labels of the form NAME=VALUE."""
-    labels = {}
-    for text in texts or ():
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise typer.BadParameter(f"{shown(text)} is not NAME=VALUE", param_hint="--label")
-        labels[name] = value
-    return labels
 
 
 _JOB_COLUMNS = (
@@ -209,7 +176,9 @@ def _event_row(event: Event, job: Job | None) -> tuple[object, ...]:
 def logs(
     job_id: JobId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the job has ended.")] = False,
-    offset: Annotated[int, typer.Option("--offset", min=0, help="The number of the first line to show.")] = 0,
+    offset: Annotated[
+        int, typer.Option("--offset", metavar="NUMBER", min=0, help="The number of the first line to show.")
+    ] = 0,
     since: Annotated[datetime | None, since_option("Only lines written since then")] = None,
     url: Url = None,
     as_json: AsJson = False,

@@ -10,8 +10,9 @@ import typer
 
 from app.cli import cells, descriptions
 from app.cli.exits import Exit, clear_sentences, exit_code, fail
+from app.cli.filters import Queues, filter_conditions
 from app.cli.job_ids import whole_id
-from app.cli.job_reading import Queues, events_of, filter_conditions
+from app.cli.job_reading import events_of
 from app.cli.tables import Cell, Column, Feed, print_json
 from app.cli.target import AsJson, Url, address, client
 from app.cli.times import is_since, since_option
@@ -67,7 +68,7 @@ def watch(
     job_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", help="Watch this job (whole id, or its last 8 characters) until it has ended; default: all."
+            metavar="ID", help="Watch this job (whole id, or its last 8 characters) until it has ended; default: all."
         ),
     ] = None,
     queue: Queues = None,

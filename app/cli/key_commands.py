@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from app.cli import cells
+from app.cli import cells, times
 from app.cli.choices import choice
 from app.cli.exits import clear_sentences
 from app.cli.pages import rows_of
@@ -58,10 +59,12 @@ def create(
         choice("--scope", Scope, "What the key may do; may be repeated."),
     ],
     queue: Annotated[
-        list[str] | None, typer.Option("--queue", help="A queue that the key may use; may be repeated; default: all.")
+        list[str] | None,
+        typer.Option("--queue", metavar="NAME", help="A queue that the key may use; may be repeated; default: all."),
     ] = None,
     expires_at: Annotated[
-        str | None, typer.Option("--expires-at", help="When the key expires, in the format of RFC 3339.")
+        datetime | None,
+        typer.Option("--expires-at", parser=times.time, metavar="TIME", help="When the key expires, as an ISO time."),
     ] = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -72,7 +75,7 @@ def create(
     """
     url = address(url)
     with clear_sentences(url), client(url) as api:
-        key = api.create_key(name, scope, queues=queue, expires_at=expires_at)
+        key = api.create_key(name, scope, queues=queue, expires_at=times.text(expires_at))
     print_json(key) if as_json else print(key["key"])
 
 

@@ -72,10 +72,16 @@ def set_rules(
     name: Name,
     concurrency_limit: Annotated[
         int | None,
-        typer.Option("--concurrency-limit", min=0, help="How many jobs may be held at the same time; 0: any number."),
+        typer.Option(
+            "--concurrency-limit",
+            metavar="NUMBER",
+            min=0,
+            help="How many jobs may be held at the same time; 0: any number.",
+        ),
     ] = None,
     retention_seconds: Annotated[
-        int | None, typer.Option("--retention-seconds", min=0, help="How long ended jobs are kept; 0: forever.")
+        int | None,
+        typer.Option("--retention-seconds", metavar="SECONDS", min=0, help="How long ended jobs are kept; 0: forever."),
     ] = None,
     url: Url = None,
     as_json: AsJson = False,

@@ -13,7 +13,7 @@ from app.cli import times
 from app.cli.choices import number, seconds
 from app.cli.contents import items_of, json_of, opened
 from app.cli.exits import Exit, clear_sentences, explain, fail
-from app.cli.job_reading import labels_of
+from app.cli.filters import labels_of
 from app.cli.job_waits import Timeout, exit_code, outcome, wait_for
 from app.cli.tables import print_json
 from app.cli.target import AsJson, Url, address, client
@@ -29,38 +29,51 @@ def submit(
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="The type of the job; workers claim jobs by type.")],
     payload: Annotated[
         str | None,
-        typer.Option("--payload", help="JSON for the worker, @FILE to read it from a file, or - for standard input."),
+        typer.Option(
+            "--payload",
+            metavar="JSON",
+            help="JSON for the worker, @FILE to read it from a file, or - for standard input.",
+        ),
     ] = None,
     queue: Annotated[
-        str | None, typer.Option("--queue", help="The queue of the job; default: the one named default.")
+        str | None,
+        typer.Option("--queue", metavar="NAME", help="The queue of the job; default: the one named default."),
     ] = None,
     priority: Annotated[
-        int | None, typer.Option("--priority", help="Jobs with a higher priority are claimed first; default: 0.")
+        int | None,
+        typer.Option("--priority", metavar="NUMBER", help="Jobs with a higher priority are claimed first; default: 0."),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="A label NAME=VALUE of the job; may be repeated.")
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="A label of the job; may be repeated.")
     ] = None,
     collection: Annotated[
-        str | None, typer.Option("--collection", help="The collection that the job belongs to.")
+        str | None, typer.Option("--collection", metavar="NAME", help="The collection that the job belongs to.")
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", help="The external system that runs the job: no worker can claim it but by its id."),
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="The external system that runs the job: no worker can claim it but by its id.",
+        ),
     ] = None,
     item: Annotated[
-        list[str] | None, typer.Option("--item", help="The key of a file to work on; may be repeated.")
+        list[str] | None, typer.Option("--item", metavar="KEY", help="The key of a file to work on; may be repeated.")
     ] = None,
     items: Annotated[
         str | None,
         typer.Option(
             "--items",
+            metavar="SOURCE",
             help="@FILE, or - for standard input, with the files to work on: a key a line, or JSON objects with key, "
             "name, uri, size_bytes, one a line or as a list.",
         ),
     ] = None,
     content: Annotated[
         Path | None,
-        typer.Option("--input", help="A file to upload as the job's input; the job is due 30 s later or more."),
+        typer.Option(
+            "--input", metavar="FILE", help="A file to upload as the job's input; the job is due 30 s later or more."
+        ),
     ] = None,
     at: Annotated[
         datetime | None,
@@ -81,7 +94,10 @@ def submit(
         typer.Option("--expires-in", parser=times.duration, metavar="DURATION", help="The same, counted from now."),
     ] = None,
     max_attempts: Annotated[
-        int | None, typer.Option("--max-attempts", help="How often it is tried before it has failed; default: 3.")
+        int | None,
+        typer.Option(
+            "--max-attempts", metavar="NUMBER", help="How often it is tried before it has failed; default: 3."
+        ),
     ] = None,
     retry_delay: Annotated[
         float | None,
@@ -102,7 +118,8 @@ def submit(
         ),
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option("--idempotency-key", help="Repeated calls with this key create one job.")
+        str | None,
+        typer.Option("--idempotency-key", metavar="KEY", help="Repeated calls with this key create one job."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the job has ended, and exit as `jobtrack jobs wait` does.")
@@ -131,7 +148,7 @@ def submit(
         "items": [*({"key": key} for key in item or ()), *_items(payload, items)],
         "payload": None if payload is None else json_of("--payload", payload),
         "scheduled_at": _scheduled_at(at, delay, has_input=content is not None),
-        "expires_at": _text(_time("--expires-at", expires_at, "--expires-in", expires_in)),
+        "expires_at": times.text(_time("--expires-at", expires_at, "--expires-in", expires_in)),
     }
     fields = {name: value for name, value in options.items() if value not in (None, {}, [])}
     url = address(url)
@@ -160,11 +177,7 @@ def _scheduled_at(at: datetime | None, delay: timedelta | None, *, has_input: bo
         # No worker may claim the job before its input is uploaded.
         uploaded = times.after(INPUT_UPLOAD_TIME)
         moment = uploaded if moment is None else max(moment, uploaded)
-    return _text(moment)
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+    return times.text(moment)
 
 
 def _created(

@@ -50,10 +50,15 @@ def after(delay: timedelta) -> datetime:
         raise typer.BadParameter("The time lies beyond the year 9999.") from None
 
 
+def text(moment: datetime | None) -> str | None:
+    """Return a time as the service reads it."""
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
 def since_option(description: str) -> typer.models.OptionInfo:
     """Return the option `--since` of a command."""
-    text = f"{description}: 24h, 30m, 7d, or an ISO time."
-    option: typer.models.OptionInfo = typer.Option("--since", parser=since, metavar="TIME", help=text)
+    description = f"{description}: 24h, 30m, 7d, or an ISO time."
+    option: typer.models.OptionInfo = typer.Option("--since", parser=since, metavar="TIME", help=description)
     return option
 
 
