@@ -43,8 +43,8 @@ ALLOWED = {
     (UNSHARED, "app/core/retention.py"),
     # A remembered key is two seconds old at most; see the comment there.
     (r"datetime\.(now|utcnow)\(", "app/core/keys.py"),
-    # The command line is a client and has no other clock; it asks for a job to be due somewhat later.
-    (r"datetime\.(now|utcnow)\(", "app/cli/job_changes.py"),
+    # The command line is a client and has no other clock; it shows ages, and asks for jobs to be due later.
+    (r"datetime\.(now|utcnow)\(", "app/cli/times.py"),
     # Some vendors' lists are paged by offset, by contract; the walk before it is bounded.
     (OFFSET, "app/db/job_walks.py"),
     (OFFSET, "app/db/item_pages.py"),

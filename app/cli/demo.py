@@ -39,7 +39,7 @@ def demo(
     import asyncio
     import signal
 
-    from app.cli.jobs import outcome
+    from app.cli.job_waits import outcome
     from app.cli.progress import Board
 
     url = address(url)
