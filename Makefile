@@ -23,6 +23,8 @@ PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # npm's comments on itself and on funding are nobody's concern here.
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --loglevel=error
+# Where the machine has no npm, one comes as a Python package.
+ENSURE_NPM = command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
 
 # A PostgreSQL 15 of the machine (Debian: package `postgresql`), for test-all.
 PG15_BINDIR ?= $(shell for dir in /usr/lib/postgresql/15/bin "$$(pg_config --bindir 2>/dev/null)"; do \
@@ -46,10 +48,10 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 
 assets: $(VENDOR)/.fetched $(WHEELS)/.built ## Fetch the front-end libraries (htmx, uPlot, Swagger UI), build the client's wheel
 
-# Their install scripts never run. Where the machine has no npm, one comes as a Python package.
+# Their install scripts never run.
 $(VENDOR)/.fetched: package.json package-lock.json deploy/vendor-assets | $(VENV)/.installed
 	@echo "Fetching the front-end libraries ..."
-	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@$(ENSURE_NPM)
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci $(NPM_FLAGS) >/dev/null
 	@deploy/vendor-assets node_modules $(VENDOR)
 	@touch $@
@@ -69,7 +71,7 @@ $(VENV)/.node: requirements/node.lock | $(VENV)/.installed
 		$(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
 	@touch $@
 
-test: lint $(VENV)/.node ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
+test: lint $(VENV)/.node $(VENV)/.generators ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
 	@$(PYTEST) $(ARGS)
 
 test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
@@ -105,6 +107,16 @@ $(VENV)/.peers: requirements/peers.lock | $(VENV)/.installed
 	@$(VENV)/peers/bin/python -m pip install --quiet --require-hashes -r requirements/peers.lock
 	@touch $@
 
+# What generates clients from the OpenAPI documents for the tests: Python packages, and TypeScript's beside them.
+$(VENV)/.generators: requirements/sdk/generators.lock requirements/sdk/package.json requirements/sdk/package-lock.json | $(VENV)/.installed
+	@echo "Installing the client generators for the tests ..."
+	@$(PYTHON) -m venv --clear $(VENV)/generators
+	@$(VENV)/generators/bin/python -m pip install --quiet --require-hashes -r requirements/sdk/generators.lock
+	@$(ENSURE_NPM)
+	@cp requirements/sdk/package.json requirements/sdk/package-lock.json $(VENV)/generators/
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix $(VENV)/generators $(NPM_FLAGS) >/dev/null
+	@touch $@
+
 openapi: install ## Write the OpenAPI documents in openapi/ anew
 	@$(BIN)/jobtrack openapi openapi
 
@@ -118,10 +130,13 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
 	$(UV_COMPILE) requirements/bench.in --output-file requirements/bench.lock $(ARGS)
 	$(UV_COMPILE) requirements/peers.in --output-file requirements/peers.lock $(ARGS)
+	$(UV_COMPILE) requirements/sdk/generators.in --output-file requirements/sdk/generators.lock $(ARGS)
 	for client in requirements/clients/*.in; do \
 		$(UV_COMPILE) $$client --output-file $${client%.in}.lock $(ARGS) || exit 1; \
 	done
-	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
+	for folder in . requirements/sdk; do \
+		PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS) || exit 1; \
+	done
 
 clean: ## Remove what the other targets made (not your data)
 	rm -rf $(VENV) node_modules $(VENDOR) $(WHEELS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

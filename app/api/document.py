@@ -23,6 +23,7 @@ from app.api.workers.claims import claims
 from app.api.workers.routes import batches, workers
 from app.version import running_version
 from app.web.idempotency import KEY_PARAMETER
+from app.web.openapi import SCHEMAS, complete, describe, operations, reachable, walk
 
 ROUTERS: Final = (
     jobs,
@@ -90,9 +91,31 @@ def openapi() -> dict[str, Any]:
         for method, operation in path.items():
             if method != "get" and operation["operationId"] not in _READS:
                 operation.setdefault("parameters", []).append(dict(KEY_PARAMETER))
-            responses = operation["responses"]
             if operation.get("security") is None:
                 # FastAPI documents a 422 for every operation with parameters.
-                responses.pop("422", None)
-            operation["responses"] = dict(sorted(responses.items()))
+                operation["responses"].pop("422", None)
+    complete(document)
+    _open_enums(document)
     return document
+
+
+def _open_enums(document: dict[str, Any]) -> None:
+    """Write each enum of an answer as text with known values: a client that was generated before a value came must not
+    fail on it. What is sent stays closed.
+    """
+    schemas = document["components"]["schemas"]
+    responses = [operation["responses"] for operation in operations(document)]
+    answered = reachable(schemas, responses)
+    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    for part in walk([*responses, *(schemas[name] for name in sorted(answered - enums.keys()))]):
+        enum = part if "enum" in part else enums.get(part.get("$ref", "").removeprefix(SCHEMAS))
+        if enum is None:
+            continue
+        said = part.get("description", enum.get("description"))
+        values = enum["enum"]
+        part.clear()
+        part.update({"type": "string", "x-extensible-enum": values}, **({"description": said} if said else {}))
+        describe(part, f"Known: {', '.join(f'`{value}`' for value in values)}; more may be added.")
+    sent = [[operation.get("parameters"), operation.get("requestBody")] for operation in operations(document)]
+    for name in enums.keys() - reachable(schemas, sent):
+        del schemas[name]

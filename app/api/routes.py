@@ -34,15 +34,17 @@ _SENTENCES: Final[Mapping[int, str]] = {
     416: "The byte range is outside the input.",
     422: "The request is well-formed but invalid.",
     429: "Too many requests; see `Retry-After`.",
+    500: "Internal error; the request's id helps to find out what.",
     503: "Temporarily unavailable; see `Retry-After`.",
 }
-_WITH_BODY: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
-_WITHOUT_BODY: Final = (400, 401, 403, 422, 429, 503)
+_WITHOUT_KEY: Final = (400, 500, 503)
+_WITHOUT_BODY: Final = (*_WITHOUT_KEY, 401, 403, 422, 429)
+_WITH_BODY: Final = (*_WITHOUT_BODY, 408, 413, 415)
 
 
-def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
-    """Declare the problems that a route may return."""
-    statuses = sorted({*(_WITH_BODY if body else _WITHOUT_BODY), *more})
+def problems(*more: int, body: bool = False, public: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Declare the problems that a route may return; a `public` one needs no key."""
+    statuses = sorted({*(_WITH_BODY if body else _WITHOUT_KEY if public else _WITHOUT_BODY), *more})
     return {status: {"description": _SENTENCES[status], "content": _PROBLEM} for status in statuses}
 
 

@@ -16,8 +16,10 @@ from typing import Any, Final, get_args
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from app.web.errors import Render
+from app.web.openapi import SCHEMAS, complete
 
 # FastAPI documents these for every route with a parameter; the dialects render validation errors themselves.
 _FRAMEWORK_ERRORS = ("HTTPValidationError", "ValidationError")
@@ -93,7 +95,9 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
     _drop_framework_errors(document["paths"], schemas)
     for route in dialect.router.routes:
         if isinstance(route, APIRoute):
+            _restore_own_errors(schemas, route)
             _restore_nulls(document["paths"].get(route.path_format, {}), schemas, route)
+    complete(document)
     return document
 
 
@@ -110,6 +114,16 @@ def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> No
     if _FRAMEWORK_ERRORS[0] in schemas and _FRAMEWORK_REF not in str(all_responses):
         for name in _FRAMEWORK_ERRORS:
             schemas.pop(name, None)
+
+
+def _restore_own_errors(schemas: dict[str, Any], route: APIRoute) -> None:
+    """Restore a vendor's schema where FastAPI has written its own of the same name over it."""
+    for response in route.responses.values():
+        model = response.get("model")
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.__name__ == _FRAMEWORK_ERRORS[0]:
+            own = model.model_json_schema(ref_template=SCHEMAS + "{model}", mode="serialization")
+            schemas.update(own.pop("$defs", {}))
+            schemas[_FRAMEWORK_ERRORS[0]] = own
 
 
 def _restore_nulls(path: dict[str, Any], schemas: dict[str, Any], route: APIRoute) -> None:

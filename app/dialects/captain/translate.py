@@ -72,7 +72,7 @@ def type_of(source: str) -> str:
 
 def job_type(job: Job) -> wire.JobType:
     """Return the vendor's name of a job's type."""
-    return next((word for word in get_args(wire.JobType) if word == job.type), OTHER_TYPE)
+    return next((word for word in get_args(wire.JobType.__value__) if word == job.type), OTHER_TYPE)
 
 
 def job_filter(
@@ -125,7 +125,7 @@ def failure_of(job: Job) -> JobFailure | None:
 
 def progress(job: Job) -> wire.JobProgress:
     """Return the progress of a job. Time is measured to the last change, so the result depends on the version only."""
-    stage = next((word for word in get_args(wire.Stage) if word == job.stage), None)
+    stage = next((word for word in get_args(wire.Stage.__value__) if word == job.stage), None)
     return wire.JobProgress(
         current_stage=stage,
         stage_description=job.stage if stage is None else STAGES[stage],

@@ -52,8 +52,8 @@ _ENCODING: dict[str, Any] = {
     "name": "Content-Encoding",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "enum": ["gzip", "identity"]},
-    "description": "Compression of the body. The size limit applies to the decompressed body as well.",
+    "schema": {"type": "string", "pattern": "^(gzip|identity)$"},
+    "description": "Compression of the body: `gzip` or `identity`. The size limit is of the decompressed body as well.",
 }
 
 
@@ -123,9 +123,9 @@ async def create_collection(body: Annotated[wire.CollectionCreate, Body()]) -> R
             "required": True,
             "description": (
                 'Up to 100 MiB, also after decompression: `{"agent_runs": [...]}`. It is not parsed here; errors in '
-                "its content fail the job."
+                "its content fail the job. Its `Content-Type` may be any."
             ),
-            "content": {"*/*": _BYTES},
+            "content": {"application/octet-stream": _BYTES},
         },
     },
 )

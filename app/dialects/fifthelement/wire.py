@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+from app.web.openapi import null_of
+
+Status = TypeAliasType("Status", Literal["pending", "running", "completed", "failed", "cancelled"])
 """The five documented values; the polling loop ends on the last three."""
 
 Percent = Annotated[int | float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
@@ -93,7 +96,7 @@ class JobAnswer(_Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     data: Job
-    error: None
+    error: Annotated[None, null_of("ErrorObject")]
 
 
 class RerunAnswer(_Wire):
@@ -102,10 +105,10 @@ class RerunAnswer(_Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [RERUN_EXAMPLE]})
 
     data: RerunJob
-    error: None
+    error: Annotated[None, null_of("ErrorObject")]
 
 
-class Error(_Wire):
+class ErrorObject(_Wire):
     """An error. `ValidationError` is the only name that the vendor documents."""
 
     name: str
@@ -120,5 +123,5 @@ class ErrorAnswer(_Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [ERROR_EXAMPLE]})
 
-    data: None
-    error: Error
+    data: Annotated[None, null_of("Job")]
+    error: ErrorObject

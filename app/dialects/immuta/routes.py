@@ -149,7 +149,9 @@ _LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _LOG_IN_SCHEMA}, FORM: {"schema": _LOG_IN_SCHEMA}},
+            # One type alone: of two some generators make a module that cannot be imported.
+            "description": f"As JSON, or as a form (`{FORM}`) of the same field.",
+            "content": {"application/json": {"schema": _LOG_IN_SCHEMA}},
         }
     },
     tags=["Authentication"],

@@ -203,7 +203,7 @@ async def list_items(
     f"{BASE}/items/{{item_id:path}}/processing-results",
     operation_id="llamacloud_batch_items_get_processing_results",
     summary="Get the processing results of an item",
-    response_model=wire.ProcessingResults,
+    response_model=wire.ItemProcessingResults,
     responses=declared(ERRORS | {404: "Item not found."}),
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": ACCEPTED},

@@ -8,12 +8,15 @@ create a job are in `create_wire`. Fields that are ours and not the vendor's are
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "dispatched", "completed", "failed", "cancelled"]
+Status = TypeAliasType("Status", Literal["pending", "running", "dispatched", "completed", "failed", "cancelled"])
 """The six documented values for a job, in the vendor's order."""
-ItemStatus = Literal["pending", "processing", "completed", "failed", "skipped", "cancelled"]
+ItemStatus = TypeAliasType(
+    "ItemStatus", Literal["pending", "processing", "completed", "failed", "skipped", "cancelled"]
+)
 """The values for an item, which differ from those for a job."""
-JobType = Literal["parse", "extract", "classify"]
+JobType = TypeAliasType("JobType", Literal["parse", "extract", "classify"])
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """UTC in milliseconds with a `Z`, as in the vendor's examples."""
@@ -174,7 +177,7 @@ class ProcessingResult(_Wire):
     output_metadata: Any = Field(description="From the result, else the whole result.")
 
 
-class ProcessingResults(_Wire):
+class ItemProcessingResults(_Wire):
     """The results of all jobs for a file."""
 
     item_id: str
