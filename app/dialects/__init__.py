@@ -8,6 +8,7 @@ else in the tree knows its name. `wire` holds the vendor's models, `translate` c
 import copy
 import difflib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app.web.errors import Render
+from app.web.examples import show_parameters
 
 # FastAPI documents these for every route with a parameter; the dialects render validation errors themselves.
 _FRAMEWORK_ERRORS = ("HTTPValidationError", "ValidationError")
@@ -37,6 +39,8 @@ class Dialect:
     """The implemented version of the vendor's API, as the vendor writes it."""
     description: str
     """What this API covers; the description in its OpenAPI document."""
+    tags: Mapping[str, str]
+    """Descriptions of the groups in which its OpenAPI document shows the operations, in that order."""
     router: APIRouter
     """The routes, at the vendor's real paths."""
     render: Render
@@ -86,6 +90,7 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             title=dialect.title,
             version=dialect.version,
             description=dialect.description,
+            tags=[{"name": name, "description": text} for name, text in dialect.tags.items()],
             routes=dialect.router.routes,
         )
     )
@@ -94,6 +99,7 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
     for route in dialect.router.routes:
         if isinstance(route, APIRoute):
             _restore_nulls(document["paths"].get(route.path_format, {}), schemas, route)
+    show_parameters(document)
     return document
 
 

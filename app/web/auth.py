@@ -43,7 +43,13 @@ class KeyScheme(SecurityBase):
         return principal(request)
 
 
-BEARER = KeyScheme("bearer", HTTPBearer(description="A key of the project: `Authorization: Bearer <key>`."))
+BEARER = KeyScheme(
+    "bearer",
+    HTTPBearer(
+        description="The key alone, `jt_...`, without the word Bearer. The first one was printed by `make run` or "
+        "`jobtrack serve`, or its file named."
+    ),
+)
 
 
 def requires(*scopes: Scope, scheme: KeyScheme = BEARER) -> Any:

@@ -5,7 +5,7 @@ the vendor's own open-source server of April 2026. Fields that are ours and not 
 marked.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -29,8 +29,8 @@ JobType = Literal[
 MOST_IDS = 100
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 
-Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-"""UTC without an offset, with up to six fractional digits, as the vendor's server writes it."""
+Timestamp: TypeAlias = str
+"""UTC without an offset, with up to six fractional digits, as the vendor's server writes it: so no `date-time`."""
 
 EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 EXAMPLE_COLLECTION = "2c7a7c0e-5d62-4b0e-9a55-0d7b8f7d6a11"

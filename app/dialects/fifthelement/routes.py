@@ -3,9 +3,9 @@
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +26,8 @@ number, and all of it always remains: a client that paces itself by these header
 
 RATE_WINDOW_SECONDS = 3600
 """The vendor's limits are per hour, so `X-RateLimit-Reset` is the end of the current one."""
+
+JobId = Annotated[str, Path(examples=[wire.EXAMPLE_ID])]
 
 PREFIXES = ("/jobs", "/v1/api")
 """The root, and the vendor's own base path."""
@@ -58,14 +60,14 @@ def _answer(model: BaseModel, headers: Mapping[str, str] | None = None) -> Respo
 
 # The path parameter `{id}` keeps the vendor's name, hence the shadowed builtin. It is text and not a UUID, so a
 # malformed id is treated like an unknown one: 404, in the envelope.
-async def get_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+async def get_job(id: JobId, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Retrieve status and details of a background job."""
     job_id = job_id_of(id)
     return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
 
 
 async def rerun_job(
-    id: str,  # noqa: A002
+    id: JobId,  # noqa: A002
     request: Request,
     services: CoreServices,
     caller: Caller,
