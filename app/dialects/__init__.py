@@ -9,7 +9,7 @@ import copy
 import difflib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, get_args
@@ -39,7 +39,7 @@ class Dialect:
     """The implemented version of the vendor's API, as the vendor writes it."""
     description: str
     """What this API covers; the description in its OpenAPI document."""
-    tags: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
     """Descriptions of the groups in which its OpenAPI document shows the operations, in that order."""
     router: APIRouter
     """The routes, at the vendor's real paths."""

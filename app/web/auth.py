@@ -46,8 +46,8 @@ class KeyScheme(SecurityBase):
 BEARER = KeyScheme(
     "bearer",
     HTTPBearer(
-        description="The key alone, `jt_...`, without the word Bearer. The first one was printed by `make run` or "
-        "`jobtrack serve`, or its file named."
+        description="The key alone, `jt_...`, without the word Bearer. `make run` printed the first one, or named the "
+        "file that has it."
     ),
 )
 

@@ -108,12 +108,21 @@ ERRORS = {
 }
 
 
-def _responses() -> dict[int | str, dict[str, Any]]:
+# The ids are the other way round than in the vendor's example: the new job's is the one that path parameters show, so
+# that Swagger UI puts the id of a real rerun there.
+_RERUN_SHOWN = {
+    "data": {**wire.RERUN_EXAMPLE["data"], "id": wire.EXAMPLE_ID, "originalJobId": wire.RERUN_ID},
+    "error": None,
+}
+
+
+def _responses(answer: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
     declared: dict[int | str, dict[str, Any]] = {
         code: {"model": wire.ErrorAnswer, "description": text, "headers": RATE_LIMIT_HEADERS}
         for code, text in ERRORS.items()
     }
-    return {200: {"headers": RATE_LIMIT_HEADERS}, **declared}
+    shown = {} if answer is None else {"content": {"application/json": {"example": answer}}}
+    return {200: {"headers": RATE_LIMIT_HEADERS, **shown}, **declared}
 
 
 def _router() -> APIRouter:
@@ -138,7 +147,7 @@ def _router() -> APIRouter:
             operation_id=f"{prefix}_jobs_rerun",
             summary="Rerun job",
             response_model=wire.RerunAnswer,
-            responses=_responses(),
+            responses=_responses(_RERUN_SHOWN),
             dependencies=[requires(Scope.SUBMIT)],
             openapi_extra={"parameters": [USER_IDENTIFIER, KEY_PARAMETER]},
         )

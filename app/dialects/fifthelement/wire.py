@@ -38,12 +38,13 @@ JOB_EXAMPLE: dict[str, Any] = {
     "error": None,
 }
 
+RERUN_ID = "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21"
 RERUN_EXAMPLE: dict[str, Any] = {
     "data": {
-        "id": EXAMPLE_ID,
+        "id": RERUN_ID,
         "type": "document_processing",
         "status": "pending",
-        "originalJobId": "01997a10-4a00-7d2e-8f11-0b9d2c7e4f21",
+        "originalJobId": EXAMPLE_ID,
         "createdAt": "2025-01-20T12:00:00Z",
     },
     "error": None,
