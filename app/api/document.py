@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.events.routes import history
 from app.api.events.streams import streams
+from app.api.examples import add_answers
 from app.api.jobs.batches import job_batches
 from app.api.jobs.inputs import inputs
 from app.api.jobs.items import items
@@ -22,6 +23,7 @@ from app.api.wire import Problem
 from app.api.workers.claims import claims
 from app.api.workers.routes import batches, workers
 from app.version import running_version
+from app.web.examples import show_parameters
 from app.web.idempotency import KEY_PARAMETER
 from app.web.openapi import SCHEMAS, complete, describe, operations, reachable, walk
 
@@ -47,14 +49,17 @@ ROUTERS: Final = (
 
 _TAGS: Final = [
     {"name": "Jobs", "description": "Create jobs, list and read them, wait for them, rerun, cancel and delete them."},
-    {"name": "History", "description": "Events and logs of jobs, in pages or as streams."},
-    {"name": "Items", "description": "Parts of a job, each with its own status."},
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
+    {"name": "Items", "description": "Parts of a job, each with its own status."},
+    {"name": "History", "description": "Events and logs of jobs, in pages or as streams."},
+    {"name": "Queues", "description": "Depth, rates and rules of queues; pause and resume."},
     {"name": "Keys", "description": "Create, read, expire and revoke the project's keys."},
     {"name": "Projects", "description": "Tenants; for operators of the service."},
-    {"name": "Queues", "description": "Depth, rates and rules of queues; pause and resume."},
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
+
+_FIRST: Final = ("/v1/jobs", "/v1/jobs/wait")
+"""The paths that a reader of the document meets first: create a job, and wait for it."""
 
 _READS: Final = frozenset({"jobs_wait"})
 """Operations that use POST but change nothing."""
@@ -86,7 +91,10 @@ def openapi() -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    add_answers(schemas)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["paths"] = {path: document["paths"][path] for path in _FIRST} | document["paths"]
+    show_parameters(document)
     for path in document["paths"].values():
         for method, operation in path.items():
             if method != "get" and operation["operationId"] not in _READS:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 
+from app.api.examples import JOB_ID
 from app.api.responses import render_error
 from app.web.body import JSON_BODY, BodyRules
 from app.web.routing import guarded_route
@@ -15,7 +16,7 @@ JobIdText = Annotated[
         alias="job_id",
         description="The job's id, a UUID in lower case. Any other text is answered with 404.",
         json_schema_extra={"format": "uuid"},
-        examples=["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"],
+        examples=[JOB_ID],
     ),
 ]
 """An id in a path. It is text, because a malformed id is a 404 and not a validation error."""

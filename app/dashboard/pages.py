@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from app.dashboard.client_wheel import NOT_BUILT, ClientWheel, origin_of
+from app.dashboard.problem_help import HELP
 from app.domain.errors import NotFoundError
 from app.paths import assets_dir
 from app.web.auth import public
@@ -77,11 +78,8 @@ _PROBLEMS: Final = """<body>
 <main class="page">
 <p><a href="/">Jobtrack</a></p>
 <h1>Problems</h1>
-<p class="lead">The meaning of each error <code>code</code>.</p>
-<table>
-<thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead>
-<tbody>{rows}</tbody>
-</table>
+<p class="lead">What each error <code>code</code> means, and what to do. <code>detail</code> has the particulars.</p>
+{problems}
 </main>
 </body>
 </html>
@@ -90,6 +88,7 @@ _PROBLEMS: Final = """<body>
 _DOCS_FILES: Final = '<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css">\n'
 _DOCS_SCRIPTS: Final = (
     '<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js" defer></script>\n'
+    '<script src="/static/docs-plugin.js" defer></script>\n'
     '<script src="/static/docs.js" defer></script>\n'
 )
 
@@ -134,11 +133,7 @@ def make_pages(
 
     @pages.get("/docs/problems")
     async def problems() -> Response:
-        rows = "".join(
-            f'<tr id="{code}"><td><code>{code}</code></td><td>{STATUS.get(code, 409)}</td><td>{title}</td></tr>'
-            for code, title in TITLES.items()
-        )
-        return _page("Problems", _PROBLEMS.format(rows=rows))
+        return _page("Problems", _PROBLEMS.format(problems="".join(map(_problem, TITLES))))
 
     @pages.get("/openapi.json")
     async def native_document() -> Response:
@@ -157,6 +152,15 @@ def make_pages(
 def document_path(name: str) -> str:
     """Return the path of an API's OpenAPI document."""
     return "/openapi.json" if name == NATIVE else f"/dialects/{name}/openapi.json"
+
+
+def _problem(code: str) -> str:
+    cause, remedy = map(html.escape, HELP[code])
+    return (
+        f'<section id="{code}"><h2>{html.escape(TITLES[code])}</h2>'
+        f'<p class="code"><code>{code}</code> · {STATUS.get(code, 409)}</p>'
+        f"<p>{cause}</p><p><strong>What to do:</strong> {remedy}</p></section>\n"
+    )
 
 
 def _links(titles: Mapping[str, str]) -> str:

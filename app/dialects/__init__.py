@@ -8,7 +8,8 @@ else in the tree knows its name. `wire` holds the vendor's models, `translate` c
 import copy
 import difflib
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, get_args
@@ -19,6 +20,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from app.web.errors import Render
+from app.web.examples import show_parameters
 from app.web.openapi import SCHEMAS, complete
 
 # FastAPI documents these for every route with a parameter; the dialects render validation errors themselves.
@@ -39,6 +41,8 @@ class Dialect:
     """The implemented version of the vendor's API, as the vendor writes it."""
     description: str
     """What this API covers; the description in its OpenAPI document."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of the groups in which its OpenAPI document shows the operations, in that order."""
     router: APIRouter
     """The routes, at the vendor's real paths."""
     render: Render
@@ -88,6 +92,7 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             title=dialect.title,
             version=dialect.version,
             description=dialect.description,
+            tags=[{"name": name, "description": text} for name, text in dialect.tags.items()],
             routes=dialect.router.routes,
         )
     )
@@ -98,6 +103,7 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             _restore_own_errors(schemas, route)
             _restore_nulls(document["paths"].get(route.path_format, {}), schemas, route)
     complete(document)
+    show_parameters(document)
     return document
 
 

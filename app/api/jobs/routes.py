@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Query, Request, Response
 
+from app.api.examples import QUEUE, TYPE
 from app.api.fields import MAX_INT
 from app.api.headers import WAIT_ENDED, etag_of, known_version, preferred_wait, wait_ended, wait_seconds
 from app.api.jobs.translate import created_document, shown_of_created, shown_of_rerun
@@ -64,7 +65,7 @@ async def create(
     caller: Submitter,
     services: CoreServices,
     key: IdempotencyKey,
-    job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
+    job: Annotated[JobIn, Body(examples=[{"type": TYPE, "queue": QUEUE, "payload": {"folder": "/data"}}])],
 ) -> Response:
     """Create a job. With `claim` it is created already claimed, and the response includes the lease; 409 `queue_full`
     where the queue's `concurrency_limit` leaves no place.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.api.examples import QUEUE, WORKER
 from app.api.fields import Body, IdText, LeaseSeconds, Name, Seconds
 from app.api.jobs.wire import ItemList
 from app.api.wire import Answer, JobDetail, JobSummary, LeaseOut
@@ -51,7 +52,7 @@ class ClaimsIn(Body):
 class NextClaimIn(Body):
     """Which jobs to claim once an attempt has ended, for the same worker: of queues, of types, or of both."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"queues": ["default"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queues": [QUEUE]}]})
 
     queues: list[Name] | None = Field(default=None, min_length=1, max_length=100)
     types: list[Name] | None = Field(default=None, min_length=1, max_length=100)
@@ -70,7 +71,7 @@ class NextClaimIn(Body):
 class WorkersNextClaimIn(NextClaimIn):
     """Which jobs to claim once the reports of a batch are in, and for which worker."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"worker": "indexer-1", "queues": ["default"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"worker": WORKER, "queues": [QUEUE]}]})
 
     worker: Name
 

@@ -10,6 +10,7 @@ from fastapi import Body, Request, Response
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
+from app.api.examples import QUEUE, WORKER
 from app.api.responses import json_response
 from app.api.routes import problems, router
 from app.api.workers.claim_wire import MAX_CLAIM_WAIT_SECONDS, Claimed, ClaimsIn, IncludedInClaim, NextClaimIn
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 claims = router("Workers")
 
+# The lease is long enough for somebody who presses the buttons of Swagger UI.
+_EXAMPLE = {"worker": WORKER, "queues": [QUEUE], "lease_seconds": 300, "wait": 2}
+
 WorkerKey = Annotated[Principal, requires(Scope.WORK)]
 
 
@@ -47,7 +51,7 @@ async def claim(
     caller: WorkerKey,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
+    body: Annotated[ClaimsIn, Body(examples=[_EXAMPLE])],
 ) -> Response:
     """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once.
 

@@ -27,9 +27,10 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 JOB_EXAMPLE: dict[str, Any] = {
     "data": {
-        "id": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "id": EXAMPLE_ID,
         "type": "document_processing",
         "status": "completed",
         "progress": 100,
@@ -40,12 +41,13 @@ JOB_EXAMPLE: dict[str, Any] = {
     "error": None,
 }
 
+RERUN_ID = "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21"
 RERUN_EXAMPLE: dict[str, Any] = {
     "data": {
-        "id": "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21",
+        "id": RERUN_ID,
         "type": "document_processing",
         "status": "pending",
-        "originalJobId": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "originalJobId": EXAMPLE_ID,
         "createdAt": "2025-01-20T12:00:00Z",
     },
     "error": None,

@@ -92,6 +92,8 @@ Statuses: TypeAlias = dict[str, JobStatus | JobStatusWithoutOutput]
 class AuthenticateRequest(_Wire):
     """The log-in, as JSON or form-encoded."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"apikey": AUTHENTICATED_EXAMPLE["token"]}]})
+
     apikey: Annotated[str, Field(min_length=1)]
 
 

@@ -42,8 +42,9 @@ JOB_EXAMPLE: dict[str, Any] = {
     "job_record_id": None,
     "workflow_id": None,
 }
+EXAMPLE_ITEM = "file-1"
 ITEM_EXAMPLE: dict[str, Any] = {
-    "item_id": "file-1",
+    "item_id": EXAMPLE_ITEM,
     "item_name": "file-1",
     "status": "completed",
     "effective_at": "2026-01-20T10:00:02.300Z",
@@ -177,8 +178,28 @@ class ProcessingResult(_Wire):
     output_metadata: Any = Field(description="From the result, else the whole result.")
 
 
+RESULTS_EXAMPLE: dict[str, Any] = {
+    "item_id": EXAMPLE_ITEM,
+    "item_name": EXAMPLE_ITEM,
+    "processing_results": [
+        {
+            "item_id": EXAMPLE_ITEM,
+            "job_config": {"job_name": "parse_raw_file_job", "parameters": {"lang": "en"}},
+            "job_type": "parse",
+            "output_s3_path": "s3://example/file-1.json",
+            "parameters_hash": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+            "processed_at": "2026-01-20T10:00:02.300Z",
+            "result_id": f"{EXAMPLE_ID}.{EXAMPLE_ITEM}",
+            "output_metadata": {"pages": 12},
+        }
+    ],
+}
+
+
 class ItemProcessingResults(_Wire):
     """The results of all jobs for a file."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [RESULTS_EXAMPLE]})
 
     item_id: str
     item_name: str
