@@ -113,12 +113,12 @@ def test_later_rows_stand_below_the_same_header(screen: Screen) -> None:
     def rows() -> Iterator[tuple[object, ...]]:
         for n in range(2000):
             drawn.append(len(sys.stdout.getvalue()))  # type: ignore[union-attr]
-            yield (*_row(f"type-{n}" * (n // 100 + 1), "running")[:6], None, None)
+            yield (*_row("t" if n < 1000 else "longer" * 9, "running")[:6], None, None)
 
     lines = _shown(screen, 80, rows())
     assert (len(lines), sum(line.startswith("id ") for line in lines)) == (2001, 1)
     assert max(map(cell_len, lines)) <= 80
-    assert len({line.index("running") for line in lines[1:]}) == 1
+    assert len({cell_len(line.partition("42 %")[0]) for line in lines[1:]}) == 1
     assert drawn[-1] > 0
 
 
