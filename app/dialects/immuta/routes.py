@@ -86,7 +86,7 @@ def _responses(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, body=BODY), tags=["Jobs"])
+router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, body=BODY))
 
 
 @router.post(
@@ -96,6 +96,7 @@ router = APIRouter(route_class=guarded_route(render=render, credentials=key_of, 
     response_model=wire.Statuses,
     responses=_responses(wire.STATUSES_EXAMPLE),
     dependencies=[requires(Scope.READ, scheme=KEY)],
+    tags=["Jobs"],
 )
 async def post_statuses(
     request: Request, body: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller
