@@ -18,6 +18,7 @@ from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from app.web.errors import Render
 from app.web.examples import show_parameters
@@ -132,12 +133,17 @@ def _restore_own_errors(schemas: dict[str, Any], route: APIRoute) -> None:
             schemas[_FRAMEWORK_ERRORS[0]] = own
 
 
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    union = annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation
+    return get_args(union) or (union,)
+
+
 def _restore_nulls(path: dict[str, Any], schemas: dict[str, Any], route: APIRoute) -> None:
     """Restore the examples of a route: FastAPI drops null values from them, which are part of the vendor's format."""
     body = route.body_field.field_info.annotation if route.body_field else None
     declared = (body, route.response_model, *(response.get("model") for response in route.responses.values()))
     # Alternative models are declared as a union.
-    for model in (member for annotation in declared for member in get_args(annotation) or (annotation,)):
+    for model in (member for annotation in declared for member in _alternatives(annotation)):
         extra = getattr(model, "model_config", {}).get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in extra and model.__name__ in schemas:
             schemas[model.__name__]["examples"] = copy.deepcopy(extra["examples"])

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 SCHEMAS: Final = "#/components/schemas/"
 _HEADERS: Final = "#/components/headers/"
-_UUID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+UUID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
 
 _SHARED_HEADERS: Final[Mapping[str, str]] = {
@@ -164,4 +164,4 @@ def _write_ids_as_text(document: Json) -> None:
     for part in walk(document):
         if part.get("type") == "string" and part.get("format") == "uuid":
             del part["format"]
-            part["pattern"] = _UUID
+            part["pattern"] = UUID

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
 from typing_extensions import TypeAliasType
 
-from app.dialects.captain.wire import ProcessingType
+from app.dialects.captain.words import ProcessingType
 from app.web.params import WHOLE
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-from app.dialects.captain.wire import EXAMPLE_ID, JobType, Status, Timestamp
+from app.dialects.captain.wire import EXAMPLE_ID, Timestamp
+from app.dialects.captain.words import JobType, Status
 
 FilterStatus = TypeAliasType(
     "FilterStatus",

@@ -78,7 +78,7 @@ router.add_api_route(
     responses={
         **declared(ERRORS),
         200: {
-            "model": wire.JobStatusResponseV2 | wire.PlaceholderResponse,
+            "model": wire.JobStatusOrPlaceholder,
             "headers": _MARK,
             "description": "The job, or the placeholder.",
         },

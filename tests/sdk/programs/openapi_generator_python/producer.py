@@ -24,5 +24,5 @@ with ApiClient(Configuration(host=os.environ["API_URL"], access_token=os.environ
     try:
         jobs.jobs_get("0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10")
     except NotFoundException as error:
-        code = error.data.code
+        code = error.data and error.data.code
     assert code == "not_found"
