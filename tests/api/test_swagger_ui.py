@@ -121,12 +121,15 @@ async def test_what_somebody_has_written_stays(browser: Browser, service: Servic
     assert await parameter(browser, "Jobs-jobs_cancel") == made["id"]
 
 
-async def test_a_list_puts_no_job_of_others_where_execute_could_delete_it(
+async def test_no_read_puts_a_job_of_others_where_execute_could_delete_it(
     browser: Browser, service: ServiceProcess, api: httpx.AsyncClient
 ) -> None:
     newest = (await api.post("/v1/jobs", json={"type": "work"})).json()["id"]
     await authorize(browser, service)
     assert (await execute(browser, "Jobs-jobs_list"))["jobs"][0]["id"] == newest
+    place = await expand(browser, "Jobs-jobs_wait")
+    await browser.write(f"{place} textarea.body-param__text", json.dumps({"ids": [newest]}))
+    assert (await execute(browser, "Jobs-jobs_wait"))["jobs"][0]["id"] == newest
     assert await parameter(browser, "Jobs-jobs_delete") == JOB_ID
 
 
