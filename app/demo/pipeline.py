@@ -24,7 +24,7 @@ _MAX_WARNINGS = 50
 
 # The progress at which each stage begins, in proportion to the time that the stages take, so that progress is even and
 # the service's estimate of the end is accurate.
-_BEGINS_AT = {"scanning": 0, "extracting": 3, "chunking": 12, "tagging": 26, "embedding": 33, "finalizing": 99}
+_BEGINS_AT = {"scanning": 0, "extracting": 3, "chunking": 14, "tagging": 31, "embedding": 38, "finalizing": 99}
 _NEXT = dict(itertools.pairwise(_BEGINS_AT))
 
 
