@@ -1,4 +1,5 @@
-# The service in an image: dependencies from the lock, front-end libraries from theirs, one wheel, one unprivileged user.
+# The service in an image: dependencies from the lock, front-end libraries from theirs, one wheel that carries the
+# client's, one unprivileged user.
 # docker-compose.yml shows it with a PostgreSQL; alone it runs the embedded one, in the volume /var/lib/jobtrack.
 
 FROM node:24-slim AS assets
@@ -20,6 +21,10 @@ COPY app/ app/
 COPY jobtrack_client/ jobtrack_client/
 COPY migrations/ migrations/
 COPY --from=assets /vendor app/static/vendor
+# The client alone, which the service serves to pip.
+COPY client/ client/
+COPY deploy/client-wheel deploy/client-wheel
+RUN deploy/client-wheel /opt/build/bin/python app/wheels
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/jobtrack/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 

@@ -1,5 +1,5 @@
 # Everything a developer or CI does, from a machine with Python >= 3.11 and make and nothing else.
-# `make` alone prints this list. Nothing is installed outside .venv, node_modules and app/static/vendor.
+# `make` alone prints this list. Nothing is installed outside .venv, node_modules, app/static/vendor and app/wheels.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +9,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := app/static/vendor
+WHEELS := app/wheels
+# With the folders: one is newer when a file was removed.
+CLIENT := $(shell find jobtrack_client -name __pycache__ -prune -o -print)
 ARGS ?=
 
 # Most of a test's time is waiting for processes and the database, so a worker a core, and no more than four: each has a
@@ -20,6 +23,8 @@ PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # npm's comments on itself and on funding are nobody's concern here.
 NPM_FLAGS := --ignore-scripts --no-audit --no-fund --loglevel=error
+# Where the machine has no npm, one comes as a Python package.
+ENSURE_NPM = command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
 
 # A PostgreSQL 15 of the machine (Debian: package `postgresql`), for test-all.
 PG15_BINDIR ?= $(shell for dir in /usr/lib/postgresql/15/bin "$$(pg_config --bindir 2>/dev/null)"; do \
@@ -41,20 +46,32 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-assets: $(VENDOR)/.fetched ## Fetch the front-end libraries (htmx, uPlot, Swagger UI)
+assets: $(VENDOR)/.fetched $(WHEELS)/.built ## Fetch the front-end libraries (htmx, uPlot, Swagger UI), build the client's wheel
 
-# Their install scripts never run. Where the machine has no npm, one comes as a Python package.
+# Their install scripts never run.
 $(VENDOR)/.fetched: package.json package-lock.json deploy/vendor-assets | $(VENV)/.installed
 	@echo "Fetching the front-end libraries ..."
-	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@$(ENSURE_NPM)
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci $(NPM_FLAGS) >/dev/null
 	@deploy/vendor-assets node_modules $(VENDOR)
+	@touch $@
+
+# What the service serves at /client/. A new version has a new name, so whatever is in the folder goes first.
+$(WHEELS)/.built: deploy/client-wheel client/pyproject.toml pyproject.toml $(CLIENT) | $(VENV)/.installed
+	@deploy/client-wheel $(BIN)/python $(WHEELS)
 	@touch $@
 
 run: install assets ## Start everything: database, service and a demo job, on 127.0.0.1:8000
 	@$(BIN)/jobtrack serve --demo $(ARGS)
 
-test: lint ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
+# Node.js 22.18 runs TypeScript as it stands, which the worker of docs/worker-protocol.md is. Where the machine's is older
+# the test uses the Python package beside it (tests/node.py).
+$(VENV)/.node: requirements/node.lock | $(VENV)/.installed
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements/node.lock
+	@touch $@
+
+test: lint $(VENV)/.node $(VENV)/.generators ## Lint, then run every test (ARGS="-k waits -x" reaches pytest)
 	@$(PYTEST) $(ARGS)
 
 test-all: test ## The same and the long tests, on the embedded PostgreSQL 18 and on an installed 15
@@ -90,6 +107,16 @@ $(VENV)/.peers: requirements/peers.lock | $(VENV)/.installed
 	@$(VENV)/peers/bin/python -m pip install --quiet --require-hashes -r requirements/peers.lock
 	@touch $@
 
+# What generates clients from the OpenAPI documents for the tests: Python packages, and TypeScript's beside them.
+$(VENV)/.generators: requirements/sdk/generators.lock requirements/sdk/package.json requirements/sdk/package-lock.json | $(VENV)/.installed
+	@echo "Installing the client generators for the tests ..."
+	@$(PYTHON) -m venv --clear $(VENV)/generators
+	@$(VENV)/generators/bin/python -m pip install --quiet --require-hashes -r requirements/sdk/generators.lock
+	@$(ENSURE_NPM)
+	@cp requirements/sdk/package.json requirements/sdk/package-lock.json $(VENV)/generators/
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix $(VENV)/generators $(NPM_FLAGS) >/dev/null
+	@touch $@
+
 openapi: install ## Write the OpenAPI documents in openapi/ anew
 	@$(BIN)/jobtrack openapi openapi
 
@@ -103,11 +130,14 @@ lock: install ## Resolve requirements/*.lock and package-lock.json anew (ARGS=--
 	$(UV_COMPILE) requirements/node.in --output-file requirements/node.lock $(ARGS)
 	$(UV_COMPILE) requirements/bench.in --output-file requirements/bench.lock $(ARGS)
 	$(UV_COMPILE) requirements/peers.in --output-file requirements/peers.lock $(ARGS)
+	$(UV_COMPILE) requirements/sdk/generators.in --output-file requirements/sdk/generators.lock $(ARGS)
 	for client in requirements/clients/*.in; do \
 		$(UV_COMPILE) $$client --output-file $${client%.in}.lock $(ARGS) || exit 1; \
 	done
-	PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
+	for folder in . requirements/sdk; do \
+		PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS) || exit 1; \
+	done
 
 clean: ## Remove what the other targets made (not your data)
-	rm -rf $(VENV) node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules $(VENDOR) $(WHEELS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

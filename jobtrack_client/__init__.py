@@ -1,7 +1,8 @@
 """The Python client of Jobtrack: submit and watch jobs, or write a worker that processes them.
 
-It needs httpx and nothing of the server. Start with `JobtrackClient` (synchronous code), `AsyncJobtrackClient`
-(asyncio) or `Worker`, which claims jobs, keeps their leases, sends reports and finishes the jobs.
+It needs httpx and platformdirs, and nothing of the server. Start with `JobtrackClient` (synchronous code),
+`AsyncJobtrackClient` (asyncio), or `job` and `Worker`, which claims jobs, keeps their leases, sends reports and
+finishes the jobs; `python -m jobtrack_client worker` runs one.
 """
 
 from jobtrack_client.client import AsyncJobtrackClient, JobtrackClient
@@ -22,10 +23,12 @@ from jobtrack_client.errors import (
     Unavailable,
     Unprocessable,
 )
+from jobtrack_client.handlers import NoHandlerError, job
 from jobtrack_client.lost_handlers import WorkerStuckError
 from jobtrack_client.models import ClaimedJob, Item, ItemUpdate, Job, has_succeeded, is_terminal
 from jobtrack_client.outcome import Done, Fail
 from jobtrack_client.retry import Retry
+from jobtrack_client.track import Track
 from jobtrack_client.worker import Worker
 
 __all__ = [
@@ -47,10 +50,12 @@ __all__ = [
     "JobtrackClient",
     "JobtrackError",
     "LeaseLost",
+    "NoHandlerError",
     "NotEnded",
     "NotFound",
     "QueueFull",
     "Retry",
+    "Track",
     "Unauthorized",
     "Unavailable",
     "Unprocessable",
@@ -58,4 +63,5 @@ __all__ = [
     "WorkerStuckError",
     "has_succeeded",
     "is_terminal",
+    "job",
 ]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from jobtrack_client.checkpoint import join
 from jobtrack_client.limits import MAX_BODY_BYTES, MAX_BODY_VALUES, MAX_DOCUMENT_BYTES, MAX_ITEMS, MAX_LOGS
 from jobtrack_client.models import ItemUpdate, LogLine
 from jobtrack_client.text import cut, plain
@@ -20,6 +21,9 @@ from jobtrack_client.updates import NOTHING, Size, item_fields, job_fields, log_
 REPORT_LIMIT = Size(MAX_BODY_BYTES * 3 // 4, MAX_BODY_VALUES * 3 // 4)
 # A handler that gets every item wrong would otherwise fill the job's log with the same sentence.
 _LOGGED_REFUSALS = 100
+
+# Of the names around a checkpoint and its marks.
+_NAMES_BYTES = 64
 
 logger = logging.getLogger("jobtrack_client")
 
@@ -41,8 +45,10 @@ class ReportBuffer:
         self._items: dict[str, dict[str, Any]] = {}
         self._sizes: dict[str, Size] = {}
         self._logs: list[LogLine] = []
-        self._checkpoint: list[object] = []
+        self._checkpoint: object = None
+        self._marks: dict[str, object] = {}
         self._checkpoint_size = NOTHING
+        self._unsaved = False
         self._stage: object = None
         self._refusals = 0
         self._closed = False
@@ -115,6 +121,19 @@ class ReportBuffer:
         logger.warning("job %s: %s", self._job_id, message)
         self.add_worker_log("warning", message)
 
+    def restore_checkpoint(self, value: object, marks: Mapping[str, object]) -> None:
+        """Begin with what the last attempt has saved: each part is kept until it is set anew."""
+        self._checkpoint, self._marks, self._checkpoint_size = value, dict(marks), size_of(value)
+
+    def set_mark(self, name: str, value: object) -> None:
+        """Save a mark beside the handler's checkpoint, see `checkpoint`; sent as that is."""
+        with self._lock:
+            was_empty = self._is_empty()
+            if not self._closed and (name not in self._marks or self._marks[name] != value):
+                self._marks[name] = value
+                self._unsaved = True
+        self._notify(was_empty, urgent=False)
+
     def set_checkpoint(self, checkpoint: object) -> None:
         """Save the checkpoint for the next attempt; it is sent with or after all earlier updates.
 
@@ -128,7 +147,8 @@ class ReportBuffer:
         with self._lock:
             was_empty = self._is_empty()
             if not self._closed:
-                self._checkpoint, self._checkpoint_size = [copy], size
+                self._checkpoint, self._checkpoint_size = copy, size
+                self._unsaved = True
         self._notify(was_empty, urgent=False)
 
     def take(self) -> dict[str, Any]:
@@ -146,10 +166,15 @@ class ReportBuffer:
             logs, size = self._take_logs(size)
             if logs:
                 report["logs"] = logs
-            if self._checkpoint and not self._items:
-                size = size.plus(self._checkpoint_size)
+            if self._unsaved and not self._items:
+                marks = size_of(self._marks)
+                size = size.plus(self._checkpoint_size).plus(marks)
                 if size.within(REPORT_LIMIT) or not report:
-                    report["checkpoint"] = self._checkpoint.pop()
+                    # A handler's own checkpoint may fill what the service takes: then there is no room for marks.
+                    room = MAX_DOCUMENT_BYTES - self._checkpoint_size.byte_count
+                    fits = marks.byte_count + _NAMES_BYTES <= room
+                    report["checkpoint"] = join(self._checkpoint, self._marks if fits else {})
+                    self._unsaved = False
         return report
 
     def _take_items(self, size: Size) -> tuple[list[dict[str, Any]], Size]:
@@ -176,7 +201,7 @@ class ReportBuffer:
         return taken, size
 
     def _is_empty(self) -> bool:
-        return not (self._fields or self._items or self._logs or self._checkpoint)
+        return not (self._fields or self._items or self._logs or self._unsaved)
 
     def _notify(self, was_empty: bool, urgent: bool) -> None:
         # Once per report instead of once per item: waking the event loop from a thread is a system call.

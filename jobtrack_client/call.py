@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
 
+from jobtrack_client import discovery
 from jobtrack_client.errors import Unauthorized, Unavailable, from_response
 
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # Seconds added to a wait before its response counts as lost: time for the network and for a busy service.
 SLACK_SECONDS = 15.0
 # During a wait without a limit the service sends white space every 15 s; after four missed ones the connection is dead.
@@ -88,10 +87,16 @@ class Call(Generic[T]):
 def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
     """Return the arguments that both kinds of httpx client are built with.
 
-    `url` and `api_key` take precedence over `JOBTRACK_URL` and `JOBTRACK_API_KEY`.
+    `url` and `api_key` take precedence over what `discovery` finds. Where that is no key, none is sent: some calls
+    need none.
     """
-    url = (url or os.environ.get("JOBTRACK_URL") or DEFAULT_URL).strip().rstrip("/")
-    api_key = (api_key or os.environ.get("JOBTRACK_API_KEY") or "").strip()
+    url = discovery.address(url)
+    if not api_key:
+        try:
+            api_key = discovery.api_key(url)
+        except (discovery.NoKeyError, RuntimeError):
+            api_key = ""
+    api_key = api_key.strip()
     try:
         parts = httpx.URL(url)
         # What resolves the name encodes it so, and raises no error of a connection where it cannot.
@@ -120,7 +125,7 @@ def connection(url: str | None, api_key: str | None) -> dict[str, Any]:
         # Without a limit, a heartbeat never has to queue for a connection behind long waits.
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
         # A proxy that the environment names cannot reach the loopback interface of this machine.
-        "trust_env": host not in LOOPBACK,
+        "trust_env": host not in discovery.LOOPBACK,
     }
 
 

@@ -51,9 +51,9 @@ def _async_method(
 class JobtrackClient(Sender):
     """A synchronous client of Jobtrack. Threads may share it. Use it as a context manager, or call `close`.
 
-    `url` defaults to `JOBTRACK_URL` (else http://127.0.0.1:8000), `api_key` to `JOBTRACK_API_KEY`. Calls that
-    are safe to repeat are retried, as `retry` says, when the connection breaks or the service is briefly
-    unavailable. Every refusal raises a `JobtrackError`.
+    `url` and `api_key` default to what the command line uses: `JOBTRACK_URL`, else this machine; `JOBTRACK_API_KEY`,
+    else the key that the service there has written. Calls that are safe to repeat are retried, as `retry` says, when
+    the connection breaks or the service is briefly unavailable. Every refusal raises a `JobtrackError`.
     """
 
     create_job = _method(calls.create_job)

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, Unpack
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, TypeVar, Unpack
 
+from jobtrack_client import checkpoint
 from jobtrack_client.buffer import ReportBuffer
-from jobtrack_client.errors import LeaseLost, Unprocessable
+from jobtrack_client.loops import WorkerLoop
 from jobtrack_client.models import ClaimedJob, ItemUpdate
+from jobtrack_client.stop import JobCancelled, Stop
+from jobtrack_client.todo import Pages, Todo
+from jobtrack_client.track import Track
+from jobtrack_client.tracking import Tracking
 
-Reason = Literal["stopping", "cancel", "too_long", "refused", "lost"]
-_STRENGTH: dict[Reason | None, int] = {None: 0, "stopping": 1, "cancel": 2, "too_long": 3, "refused": 4, "lost": 5}
+__all__ = ["JobCancelled", "JobContext", "Stop"]
 
-
-class JobCancelled(Exception):  # noqa: N818  names the state, not a defect
-    """The handler should stop: cancellation was requested, the worker is stopping, or the handler ran for too long."""
-
-
-class Stop:
-    """A request that the handler stop, with its reason. Any thread may make it.
-
-    `stopping` and `cancel` lead to a release, `too_long` and `refused` (the service rejected what the handler may not
-    lose) to a failure, `lost` to nothing, because the job may no longer be written to. When there are several reasons,
-    the one that comes later in this list counts.
-    """
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.reason: Reason | None = None
-        self.detail = ""
-        self._lock = threading.Lock()
-        self._listener: Callable[[], object] | None = None
-
-    def request(self, reason: Reason, detail: str) -> None:
-        """Request the stop; an earlier request is replaced only by a stronger reason."""
-        with self._lock:
-            if _STRENGTH[reason] <= _STRENGTH[self.reason]:
-                return
-            first = self.reason is None
-            self.reason, self.detail = reason, detail
-        self.event.set()
-        if first and self._listener is not None:
-            self._listener()
-
-    def listen(self, listener: Callable[[], object]) -> None:
-        """Call the listener when a stop is requested, from the thread that requests it; at once if it has been."""
-        with self._lock:
-            self._listener = listener
-            requested = self.reason is not None
-        if requested:
-            listener()
-
-    def check(self) -> None:
-        """Raise the exception for the reason if a stop was requested."""
-        if self.reason == "lost":
-            raise LeaseLost(self.detail, code="lease_lost", status=409)
-        if self.reason == "refused":
-            raise Unprocessable(self.detail, code="report_refused", status=422)
-        if self.reason is not None:
-            raise JobCancelled(self.detail)
+T = TypeVar("T")
 
 
 class JobContext:
@@ -78,24 +35,61 @@ class JobContext:
         buffer: ReportBuffer,
         stop: Stop,
         flush: Callable[[], Awaitable[None]],
+        pages: Pages,
     ) -> None:
         self.job = job
-        self.checkpoint: Any = job.get("checkpoint")
+        self.checkpoint: Any
+        self.checkpoint, marks = checkpoint.split(job.get("checkpoint"))
         self.cancelled: threading.Event = stop.event
         self._buffer = buffer
         self._stop = stop
         self._flush = flush
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
+        self._loop = WorkerLoop()
+        self._tracking = Tracking(job, marks, buffer, stop, pages, self._loop)
+        buffer.restore_checkpoint(self.checkpoint, marks)
 
     @property
     def payload(self) -> Any:
         """The payload with which the job was created."""
         return self.job.get("payload")
 
+    @property
+    def is_rerun(self) -> bool:
+        """Whether the job is a rerun; `todo` returns the items that it is about."""
+        return self.job["original_job_id"] is not None
+
     def check_cancelled(self) -> None:
         """Raise `JobCancelled` if the code should stop, `LeaseLost` if this worker no longer holds the job."""
         self._stop.check()
+
+    def track(
+        self,
+        values: Iterable[T] | AsyncIterable[T],
+        *,
+        key: Callable[[T], str] = str,
+        total: int | None = None,
+        last: bool = True,
+    ) -> Track[T]:
+        """Iterate over values, each an item of the job: in work while the loop's body runs, completed after it.
+
+        Use `for` in a function and `async for` in a coroutine. `key` makes the item's key of a value. An exception that
+        leaves the loop fails the item and, as any other, the attempt; in `Track.guard` it fails the item alone.
+        Between two items a stop is noticed as in `check_cancelled`. The number of items is reported where it is known,
+        or is `total`. The checkpoint keeps how far the loop is: a next attempt goes on behind the last item that
+        is done, also where the values come in another order. With `last=False` the items stay in work,
+        for another loop over them. Each loop of a handler is recognized by its number, so a handler begins its
+        loops in the same order in every attempt.
+        """
+        return Track(self._tracking, values, key=key, total=total, last=last)
+
+    def todo(self, default: Iterable[T] | AsyncIterable[T] = ()) -> Todo[T | str]:
+        """Return the keys of the unfinished items if the job was created with items, as every rerun is; else `default`.
+
+        So a rerun of failed items does just those: `for key in ctx.track(ctx.todo(default=all_keys))`. An item whose
+        exception ended the last attempt is among them. More items than a claim brings (1,000) are read page by
+        page, which takes a key with the scope `read`. Use `for` in a function and `async for` in a coroutine.
+        """
+        return self._tracking.todo(default)
 
     def report(
         self,
@@ -117,10 +111,13 @@ class JobContext:
         An update that the service refuses (an unknown status, a result over 4 KiB) is dropped, with all that the same
         report says of the item, and the job's log says why. With the worker's `strict_items` it fails the job.
         """
-        self._buffer.add_items([update])
+        self.items([update])
 
     def items(self, updates: Iterable[ItemUpdate]) -> None:
         """Update several items with one call."""
+        updates = list(updates)
+        for update in updates:
+            self._tracking.note(update)
         self._buffer.add_items(updates)
 
     def log(self, level: str | int, message: object) -> None:
@@ -144,12 +141,8 @@ class JobContext:
 
     def flush_from_thread(self) -> None:
         """Do the same as `flush`, for a synchronous handler; it also slows down one that reports too fast."""
-        if threading.get_ident() == self._loop_thread:
-            raise RuntimeError("flush_from_thread would block the event loop for ever: use `await ctx.flush()`")
-        if self._loop.is_closed():
-            raise JobCancelled("The worker has ended")
+        self._loop.result(self._flush, "await ctx.flush()")
 
-        async def flush() -> None:
-            await self._flush()
-
-        asyncio.run_coroutine_threadsafe(flush(), self._loop).result()
+    def end_items(self, error: BaseException | None) -> None:
+        """End the items in work; called by the worker when the handler has ended, with what it raised."""
+        self._tracking.end(error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from jobtrack_client.context import Stop
 from jobtrack_client.models import ClaimedJob, ReportAnswer
+from jobtrack_client.stop import Stop
 
 # Without a lease there is nothing to extend, but a cancellation gives the job a lease of 60 s: report thrice within it.
 _NO_LEASE_INTERVAL_SECONDS = 20.0

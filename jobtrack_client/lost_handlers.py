@@ -29,12 +29,14 @@ class LostHandlers:
     def __len__(self) -> int:
         return len(self.futures)
 
-    def add(self, name: str, handler: asyncio.Future[Ended]) -> None:
-        """Count this handler until it ends."""
+    def add(self, name: str, handler: asyncio.Future[Ended], *, silently: bool = False) -> None:
+        """Count this handler until it ends, and say so in the log unless `silently`."""
         if handler.done():
             return
         self.futures.add(handler)
         handler.add_done_callback(self.futures.discard)
+        if silently:
+            return
         left = self._concurrency - len(self.futures)
         sentence = "%s: the handler does not stop and was abandoned; until it ends, worker %s has %d of %d places left"
         logger.error(sentence, name, self._worker, left, self._concurrency)
@@ -53,15 +55,15 @@ class LostHandlers:
             if self.may_end_process:
                 end_process()
 
-    def leave(self) -> None:
+    def leave(self, code: int) -> None:
         """End the process if asyncio could not: it waits for every task, for one that ignores its cancellation too."""
         if any(isinstance(handler, asyncio.Task) for handler in self.futures):
-            end_process()
+            end_process(code)
 
 
-def end_process() -> NoReturn:
+def end_process(code: int = 1) -> NoReturn:
     """End the process at once, without the clean-up that waits for the event loop."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)

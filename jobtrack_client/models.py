@@ -85,13 +85,6 @@ class Lease(TypedDict):
     expires_in_seconds: float | None
 
 
-class ClaimedJob(Job):
-    """A claimed job, with its lease and the checkpoint of its last attempt."""
-
-    lease: Lease
-    checkpoint: Any
-
-
 class ReportAnswer(TypedDict):
     """The response to a report: the job's state, whether cancellation was requested, and what is left of the lease."""
 
@@ -139,6 +132,16 @@ class ItemPage(TypedDict):
 
     items: list[Item]
     next_cursor: str | None
+
+
+class ClaimedJob(Job):
+    """A claimed job, with its lease and the checkpoint of its last attempt, and with the first of its unfinished items
+    if the claim includes `items`.
+    """
+
+    lease: Lease
+    checkpoint: Any
+    items: NotRequired[ItemPage]
 
 
 class LogLine(TypedDict, total=False):
@@ -196,6 +199,7 @@ class NextClaim(TypedDict, total=False):
     types: Sequence[str]
     max: int
     lease_seconds: int
+    include: Sequence[str]
 
 
 class WorkersNextClaim(NextClaim):

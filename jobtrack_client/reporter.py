@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from jobtrack_client.buffer import ReportBuffer
-from jobtrack_client.client import AsyncJobtrackClient
-from jobtrack_client.context import JobCancelled
 from jobtrack_client.errors import JobtrackError, Unprocessable
 from jobtrack_client.lease import Lease
 from jobtrack_client.loops import call_in
-from jobtrack_client.patience import logger, once, until_answered
+from jobtrack_client.patience import logger, until_answered
 from jobtrack_client.refusals import Refusal, remaining
+from jobtrack_client.stop import JobCancelled
+from jobtrack_client.submitter import Submitter
 from jobtrack_client.text import plain
 from jobtrack_client.worker_calls import report
 
@@ -30,9 +31,15 @@ class Reporter:
     """Reports on one job: `run` is a task beside the handler, `drain` sends the rest after it."""
 
     def __init__(
-        self, client: AsyncJobtrackClient, lease: Lease, *, flush_seconds: float, strict_items: bool = False
+        self,
+        submitter: Submitter,
+        lease: Lease,
+        *,
+        flush_seconds: float,
+        strict_items: bool = False,
+        make_buffer: Callable[..., ReportBuffer] = ReportBuffer,
     ) -> None:
-        self._client = client
+        self._submitter = submitter
         self._lease = lease
         self._stop = lease.stop
         self._flush_seconds = flush_seconds
@@ -46,7 +53,7 @@ class Reporter:
         self._flushers: list[asyncio.Future[None]] = []
         self._ending = False
         self._ended = False
-        self.buffer = ReportBuffer(self._wake_from_any_thread, job_id=lease.job_id, strict_items=strict_items)
+        self.buffer = make_buffer(self._wake_from_any_thread, job_id=lease.job_id, strict_items=strict_items)
 
     async def run(self) -> None:
         """Send reports and heartbeats until `end`, or until the lease is lost."""
@@ -135,7 +142,8 @@ class Reporter:
         lease = self._lease
         call = report(lease.job_id, lease.token, lease_seconds=lease.lease_seconds, **self._unsent[0])
         sent_at = time.monotonic()
-        answer = await self._client.send(once(call, max(lease.interval, _SHORTEST_TIMEOUT_SECONDS)))
+        timeout = max(lease.interval, _SHORTEST_TIMEOUT_SECONDS)
+        answer = await self._submitter.submit(lease.job_id, "report", call, timeout_seconds=timeout)
         lease.extend(sent_at, answer)
 
     def _refuse(self, refusal: Refusal) -> None:

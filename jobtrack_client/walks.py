@@ -204,17 +204,19 @@ def stream_events_async(
     return stream_async(self, "/v1/events", type=types, queue=queues, cursor=cursor)
 
 
-def stream_job(self: Sender, job_id: str) -> Iterator[ServerEvent]:
+def stream_job(self: Sender, job_id: str, *, cursor: str | None = None) -> Iterator[ServerEvent]:
     """Follow one job until it ends: a `snapshot`, its `job.*` events, and `job` whenever it has changed.
 
-    After an interruption there is another `snapshot`. Raises `NotFound` if the job is deleted before its end is told.
+    With `cursor`, the id of an event, only later ones are yielded. After an interruption there is another `snapshot`.
+    Raises `NotFound` if the job is deleted before its end is told.
     """
-    return stream(self, job_path(job_id, "/stream"))
+    return stream(self, job_path(job_id, "/stream"), cursor=cursor)
 
 
-def stream_job_async(self: AsyncSender, job_id: str) -> AsyncIterator[ServerEvent]:
+def stream_job_async(self: AsyncSender, job_id: str, *, cursor: str | None = None) -> AsyncIterator[ServerEvent]:
     """Follow one job until it ends: a `snapshot`, its `job.*` events, and `job` whenever it has changed.
 
-    After an interruption there is another `snapshot`. Raises `NotFound` if the job is deleted before its end is told.
+    With `cursor`, the id of an event, only later ones are yielded. After an interruption there is another `snapshot`.
+    Raises `NotFound` if the job is deleted before its end is told.
     """
-    return stream_async(self, job_path(job_id, "/stream"))
+    return stream_async(self, job_path(job_id, "/stream"), cursor=cursor)

@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import math
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobtrack_client import discovery, terminal
+from jobtrack_client.claim_options import ClaimOptions
 from jobtrack_client.client import AsyncJobtrackClient
 from jobtrack_client.errors import JobtrackError
-from jobtrack_client.handler import Handler
+from jobtrack_client.handlers import Handlers, handlers_of
 from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import interval_of
 from jobtrack_client.lost_handlers import LostHandlers
-from jobtrack_client.models import ClaimedJob
-from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, may_pass, once, pause_seconds
-from jobtrack_client.run import Run
-from jobtrack_client.worker_calls import claim
-
-# The service's limit for one claim.
-_MAX_CLAIM = 100
-# How long a run may take, beyond its handler's grace period, to report the outcome to the service.
-_FINISH_SECONDS = 5.0
-MAX_RUN_SECONDS = 86_400.0
+from jobtrack_client.models import ClaimedJob, WorkersNextClaim
+from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, may_pass, pause_seconds
+from jobtrack_client.run import RunOptions
+from jobtrack_client.run_limits import MAX_RUN_SECONDS, limits_by_type
+from jobtrack_client.runs import Runs
+from jobtrack_client.submitter import Submitter
 
 
 class Worker:
     """Claims jobs and runs a handler for each, until `stop`.
 
-    `types` maps job types to handlers. A handler receives a `JobContext`. It is a coroutine function, or a
+        @job("nightly")
+        def nightly(ctx): ...
+
+        Worker(types=nightly).run_until_signal()
+
+    Without a `client` it makes its own, which finds the address and the key as the command line does.
+
+    `types` maps job types to handlers, or is what `job` has marked: functions, or modules that hold some. A handler
+    receives a `JobContext`. It is a coroutine function, or a
     synchronous function, which runs in a thread. Its return value completes the job (return `Done` to add
     billing); `Fail` and whatever else it raises fail the attempt, and nothing else of the worker. The worker takes
     care of the lease, heartbeats, cancellation and reports; while a coroutine blocks the event loop, a thread sends the
@@ -52,13 +61,16 @@ class Worker:
 
     An update of an item that the service refuses is dropped, and the job's log says why; with `strict_items` it fails
     the job with the code `report_refused`.
+
+    What it does goes to the logger `jobtrack_client`, and is printed on a terminal where the program has set up no
+    logging. With `quiet` nothing is printed; False prints it wherever standard error goes.
     """
 
     def __init__(
         self,
-        client: AsyncJobtrackClient,
+        client: AsyncJobtrackClient | None = None,
         *,
-        types: Mapping[str, Handler],
+        types: Handlers,
         queues: Sequence[str] = (),
         job_ids: Sequence[str] = (),
         concurrency: int = 1,
@@ -69,27 +81,43 @@ class Worker:
         flush_seconds: float = 0.5,
         max_run_seconds: float | Mapping[str, float | None] | None = MAX_RUN_SECONDS,
         strict_items: bool = False,
+        quiet: bool | None = None,
     ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency is the number of jobs that run at a time, at least 1, not {concurrency}")
+        if not 0 <= grace_seconds < math.inf:
+            raise ValueError(f"grace_seconds is a number of seconds, not {grace_seconds}")
+        if client is None:
+            discovery.api_key(discovery.address())  # a missing key is known here, before anything runs
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._client = client
-        self._handlers = dict(types)
-        self._queues = list(queues)
-        self._job_ids = list(job_ids)
+        handlers = handlers_of(types)
+        self._claims = ClaimOptions(
+            self.name, list(handlers), list(queues), list(job_ids), lease_seconds, claim_wait_seconds
+        )
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
-        self._claim_wait_seconds = claim_wait_seconds
-        self._flush_seconds = flush_seconds
-        self._max_run_seconds = _by_type(max_run_seconds, self._handlers)
-        self._strict_items = strict_items
+        self._max_run_seconds = limits_by_type(max_run_seconds, handlers)
+        self._quiet = quiet
         self._longest_pause = min(interval_of(lease_seconds), LONGEST_PAUSE_SECONDS)
-        self._stopping = asyncio.Event()
-        self._runs: dict[asyncio.Task[None], Run] = {}
         self._lost = LostHandlers(self.name, concurrency)
+        options = RunOptions(lease_seconds, flush_seconds, grace_seconds, strict_items)
+        self._runs = Runs(handlers, self._lost, options, self._max_run_seconds)
 
-    def stop(self) -> None:
-        """Stop gracefully: claim no more jobs, let handlers end within the grace period, and release the rest."""
-        self._stopping.set()
+    def stop(self, *, now: bool = False) -> None:
+        """Stop gracefully: claim no more jobs, let handlers end within the grace period, and release the rest.
+
+        With `now` the jobs are released at once, whatever their handlers do; also after a first call without.
+        """
+        count = len(self._runs.tasks)
+        if not self._runs.stopping.is_set() and not now:
+            jobs, it = ("1 job has", "it") if count == 1 else (f"{count} jobs have", "them")
+            again = f"; Ctrl-C again gives {it} back now" if self._lost.may_end_process else ""
+            logger.info("stopping%s", f": {jobs} {self._grace_seconds:g} s{again}" if count else "")
+        self._runs.stopping.set()
+        if now:
+            self._runs.hurrying.set()
 
     async def run(self) -> None:
         """Claim and run jobs until `stop`. Cancelling this stops as well, but without time to finish the running jobs.
@@ -97,70 +125,107 @@ class Worker:
         Raises the errors that no retry can mend: an API key that is unknown or lacks the scope, an invalid claim;
         `WorkerStuckError` when no handler can be started any more.
         """
+        with terminal.said(self._quiet):
+            if self._client is not None:
+                await self._run(self._client)
+                return
+            url = discovery.address()
+            async with AsyncJobtrackClient(url, discovery.api_key(url)) as client:
+                await self._run(client)
+
+    async def _run(self, client: AsyncJobtrackClient) -> None:
+        logger.info("claiming %s at %s as %s", self._claims, client.url, self.name)
         grace = 0.0
         heartbeats = Heartbeats(
-            self._client.synchronous,
+            client.synchronous,
             lease_seconds=self._lease_seconds,
             grace_seconds=self._grace_seconds,
             on_over=self._lost.note_blocked,
         )
+
+        def start(jobs: list[ClaimedJob]) -> None:
+            self._runs.start(jobs, submitter, heartbeats)
+
+        submitter = Submitter(client, next_claim=self._next_claim, take=start)
         try:
-            await self._claim_until_stopped(heartbeats)
+            await self._claim_until_stopped(client, start)
             grace = self._grace_seconds
         finally:
             # Shielded: only a second cancellation abandons the jobs, until their leases expire.
-            await asyncio.shield(asyncio.create_task(self._end_runs(grace, heartbeats)))
+            await asyncio.shield(asyncio.create_task(self._end(grace, submitter, heartbeats)))
+
+    async def _end(self, grace_seconds: float, submitter: Submitter, heartbeats: Heartbeats) -> None:
+        self._runs.stopping.set()
+        await self._runs.end(grace_seconds)
+        await submitter.close()
+        await heartbeats.close()
 
     def run_until_signal(self) -> None:
-        """Run as the main program until SIGINT or SIGTERM, then stop gracefully.
+        """Run as the main program until SIGINT or SIGTERM, then stop gracefully; a second signal stops `now`.
 
-        When the worker is stuck with a handler in its event loop, which nothing can end, it ends the process.
+        A client that was passed is closed at the end. When the worker is stuck with a handler in its event loop, which
+        nothing can end, it ends the process.
         """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("run_until_signal is for a program's main thread: elsewhere `await worker.run()`")
         asyncio.run(self._run_until_signal())
 
     async def _run_until_signal(self) -> None:
         self._lost.may_end_process = True
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self._on_signal)
         try:
-            async with self._client:
+            async with contextlib.AsyncExitStack() as stack:
+                if self._client is not None:
+                    await stack.enter_async_context(self._client)
                 await self.run()
         finally:
-            self._lost.leave()
+            # Jobs that were given back in a hurry leave handlers behind, and that is no failure.
+            self._lost.leave(0 if self._runs.hurrying.is_set() else 1)
 
-    async def _claim_until_stopped(self, heartbeats: Heartbeats) -> None:
-        stopped = asyncio.create_task(self._stopping.wait())
+    def _on_signal(self) -> None:
+        self.stop(now=self._runs.stopping.is_set())
+
+    async def _claim_until_stopped(
+        self, client: AsyncJobtrackClient, start: Callable[[list[ClaimedJob]], object]
+    ) -> None:
+        stopped = asyncio.create_task(self._runs.stopping.wait())
         failures = 0
         try:
             while not stopped.done():
                 self._lost.check()
-                if len(self._runs) + len(self._lost) >= self._concurrency:
-                    ends: set[asyncio.Future[Any]] = {stopped, *self._runs, *self._lost.futures}
+                free = self._concurrency - len(self._runs.tasks) - len(self._lost)
+                if free <= 0:
+                    ends: set[asyncio.Future[Any]] = {stopped, *self._runs.tasks, *self._lost.futures}
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 began = time.monotonic()
                 try:
-                    jobs = await self._claim_unless(stopped)
+                    jobs = await self._claim_unless(stopped, client, free)
                 except JobtrackError as error:
                     if not may_pass(error):
                         raise
                     failures += 1
-                    logger.warning("%s; trying again", error)
+                    # Once for each absence: a service may be away for the whole night.
+                    logger.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s; trying again", error)
                     await self._pause(failures)
                     continue
+                if failures and not stopped.done():
+                    logger.info("Jobtrack at %s answers again", client.url)
                 failures = 0
-                for job in jobs:
-                    self._start(job, heartbeats)
-                if not jobs and time.monotonic() - began < min(1, self._claim_wait_seconds):
+                start(jobs)
+                if not jobs and time.monotonic() - began < min(1, self._claims.wait_seconds):
                     # The response came early, as from a service that is shutting down: do not hammer it.
                     await self._pause(1)
         finally:
             stopped.cancel()
 
-    async def _claim_unless(self, stopped: asyncio.Task[bool]) -> list[ClaimedJob]:
+    async def _claim_unless(
+        self, stopped: asyncio.Task[bool], client: AsyncJobtrackClient, free: int
+    ) -> list[ClaimedJob]:
         """Claim jobs, but give up when the stop is requested: the service takes back jobs that it cannot hand over."""
-        claiming = asyncio.create_task(self._claim())
+        claiming = asyncio.create_task(client.send(self._claims.call(free)))
         try:
             await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -168,69 +233,14 @@ class Worker:
             await asyncio.wait({claiming})
         return [] if claiming.cancelled() else claiming.result()
 
-    async def _claim(self) -> list[ClaimedJob]:
-        free = min(self._concurrency - len(self._runs) - len(self._lost), _MAX_CLAIM)
-        call = claim(
-            worker=self.name,
-            queues=self._queues,
-            # A job claimed by id is ours whatever its type: without a handler it fails with a clear message.
-            types=[] if self._job_ids else list(self._handlers),
-            job_ids=self._job_ids,
-            max=free,
-            lease_seconds=self._lease_seconds,
-            wait=self._claim_wait_seconds,
-        )
-        return await self._client.send(once(call))
-
-    def _start(self, job: ClaimedJob, heartbeats: Heartbeats) -> None:
-        run = Run(
-            self._client,
-            job,
-            self._handlers.get(job["type"]),
-            heartbeats,
-            lease_seconds=self._lease_seconds,
-            max_run_seconds=self._max_run_seconds.get(job["type"], MAX_RUN_SECONDS),
-            flush_seconds=self._flush_seconds,
-            grace_seconds=self._grace_seconds,
-            strict_items=self._strict_items,
-        )
-        task = asyncio.create_task(run.work(), name=f"job {job['id']}")
-        self._runs[task] = run
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        handler = self._runs.pop(task).abandoned
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s raised an unexpected error; its lease will expire", task.get_name(), exc_info=error)
-        if handler is not None:
-            self._lost.add(task.get_name(), handler)
-
-    async def _end_runs(self, grace_seconds: float, heartbeats: Heartbeats) -> None:
-        if self._runs and grace_seconds:
-            await asyncio.wait(set(self._runs), timeout=grace_seconds)
-        for run in self._runs.values():
-            run.stop.request("stopping", "The worker is stopping")
-        if self._runs:
-            await asyncio.wait(set(self._runs), timeout=self._grace_seconds + _FINISH_SECONDS)
-        for task in list(self._runs):
-            task.cancel()
-        await heartbeats.close()
+    def _next_claim(self, places: int) -> WorkersNextClaim | None:
+        """Return what to claim with calls that free so many places; what is free besides is claimed by waiting."""
+        return None if self._runs.stopping.is_set() else self._claims.next(places)
 
     async def _pause(self, failures: int) -> None:
         """Wait before the next claim, or until the stop is requested."""
         try:
             async with asyncio.timeout(pause_seconds(failures, self._longest_pause)):
-                await self._stopping.wait()
+                await self._runs.stopping.wait()
         except TimeoutError:
             pass
-
-
-def _by_type(seconds: float | Mapping[str, float | None] | None, types: Collection[str]) -> dict[str, float | None]:
-    """Return the limit of each type. Raises `ValueError` for one that is not a positive number of seconds."""
-    if isinstance(seconds, Mapping) and (unknown := seconds.keys() - set(types)):
-        raise ValueError(f"max_run_seconds names types without a handler: {', '.join(sorted(unknown))}")
-    limits = {name: seconds.get(name, MAX_RUN_SECONDS) if isinstance(seconds, Mapping) else seconds for name in types}
-    for limit in limits.values():
-        if limit is not None and not 0 < limit < math.inf:
-            raise ValueError(f"max_run_seconds is a positive number of seconds, or None for no limit, not {limit!r}")
-    return limits

@@ -31,15 +31,17 @@ def claim(
     max: int = 1,  # noqa: A002  the name on the wire
     lease_seconds: int | None = 30,
     wait: int = 0,
+    include: Sequence[str] = (),
 ) -> Call[list[ClaimedJob]]:
     """Claim up to `max` jobs that are due, waiting up to `wait` (0-50) seconds for the first.
 
-    Empty `queues`, `types` and `job_ids` match any job. `lease_seconds=None` is for jobs of an `engine`.
+    Empty `queues`, `types` and `job_ids` match any job. `lease_seconds=None` is for jobs of an `engine`. With
+    `include=["items"]` the jobs have their first unfinished items, a page as of `list_items`.
     The call is not repeated once it may have arrived: the lost response may contain jobs, which are
     offered again when their leases expire.
     """
     body: dict[str, Any] = {"worker": worker, "max": max, "lease_seconds": lease_seconds}
-    filters = (("queues", queues), ("types", types), ("job_ids", job_ids))
+    filters = (("queues", queues), ("types", types), ("job_ids", job_ids), ("include", include))
     body |= {name: list(values) for name, values in filters if values}
     return Call(method="POST", path="/v1/claims", read=_read_claimed, body=body, wait=wait)
 
@@ -159,8 +161,7 @@ def _worker_call(
 
 def _read_ended(body: Any) -> Any:
     answer = read_object(body)
-    for job in answer.get("claimed") or ():
-        _ = job["id"], job["lease"]["token"]
+    _check_claimed(answer.get("claimed") or ())
     return answer
 
 
@@ -177,5 +178,9 @@ def _read_report_answer(body: Any) -> Any:
 
 def _read_claimed(body: Any) -> Any:
     jobs = read_list("jobs")(body)
-    _ = [(job["id"], job["type"], job["lease"]["token"], job["lease"]["expires_in_seconds"]) for job in jobs]
+    _check_claimed(jobs)
     return jobs
+
+
+def _check_claimed(jobs: Sequence[Any]) -> None:
+    _ = [(job["id"], job["type"], job["lease"]["token"], job["lease"]["expires_in_seconds"]) for job in jobs]

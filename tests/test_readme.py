@@ -1,11 +1,18 @@
-"""The README's tour, line by line against a running service, and its tables against the code."""
+"""The README's tour and its first workers as they stand, against a live service, and the tables against the code."""
 
 import asyncio
+import inspect
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
+import tomllib
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +20,11 @@ import pytest
 
 from app.cli.exits import Exit
 from app.settings import Settings
+from jobtrack_client import JobtrackClient, Worker
 from tests.service_process import ROOT, ServiceProcess
 
 README = (ROOT / "README.md").read_text()
-_BLOCKS = re.compile(r"```(sh|json)\n(.*?)```", re.DOTALL)
+RUNNING = (ROOT / "docs" / "running.md").read_text()
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,28 +48,124 @@ def compare(expected: Any, real: Any, ids: dict[str, str], where: str = "answer"
         assert expected == real, where
 
 
-async def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
-    ids: dict[str, str] = {}
-    prelude, said, answers = "", "", 0
-    for kind, text in _BLOCKS.findall(README):
-        if kind == "json":
-            compare(json.loads(text), json.loads(said), ids)
-            answers += 1
-            continue
-        command = _ID.sub(lambda found: ids[found[0]], text).replace("http://127.0.0.1:8000", service.url)
-        if command.startswith("api() {"):
-            prelude = command
-            continue
-        done = await asyncio.to_thread(
-            subprocess.run,
-            ["bash", "-euc", prelude + command],
-            check=True,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "JOBTRACK_API_KEY": service.api_key},
+def block(language: str, beginning: str) -> str:
+    """The one block of the README that begins so."""
+    (found,) = re.findall(rf"^```{language}\n({re.escape(beginning)}.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def objects(text: str) -> Iterator[Any]:
+    """The JSON objects of a text, one after the other."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text.rstrip()):
+        found, place = decoder.raw_decode(text, place + len(text[place:]) - len(text[place:].lstrip()))
+        yield found
+
+
+def environment(service: ServiceProcess) -> dict[str, str]:
+    # With our Python in front: the machine's may be a slow one of a version manager.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "JOBTRACK_URL": service.url, "JOBTRACK_API_KEY": service.api_key, "PATH": path}
+
+
+def run_script(script: str, service: ServiceProcess) -> str:
+    """Run a script as a paste into a shell; what it prints."""
+    done = subprocess.run(
+        ["bash", "-euc", script], check=False, capture_output=True, text=True, timeout=120, env=environment(service)
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+TOUR = block("sh", "# api PATH")
+FUNCTIONS = TOUR.partition("QUEUE=")[0]
+
+
+def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
+    # Twice: what the first one leaves behind is not in the way of another.
+    for _ in range(2):
+        said = [line.removeprefix("data: ") for line in run_script(TOUR, service).splitlines()]
+        real = [json.loads(line) for line in said if line.startswith("{")]
+        shown = list(objects(block("json", "{")))
+        assert len(real) == len(shown) == 9
+        ids: dict[str, str] = {}
+        for number, (expected, answer) in enumerate(zip(shown, real, strict=True), 1):
+            compare(expected, answer, ids, f"answer {number}")
+
+
+@contextmanager
+def working(command: list[str], service: ServiceProcess, cwd: Path) -> Iterator[None]:
+    """A worker of the README in a process of its own, which ends when it is told to."""
+    worker = subprocess.Popen(
+        command, cwd=cwd, env=environment(service) | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
+        assert worker.poll() is None, worker.communicate()[1]
+    finally:
+        # With what the loop of a shell has started.
+        os.killpg(worker.pid, signal.SIGTERM)
+        worker.communicate(timeout=30)
+
+
+def test_the_first_worker_in_python_is_what_happens(service: ServiceProcess, tmp_path: Path) -> None:
+    job_type = f"nightly-{uuid.uuid4()}"
+    program = block("python", "from pathlib").replace('"nightly"', f'"{job_type}"')
+    if "client" in inspect.signature(Worker).parameters and not _makes_its_own_client():
+        # The README shows the form of the next version of the client.
+        program = program.replace("Worker(", "Worker(AsyncJobtrackClient(), ").replace(
+            "import JobContext", "import AsyncJobtrackClient, JobContext"
         )
-        said = done.stdout
-    assert answers == 9
+    (tmp_path / "README.md").write_text("ten bytes.")
+    (tmp_path / "worker.py").write_text(program)
+    with working([sys.executable, "worker.py"], service, tmp_path):
+        creation = block("sh", 'api jobs \'{"type": "nightly"').replace('"nightly"', f'"{job_type}"')
+        _, said = run_script(FUNCTIONS + creation, service).splitlines()
+        ended = json.loads(said)
+        assert (ended["status"], ended["result"]) == ("completed_with_failures", {"bytes": 10})
+        items = httpx.get(
+            f"{service.url}/v1/jobs/{ended['id']}/items", headers={"Authorization": f"Bearer {service.api_key}"}
+        ).json()["items"]
+        assert [(item["key"], item["status"], item["error_code"]) for item in items] == [
+            ("README.md", "completed", None),
+            ("nowhere.txt", "failed", "unreadable"),
+        ]
+
+
+def _makes_its_own_client() -> bool:
+    return inspect.signature(Worker).parameters["client"].default is not inspect.Parameter.empty
+
+
+def test_the_first_worker_in_bash_is_what_happens(service: ServiceProcess, tmp_path: Path) -> None:
+    job_type = f"disk-use-{uuid.uuid4()}"
+    program = block("bash", "api() {").replace("disk-use", job_type)
+    with working(["bash", "-c", program], service, tmp_path), JobtrackClient(service.url, service.api_key) as jobs:
+        (tmp_path / "file").write_bytes(bytes(100_000))
+        for folder, status in ((str(tmp_path), "completed"), (str(tmp_path / "none"), "failed")):
+            ended = jobs.wait(jobs.create_job(job_type, payload={"folder": folder})["id"], timeout=60)
+            assert ended["status"] == status
+            if status == "completed":
+                assert ended["result"]["kib"] >= 97
+            else:
+                assert ended["error"] == {"code": "no_folder", "message": "du cannot read it"}
+
+
+def test_every_page_names_the_client_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    named = {
+        (path.name, name)
+        for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        for name in re.findall(r"jobtrack_client-[\w.-]+\.whl", path.read_text())
+    }
+    assert {name for _, name in named} == {f"jobtrack_client-{version}-py3-none-any.whl"}
+    assert {"README.md", "workers.md"} <= {page for page, _ in named}
+
+
+def test_no_page_installs_from_an_index_what_none_has() -> None:
+    pages = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "app").rglob("*.py"))
+    wrong = re.compile(r"pip install ['\"]?jobtrack")
+    assert not [path for path in pages if path.name != "CHANGELOG.md" and wrong.search(path.read_text())]
 
 
 async def test_the_python_example_is_what_happens(
@@ -93,7 +197,7 @@ async def test_the_python_example_is_what_happens(
 
 
 def test_every_setting_and_every_exit_code_is_in_its_table() -> None:
-    assert set(re.findall(r"^\| `JOBTRACK_(\w+)`", README, re.MULTILINE)) == {
+    assert set(re.findall(r"^\| `JOBTRACK_(\w+)`", RUNNING, re.MULTILINE)) == {
         *(name.upper() for name in Settings.model_fields),
         "URL",
         "API_KEY",

@@ -1,13 +1,13 @@
 """The native API as a whole: its routers, and its OpenAPI document."""
 
 import copy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
 from app.api.events.routes import history
 from app.api.events.streams import streams
+from app.api.examples import add_answers
 from app.api.jobs.batches import job_batches
 from app.api.jobs.inputs import inputs
 from app.api.jobs.items import items
@@ -25,7 +25,10 @@ from app.api.wire import Problem
 from app.api.workers.claims import claims
 from app.api.workers.lists import asking
 from app.api.workers.routes import batches, workers
+from app.version import running_version
+from app.web.examples import show_parameters
 from app.web.idempotency import KEY_PARAMETER
+from app.web.openapi import SCHEMAS, complete, describe, operations, reachable, walk
 
 ROUTERS: Final = (
     jobs,
@@ -52,14 +55,17 @@ ROUTERS: Final = (
 
 _TAGS: Final = [
     {"name": "Jobs", "description": "Create jobs, list and read them, wait for them, rerun, cancel and delete them."},
-    {"name": "History", "description": "Events and logs of jobs, in pages or as streams."},
-    {"name": "Items", "description": "Parts of a job, each with its own status."},
     {"name": "Workers", "description": "Claim jobs, and report on them under a lease."},
+    {"name": "Items", "description": "Parts of a job, each with its own status."},
+    {"name": "History", "description": "Events and logs of jobs, in pages or as streams."},
+    {"name": "Queues", "description": "Depth, rates and rules of queues; pause and resume."},
     {"name": "Keys", "description": "Create, read, expire and revoke the project's keys."},
     {"name": "Projects", "description": "Tenants; for operators of the service."},
-    {"name": "Queues", "description": "Depth, rates and rules of queues; pause and resume."},
     {"name": "Health", "description": "Liveness and readiness, without a key; metrics."},
 ]
+
+_FIRST: Final = ("/v1/jobs", "/v1/jobs/wait")
+"""The paths that a reader of the document meets first: create a job, and wait for it."""
 
 _WITHOUT_KEY: Final = frozenset({"jobs_wait", "sessions_create_code"})
 """Operations by POST that take no Idempotency-Key: one changes nothing, and of one a repeat makes a code that nobody
@@ -78,7 +84,7 @@ def openapi() -> dict[str, Any]:
     document: dict[str, Any] = copy.deepcopy(
         get_openapi(
             title="Jobtrack",
-            version=_version(),
+            version=running_version() or "0",
             summary="A self-hosted service that tracks background jobs",
             description=_DESCRIPTION,
             tags=_TAGS,
@@ -93,22 +99,39 @@ def openapi() -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    add_answers(schemas)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["paths"] = {path: document["paths"][path] for path in _FIRST} | document["paths"]
+    show_parameters(document)
     for path in document["paths"].values():
         for method, operation in path.items():
             if method != "get" and operation["operationId"] not in _WITHOUT_KEY:
                 operation.setdefault("parameters", []).append(dict(KEY_PARAMETER))
-            responses = operation["responses"]
             if operation.get("security") is None:
                 # FastAPI documents a 422 for every operation with parameters.
-                responses.pop("422", None)
-            operation["responses"] = dict(sorted(responses.items()))
+                operation["responses"].pop("422", None)
+    complete(document)
+    _open_enums(document)
     return document
 
 
-def _version() -> str:
-    try:
-        return version("jobtrack")
-    except PackageNotFoundError:
-        # Running from a source checkout without installed metadata.
-        return "0"
+def _open_enums(document: dict[str, Any]) -> None:
+    """Write each enum of an answer as text with known values: a client that was generated before a value came must not
+    fail on it. What is sent stays closed.
+    """
+    schemas = document["components"]["schemas"]
+    responses = [operation["responses"] for operation in operations(document)]
+    answered = reachable(schemas, responses)
+    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    for part in walk([*responses, *(schemas[name] for name in sorted(answered - enums.keys()))]):
+        enum = part if "enum" in part else enums.get(part.get("$ref", "").removeprefix(SCHEMAS))
+        if enum is None:
+            continue
+        said = part.get("description", enum.get("description"))
+        values = enum["enum"]
+        part.clear()
+        part.update({"type": "string", "x-extensible-enum": values}, **({"description": said} if said else {}))
+        describe(part, f"Known: {', '.join(f'`{value}`' for value in values)}; more may be added.")
+    sent = [[operation.get("parameters"), operation.get("requestBody")] for operation in operations(document)]
+    for name in enums.keys() - reachable(schemas, sent):
+        del schemas[name]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 
+from app.api.examples import JOB_ID
 from app.api.responses import render_error
 from app.web.body import JSON_BODY, BodyRules
 from app.web.routing import guarded_route
@@ -15,7 +16,7 @@ JobIdText = Annotated[
         alias="job_id",
         description="The job's id, a UUID in lower case. Any other text is answered with 404.",
         json_schema_extra={"format": "uuid"},
-        examples=["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"],
+        examples=[JOB_ID],
     ),
 ]
 """An id in a path. It is text, because a malformed id is a 404 and not a validation error."""
@@ -34,15 +35,17 @@ _SENTENCES: Final[Mapping[int, str]] = {
     416: "The byte range is outside the input.",
     422: "The request is well-formed but invalid.",
     429: "Too many requests; see `Retry-After`.",
+    500: "Internal error; the request's id helps to find out what.",
     503: "Temporarily unavailable; see `Retry-After`.",
 }
-_WITH_BODY: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
-_WITHOUT_BODY: Final = (400, 401, 403, 422, 429, 503)
+_WITHOUT_KEY: Final = (400, 500, 503)
+_WITHOUT_BODY: Final = (*_WITHOUT_KEY, 401, 403, 422, 429)
+_WITH_BODY: Final = (*_WITHOUT_BODY, 408, 413, 415)
 
 
-def problems(*more: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
-    """Declare the problems that a route may return."""
-    statuses = sorted({*(_WITH_BODY if body else _WITHOUT_BODY), *more})
+def problems(*more: int, body: bool = False, public: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Declare the problems that a route may return; a `public` one needs no key."""
+    statuses = sorted({*(_WITH_BODY if body else _WITHOUT_KEY if public else _WITHOUT_BODY), *more})
     return {status: {"description": _SENTENCES[status], "content": _PROBLEM} for status in statuses}
 
 

@@ -20,6 +20,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Strict, StringConstraints, WrapValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from typing_extensions import TypeAliasType
 
 from app.api.documents import RULES, check_document, document_text
 from app.api.fields import Body, json_text
@@ -124,6 +125,8 @@ def _discriminators(field: FieldInfo) -> list[FieldInfo]:
 def _form(annotation: Any) -> Form:
     """Return the type that msgspec decodes for an annotation, and what is left to do with its values."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, TypeAliasType):
+        return _form(annotation.__value__)
     if origin is Annotated:
         return _constrained(arguments[0], arguments[1:])
     if annotation is Any:

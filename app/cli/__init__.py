@@ -26,6 +26,7 @@ from app.cli import (
     openapi,
     queues,
     serve,
+    worker,
     workers,
 )
 from app.cli.choices import shown
@@ -49,6 +50,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("psql", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(backup.psql)
 app.command("doctor")(doctor.doctor)
+app.command("worker", add_help_option=False, context_settings=worker.SETTINGS)(worker.worker)
 app.command("demo")(demo.demo)
 app.command("health")(health.health)
 app.command("open")(open_pages.open_pages)
@@ -63,12 +65,9 @@ app.add_typer(config.app, name="config")
 def _print_version(requested: bool) -> None:
     if not requested:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from app.version import running_version
 
-    try:
-        print(f"jobtrack {version('jobtrack')}")
-    except PackageNotFoundError:
-        print("jobtrack (run from its sources, not installed)")
+    print(f"jobtrack {running_version() or '(run from its sources, not installed)'}")
     raise typer.Exit
 
 

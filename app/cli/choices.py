@@ -27,9 +27,9 @@ def choice(option: str, words: Iterable[str], description: str) -> Any:
     return typer.Option(
         option,
         parser=parse,
-        metavar=f"[{'|'.join(known)}]",
+        metavar="WORD",
         autocompletion=_starting(known),
-        help=description,
+        help=f"{description} The words: {', '.join(known)}.",
     )
 
 
@@ -39,12 +39,21 @@ def _starting(words: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 def seconds(text: str) -> float:
     """Parse a number of seconds; an infinite one is none, for the option is left out to wait without end."""
+    return _finite(text, "a number of seconds")
+
+
+def number(text: str) -> float:
+    """Parse a finite number, as JSON has no other."""
+    return _finite(text, "a number")
+
+
+def _finite(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise typer.BadParameter(f"{shown(text)} is not a number of seconds, 0 or more.")
+        raise typer.BadParameter(f"{shown(text)} is not {what}, 0 or more.")
     return value
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, fail, needing
-from app.cli.tables import print_json, print_rows
+from app.cli.tables import Column, print_json, print_rows
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -32,7 +32,8 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
     if as_json:
         print_json({"settings": rows, "warnings": unknown_names(os.environ)})
         return
-    print_rows(("setting", "value", "origin"), [(r["setting"], r["value"], r["origin"]) for r in rows], empty="")
+    columns = (Column("setting", rank=0, wide=False), Column("value", rank=1, fold=True), Column("origin", rank=2))
+    print_rows(columns, [(r["setting"], r["value"], r["origin"]) for r in rows], empty="")
     for warning in unknown_names(os.environ):
         print(f"jobtrack: {warning}", file=sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from app.cli.exits import Exit, clear_sentences, exit_code, fail, needing
-from app.cli.target import KEY_FILE, AsJson, Url, address, api_key, data_dir
+from app.cli.target import AsJson, Url, address, api_key, data_dir
 
 if TYPE_CHECKING:
     from app.demo import DemoEvent
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 def demo(
     path: Annotated[
-        Path | None, typer.Argument(help="The folder to index; default: the installed packages of this Python.")
+        Path | None,
+        typer.Argument(help="The folder to index; default: this Python's packages, with three broken files."),
     ] = None,
     max_files: Annotated[int | None, typer.Option("--max-files", min=1, help="Index at most this many files.")] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Work on reruns of the job as well, until Ctrl-C or SIGTERM.")
+    ] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -30,11 +35,11 @@ def demo(
     The command submits and watches the job as a client, and runs it as a worker.
     """
     with needing("demo", "The demo"):
-        from app.demo import default_path, run_demo
+        from app.demo import run_demo, work_on_reruns
     import asyncio
     import signal
 
-    from app.cli.jobs import outcome
+    from app.cli.job_waits import outcome
     from app.cli.progress import Board
 
     url = address(url)
@@ -49,10 +54,9 @@ def demo(
         # SIGTERM is handled like Ctrl-C, which cancels the job.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        folder = path or default_path()
         try:
-            # The index lies beside the database, so that a second run skips the files of the first.
-            running = run_demo(url, key, folder, data_dir() / "demo", on_event=on_event, max_files=max_files)
+            # The index lies beside the database.
+            running = run_demo(url, key, path, data_dir() / "demo", on_event=on_event, max_files=max_files)
             job = cast("Job", asyncio.run(running))
         except KeyboardInterrupt:
             fail(Exit.INTERRUPTED, "The demo was interrupted, and its job was cancelled.")
@@ -60,11 +64,17 @@ def demo(
             fail(Exit.USAGE, f"{error}.")
         except OSError as error:
             fail(Exit.START_UP, f"The demo cannot keep its index in {data_dir() / 'demo'}: {error.strerror or error}.")
-    print(json.dumps(job) if as_json else f"{outcome(job)}\n\n{_addresses(url, key, job['id'])}", flush=True)
+    print(json.dumps(job) if as_json else f"{outcome(job)}\n\n{_addresses(url, key, job)}", flush=True)
+    if stay:
+        with contextlib.suppress(KeyboardInterrupt), clear_sentences(url):
+            asyncio.run(work_on_reruns(url, key, path, data_dir() / "demo"))
     raise typer.Exit(exit_code([job]))
 
 
-def _addresses(url: str, key: str, job_id: str) -> str:
+def _addresses(url: str, key: str, job: Job) -> str:
+    from jobtrack_client.discovery import KEY_FILE
+
+    job_id = job["id"]
     # The API key itself would end up in the history of the shell that the command is pasted into.
     key_file = data_dir() / KEY_FILE
     try:
@@ -73,4 +83,11 @@ def _addresses(url: str, key: str, job_id: str) -> str:
         is_stored = False
     key_text = f"$(cat {shlex.quote(str(key_file))})" if is_stored else "$JOBTRACK_API_KEY"
     curl = f'curl -H "Authorization: Bearer {key_text}"'
-    return f"The job:    {curl} {url}/v1/jobs/{job_id}\nIts files:  {curl} '{url}/v1/jobs/{job_id}/items?limit=20'"
+    failed = f"Broken:     jobtrack jobs rerun {job_id} --only-failed-items\n" if job["counts"]["failed"] else ""
+    return (
+        f"The job:    {curl} {url}/v1/jobs/{job_id}\n"
+        f"Its files:  {curl} '{url}/v1/jobs/{job_id}/items?limit=20'\n"
+        f"{failed}"
+        # The last line, because it is the one to press.
+        f"Open        {url}/docs"
+    )

@@ -27,7 +27,7 @@ class DemoProcess:
         key = key or os.environ.get("JOBTRACK_API_KEY") or os.environ.get("JOBTRACK_BOOTSTRAP_KEY")
         if enabled and not key:
             fail(Exit.START_UP, "--demo needs an API key of this service: set JOBTRACK_API_KEY.")
-        self._arguments = ["demo", *(["--json"] if as_json else [])] if enabled else None
+        self._arguments = ["demo", "--stay", *(["--json"] if as_json else [])] if enabled else None
         self._settings = {"JOBTRACK_URL": url, "JOBTRACK_API_KEY": key or "", "JOBTRACK_DATA_DIR": str(data_dir)}
         self._process: subprocess.Popen[bytes] | None = None
 

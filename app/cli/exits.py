@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from app.cli.printable import printable
+
 if TYPE_CHECKING:
     from jobtrack_client import Job
 
@@ -46,8 +48,7 @@ def explain(sentence: str) -> None:
     """Print a sentence to standard error, on one line of bounded length, without what a terminal would act on."""
     if len(sentence) > _MAX_SENTENCE:
         sentence = f"{sentence[: _MAX_SENTENCE // 2]} ... {sentence[-_MAX_SENTENCE // 2 :]}"
-    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
-    print(f"jobtrack: {printable}", file=sys.stderr)
+    print(f"jobtrack: {printable(sentence)}", file=sys.stderr)
 
 
 def exit_code(jobs: Collection[Job]) -> Exit:
@@ -67,7 +68,9 @@ def needing(extra: str, what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in {"app", "jobtrack_client"}:
             raise
-        fail(Exit.START_UP, f"{what} needs more than the client: install it with pip install 'jobtrack[{extra}]'.")
+        fail(
+            Exit.START_UP, f"{what} needs more than the client: run pip install '.[{extra}]' in a checkout of Jobtrack."
+        )
 
 
 @contextlib.contextmanager

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
-from app.cli.target import ADDRESS_FILE, KEY_FILE, is_loopback
 from app.core.first_key import prepare
 from app.domain.key_text import make_key
+from jobtrack_client.discovery import ADDRESS_FILE, KEY_FILE, is_loopback
 
 if TYPE_CHECKING:
     from app.settings import Settings

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from app.cli.printable import printable
+
 if TYPE_CHECKING:
     from jobtrack_client import Job
 
@@ -17,13 +19,13 @@ class Board:
     """A context manager that shows the progress of jobs; with `quiet` it shows nothing, for output in JSON."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TextColumn("{task.fields[eta]}"),
+            TextColumn("{task.fields[counts]}", markup=False),
+            TextColumn("{task.fields[eta]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -80,7 +82,8 @@ def eta(job: Job) -> str:
 
 
 def _status(job: Job) -> str:
-    return f"{job['status']} {job['stage']}" if job["stage"] and not job["completed_at"] else job["status"]
+    stage = "" if job["completed_at"] or not job["stage"] else f" {job['stage']}"
+    return printable(f"{job['status']}{stage}")
 
 
 def _duration(seconds: float) -> str:

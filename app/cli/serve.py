@@ -178,7 +178,7 @@ def _say_where(url: str, first: FirstKey, *, as_json: bool, pages: str) -> None:
         f"Jobtrack is up.\n"
         f"  API key     {f'{key} ({first.where})' if key else first.where}\n"
         f"  Swagger UI  {url}/docs\n"
-        f"  Pages       {pages}\n"
-        f"Ctrl-C stops it.",
+        f"Ctrl-C stops it.\n"
+        f"Open        {pages}",
         flush=True,
     )

@@ -16,6 +16,7 @@ from app.core.batches.claims import (
     claimed_before,
     job_count,
 )
+from app.core.claimed_items import ClaimedItems
 from app.core.leases import Leases
 from app.core.wait_clock import timed_wait
 from app.db import key_lookups, limits
@@ -57,6 +58,7 @@ class Claims:
         self._askers = askers
         self._announce = announce
         self._max_answer_bytes = max_answer_bytes
+        self._items = ClaimedItems(database, max_answer_bytes=max_answer_bytes)
         self._limited: ReadBatcher[UUID, bool] = ReadBatcher(database, limits.select_limited)
         self._valid: ReadBatcher[KeyRef, float | None] = ReadBatcher(database, key_lookups.select_valid)
         self._limits: dict[UUID, tuple[bool, float]] = {}
@@ -74,10 +76,12 @@ class Claims:
         idempotency: Idempotency | None = None,
         key: KeyRef | None = None,
         client: str | None = None,
+        with_items: bool = False,
     ) -> Done[list[ClaimedJob]]:
         """Take up to `max_jobs`, waiting up to `wait_seconds` for the first; empty if there was none, or on a drain.
 
-        There are fewer where they would be more than an answer holds; one there always is.
+        There are fewer where they would be more than an answer holds; one there always is. `with_items` adds the first
+        of their unfinished items.
 
         A repeat under the same `idempotency` gets, at once, the jobs of the first call that are still under its leases.
         `key` is the caller's: it is checked again after each wait, and UnauthorizedError is raised if it has ended.
@@ -93,7 +97,7 @@ class Claims:
                 self._idle.listen(idle)
                 limited = await self._has_limits(claim_filter.project_id)
                 request = ClaimRequest(worker, max_jobs, lease_seconds, limited, idempotency)
-                taken = await self._take(claim_filter, request)
+                taken = await self._take(claim_filter, request, with_items)
                 left = ends_at - asyncio.get_running_loop().time()
                 if taken.value or taken.replayed or left <= 0 or self._idle.draining:
                     return taken
@@ -113,10 +117,13 @@ class Claims:
             if taken.value or idle.woken.is_set():
                 self._idle.wake_filters((claim_filter,))
 
-    async def claimed_before(self, project_id: UUID, idempotency: Idempotency) -> list[ClaimedJob]:
+    async def claimed_before(
+        self, project_id: UUID, idempotency: Idempotency, *, with_items: bool = False
+    ) -> list[ClaimedJob]:
         """Return those of the jobs that a claim has taken under this key that are still under its leases."""
         database = self._database.short(project_id)
-        return await database.read(claimed_before, project_id, idempotency, self._max_answer_bytes) or []
+        claimed = await database.read(claimed_before, project_id, idempotency, self._max_answer_bytes) or []
+        return await self._items.add(project_id, claimed) if with_items else claimed
 
     async def _check(self, key: KeyRef) -> None:
         """Check a key after the job that woke its claim was there: the notification of its end may be slower than the
@@ -129,8 +136,8 @@ class Claims:
         """Wait until every job whose claimer has disconnected is released; called before the database is closed."""
         await asyncio.gather(*self._returning, return_exceptions=True)
 
-    async def _take(self, claim_filter: ClaimFilter, request: ClaimRequest) -> Done[list[ClaimedJob]]:
-        task = asyncio.ensure_future(self._take_once(claim_filter, request))
+    async def _take(self, claim_filter: ClaimFilter, request: ClaimRequest, with_items: bool) -> Done[list[ClaimedJob]]:
+        task = asyncio.ensure_future(self._take_with(claim_filter, request, with_items))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -158,6 +165,16 @@ class Claims:
             if taken:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _take_with(
+        self, claim_filter: ClaimFilter, request: ClaimRequest, with_items: bool
+    ) -> Done[list[ClaimedJob]]:
+        taken = await self._take_once(claim_filter, request)
+        if with_items:
+            # In the task that a client which leaves does not end: its jobs are given back with the others.
+            claimed = await self._items.add(claim_filter.project_id, taken.value)
+            return Done(claimed, replayed=taken.replayed)
+        return taken
 
     async def _take_once(self, claim_filter: ClaimFilter, request: ClaimRequest) -> Done[list[ClaimedJob]]:
         # A writer for each filter that is being claimed by: they do not wait for each other. A claim with a key goes

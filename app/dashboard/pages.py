@@ -5,11 +5,14 @@ No page has an inline script, so the content security policy can forbid all of t
 
 import html
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from app.dashboard.client_wheel import NOT_BUILT, ClientWheel, origin_of
+from app.dashboard.problem_help import HELP
 from app.domain.errors import NotFoundError
 from app.paths import assets_dir
 from app.web.auth import public
@@ -46,6 +49,8 @@ _HOME: Final = """<body>
 <p class="lead">This service tracks background jobs: who requested them, which worker holds them, their progress,
 and how they ended. Create a job, have a worker claim it, and wait for it to complete.</p>
 <p class="actions"><a class="button" href="/docs">Try the API</a> <a href="/openapi.json">OpenAPI document</a></p>
+<h2>A worker in Python</h2>
+{client}
 <h2>Dialects</h2>
 <p>The same jobs are available through the job APIs of other products, at their own paths.</p>
 <ul class="cards">{dialects}</ul>
@@ -56,6 +61,10 @@ and how they ended. Create a job, have a worker claim it, and wait for it to com
 </html>
 """
 
+_CLIENT: Final = """<p>The client of this version is served here, and brings nothing of the server:</p>
+<pre><code>pip install '{address}'</code></pre>"""
+
+_CODE: Final = re.compile("`(.+?)`")
 _NO_DIALECTS: Final = "<li>None are enabled (<code>JOBTRACK_DIALECTS</code>).</li>"
 
 _DOCS: Final = """<body class="docs">
@@ -69,11 +78,8 @@ _PROBLEMS: Final = """<body>
 <main class="page">
 <p><a href="/">Jobtrack</a></p>
 <h1>Problems</h1>
-<p class="lead">The meaning of each error <code>code</code>.</p>
-<table>
-<thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead>
-<tbody>{rows}</tbody>
-</table>
+<p class="lead">What each error <code>code</code> means, and what to do. <code>detail</code> has the particulars.</p>
+{problems}
 </main>
 </body>
 </html>
@@ -82,27 +88,35 @@ _PROBLEMS: Final = """<body>
 _DOCS_FILES: Final = '<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css">\n'
 _DOCS_SCRIPTS: Final = (
     '<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js" defer></script>\n'
+    '<script src="/static/docs-plugin.js" defer></script>\n'
     '<script src="/static/docs.js" defer></script>\n'
 )
 
 
-def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]]) -> APIRouter:
+def make_pages(
+    titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]], wheel: ClientWheel | None
+) -> APIRouter:
     """Build the router of all pages.
 
-    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents.
+    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents;
+    `wheel` is the Python client, where it was built.
     """
     pages = APIRouter(
         route_class=guarded_route(render=problem_response), dependencies=[public], include_in_schema=False
     )
 
     @pages.get("/")
-    async def home() -> Response:
+    async def home(request: Request) -> Response:
         cards = "".join(
             f'<li><a href="/docs?api={html.escape(name)}">{html.escape(title)}</a></li>'
             for name, title in titles.items()
             if name != NATIVE
         )
-        return _page("Jobtrack", _HOME.format(dialects=cards or _NO_DIALECTS))
+        if wheel is None:
+            client = "<p>" + _CODE.sub(r"<code>\1</code>", html.escape(NOT_BUILT)) + "</p>"
+        else:
+            client = _CLIENT.format(address=html.escape(wheel.address(origin_of(request))))
+        return _page("Jobtrack", _HOME.format(client=client, dialects=cards or _NO_DIALECTS))
 
     @pages.get("/docs")
     async def docs() -> Response:
@@ -119,11 +133,7 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
 
     @pages.get("/docs/problems")
     async def problems() -> Response:
-        rows = "".join(
-            f'<tr id="{code}"><td><code>{code}</code></td><td>{STATUS.get(code, 409)}</td><td>{title}</td></tr>'
-            for code, title in TITLES.items()
-        )
-        return _page("Problems", _PROBLEMS.format(rows=rows))
+        return _page("Problems", _PROBLEMS.format(problems="".join(map(_problem, TITLES))))
 
     @pages.get("/openapi.json")
     async def native_document() -> Response:
@@ -142,6 +152,15 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
 def document_path(name: str) -> str:
     """Return the path of an API's OpenAPI document."""
     return "/openapi.json" if name == NATIVE else f"/dialects/{name}/openapi.json"
+
+
+def _problem(code: str) -> str:
+    cause, remedy = map(html.escape, HELP[code])
+    return (
+        f'<section id="{code}"><h2>{html.escape(TITLES[code])}</h2>'
+        f'<p class="code"><code>{code}</code> · {STATUS.get(code, 409)}</p>'
+        f"<p>{cause}</p><p><strong>What to do:</strong> {remedy}</p></section>\n"
+    )
 
 
 def _links(titles: Mapping[str, str]) -> str:

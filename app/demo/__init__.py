@@ -4,6 +4,6 @@ It is a worker like any other: it talks to the service over HTTP through `jobtra
 this package, so that it can be read, and copied, as an example.
 """
 
-from app.demo.runner import DemoEvent, default_path, run_demo
+from app.demo.runner import DemoEvent, default_folders, run_demo, work_on_reruns
 
-__all__ = ["DemoEvent", "default_path", "run_demo"]
+__all__ = ["DemoEvent", "default_folders", "run_demo", "work_on_reruns"]

@@ -1,4 +1,4 @@
-"""Extract the text of a file: plain text, Markdown, HTML and PDF."""
+"""Extract the text of a file: plain text, Markdown, HTML and PDF, also compressed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import codecs
 import dataclasses
 import io
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,13 @@ from pypdf import PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError
 from selectolax.lexbor import LexborHTMLParser
 
+from jobtrack_client import Fail
+
 # The length of a page in formats that have no pages.
 PAGE_CHARACTERS = 3000
+_COMPRESSED = ".gz"
+_GZIP_BITS = 31
+_MOST_UNPACKED_BYTES = 16 * 1024 * 1024
 
 _NAMES = frozenset({"authors", "changelog", "changes", "copying", "license", "licence", "notice", "readme"})
 # Control characters that occur in no text. Tab, line feed, form feed, carriage return and escape (colours) do occur.
@@ -29,12 +35,11 @@ _MARKDOWN = (
 )
 
 
-class BrokenFile(Exception):  # noqa: N818  names the state, not a defect
-    """The file has no text that can be extracted; `code` identifies the reason."""
+class BrokenFile(Fail):
+    """The file has no text that can be extracted; `code` identifies the reason, and becomes that of the item."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+        super().__init__(code, message[:500], retryable=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,12 +52,30 @@ class Extracted:
 
 def is_supported(path: Path) -> bool:
     """Return whether the file, by its name, is of a supported type."""
+    if path.suffix.lower() == _COMPRESSED:
+        path = path.with_suffix("")
     return path.suffix.lower() in _READERS or path.name.lower() in _NAMES
 
 
 def extract(path: Path, content: bytes) -> Extracted:
     """Return the text of the content, which was read from `path`. Raises `BrokenFile`."""
+    if path.suffix.lower() == _COMPRESSED:
+        path, content = path.with_suffix(""), _unpacked(content)
     return _READERS.get(path.suffix.lower(), _plain)(content)
+
+
+def _unpacked(content: bytes) -> bytes:
+    # Some kilobytes may unpack to gigabytes.
+    unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
+    try:
+        unpacked = unpacker.decompress(content, _MOST_UNPACKED_BYTES)
+    except zlib.error as error:
+        raise BrokenFile("broken_gzip", str(error)) from error
+    if unpacker.unconsumed_tail:
+        raise BrokenFile("too_long", f"The file unpacks to more than {_MOST_UNPACKED_BYTES:,} bytes")
+    if not unpacker.eof:
+        raise BrokenFile("broken_gzip", "The compressed file ends before its end was marked")
+    return unpacked
 
 
 def _plain(content: bytes) -> Extracted:

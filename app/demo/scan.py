@@ -13,6 +13,7 @@ from app.demo.extract import is_supported
 
 # Longer paths are shortened, because the API limits the length of an item's key.
 _LONGEST_KEY = 255
+_NOT_ENTERED = frozenset({"__pycache__", "site-packages", "dist-packages"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,20 +27,23 @@ class ScannedFile:
     skip_reason: str | None = None
 
 
-def walk(root: Path, size_limit: int, warn: Callable[[str], None]) -> Iterator[ScannedFile]:
-    """Yield every file below the folder, in the same order each time.
+def walk(root: Path, size_limit: int, warn: Callable[[str], None], prefix: str = "") -> Iterator[ScannedFile]:
+    """Yield every file of a supported type below the folder, in the same order each time.
 
-    Hidden folders and `__pycache__` are not entered, and links to folders are not followed, because they may lead
-    out of the folder or in circles. For a folder that cannot be read, `warn` is called.
+    Hidden folders, `__pycache__` and folders of installed packages are not entered, and links to folders are not
+    followed, because they may lead out of the folder or in circles. Keys are paths below the folder, behind the prefix.
+    For a folder that cannot be read, `warn` is called.
     """
 
     def unreadable(error: OSError) -> None:
         warn(f"{_text(error.filename)}: {error.strerror}")
 
     for folder, subfolders, names in os.walk(root, onerror=unreadable):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__pycache__")
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name not in _NOT_ENTERED)
         for name in sorted(names):
             path = Path(folder, name)
+            if not is_supported(path):
+                continue
             try:
                 status = path.lstat()
             except OSError:
@@ -47,11 +51,9 @@ def walk(root: Path, size_limit: int, warn: Callable[[str], None]) -> Iterator[S
             reason = None
             if not stat.S_ISREG(status.st_mode):
                 reason = "not_a_regular_file"  # opening a pipe would block forever
-            elif not is_supported(path):
-                reason = "unsupported_type"
             elif status.st_size > size_limit:
                 reason = "size_limit_exceeded"
-            yield ScannedFile(_key(path.relative_to(root)), path, status.st_size, status.st_mtime_ns, reason)
+            yield ScannedFile(_key(prefix / path.relative_to(root)), path, status.st_size, status.st_mtime_ns, reason)
 
 
 def _key(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The steps of a job: what each stage does with a batch of files, and the item updates that result."""
+"""The steps of a job: what each stage does with a file, and what is told of its item."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from app.demo import words
 from app.demo.embed import embed
-from app.demo.extract import BrokenFile, extract
+from app.demo.extract import extract
 from app.demo.index import Entry, Index
 from app.demo.workfile import WorkFile, text_of
-from jobtrack_client import ItemUpdate
 
-Step = Callable[[Sequence[sqlite3.Row]], list[ItemUpdate]]
+Step = Callable[[sqlite3.Row], dict[str, Any]]
 
 
 class Steps:
-    """The stages between scanning and finalizing; each stores in the work file what the next one needs."""
+    """The stages between scanning and finalizing; each stores in the work file what the next one needs.
+
+    A step may be repeated: what an attempt has done after its last report, the next one does again.
+    """
 
     def __init__(self, work: WorkFile, index: Index) -> None:
         self._work = work
         self._index = index
         self._files_with_terms: dict[str, int] | None = None
+        self._files = 0
 
     def by_stage(self) -> dict[str, Step]:
         """Return the step of each stage, in the order of the stages."""
@@ -36,72 +40,44 @@ class Steps:
             "embedding": self.embed,
         }
 
-    def extract(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Read the files and extract their texts; a broken file fails, and the job continues."""
-        return [self._extract(row) for row in rows]
-
-    def _extract(self, row: sqlite3.Row) -> ItemUpdate:
-        update = _processing(row, "extracting")
+    def extract(self, row: sqlite3.Row) -> dict[str, Any]:
+        """Read the file and extract its text. Raises `BrokenFile` and `OSError`."""
         path = Path(os.fsdecode(row["path"]))
-        try:
-            content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            if self._index.is_same(index_name(path), digest, row["mtime_ns"]):
-                update |= {"status": "skipped", "skip_reason": "already_indexed"}
-            else:
-                extracted = extract(path, content)
-                self._work.set_text(row["n"], digest, extracted.text, extracted.pages)
-        except OSError as error:
-            message = error.strerror or type(error).__name__
-            update |= {"status": "failed", "error_code": "unreadable", "error_message": message}
-        except BrokenFile as error:
-            update |= {"status": "failed", "error_code": error.code, "error_message": str(error)[:500]}
-        if update["status"] != "processing":
-            self._work.finish(row["n"], update)
-        return update
+        content = path.read_bytes()
+        extracted = extract(path, content)
+        with self._work.batch():
+            self._work.set_text(row["n"], hashlib.sha256(content).hexdigest(), extracted.text, extracted.pages)
+        return {}
 
-    def chunk(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Cut the texts into chunks and count their words."""
-        for row in rows:
-            text = text_of(row)
+    def chunk(self, row: sqlite3.Row) -> dict[str, Any]:
+        """Cut the text into chunks and count its words."""
+        text = text_of(row)
+        with self._work.batch():
             self._work.set_chunks(row["n"], words.spans(text), words.frequent_terms(text))
-        return [_processing(row, "chunking") for row in rows]
+        return {}
 
-    def tag(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
+    def tag(self, row: sqlite3.Row) -> dict[str, Any]:
         """Choose keywords by the number of files in which each word occurs, known now that all texts are counted."""
         if self._files_with_terms is None:
             self._files_with_terms = self._work.files_with_terms()
-        files = self._work.counts().get("queued", 0)
-        for row in rows:
-            tags = words.tags(json.loads(row["terms"]), self._files_with_terms, files)
-            self._work.set_tags(row["n"], tags)
-        return [_processing(row, "tagging") for row in rows]
+            self._files = len(self._work.listed("queued", "completed"))
+        with self._work.batch():
+            self._work.set_tags(row["n"], words.tags(json.loads(row["terms"]), self._files_with_terms, self._files))
+        return {}
 
-    def embed(self, rows: Sequence[sqlite3.Row]) -> list[ItemUpdate]:
-        """Embed the chunks and store them in the index, where the next run finds the files."""
-        entries = [_entry(row) for row in rows]
-        # Stored before the work file is updated: after a crash in between, the same entries are stored again.
-        self._index.add(entries)
-        updates: list[ItemUpdate] = []
-        for row, entry in zip(rows, entries, strict=True):
-            update = _processing(row, "embedding")
-            update |= {
-                "status": "completed",
-                "message": f"{len(entry.spans)} chunks",
-                "result": {"tags": entry.tags, "pages": entry.pages},
-            }
-            self._work.finish(row["n"], update)
-            updates.append(update)
-        return updates
+    def embed(self, row: sqlite3.Row) -> dict[str, Any]:
+        """Embed the chunks and store them in the index."""
+        entry = _entry(row)
+        # Stored before the work file is updated: after a crash in between, the same entry is stored again.
+        self._index.add([entry])
+        with self._work.batch():
+            self._work.finish(row["n"], "completed")
+        return {"message": f"{len(entry.spans)} chunks", "result": {"tags": entry.tags, "pages": entry.pages}}
 
 
 def index_name(path: Path) -> str:
     """Return the name of a file in the index: its path, as text that SQLite can store."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _processing(row: sqlite3.Row, stage: str) -> ItemUpdate:
-    return {"key": row["key"], "status": "processing", "stage": stage}
 
 
 def _entry(row: sqlite3.Row) -> Entry:

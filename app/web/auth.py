@@ -47,7 +47,13 @@ class KeyScheme(SecurityBase):
         return principal(request)
 
 
-BEARER = KeyScheme("bearer", HTTPBearer(description="A key of the project: `Authorization: Bearer <key>`."))
+BEARER = KeyScheme(
+    "bearer",
+    HTTPBearer(
+        description="The key alone, `jt_...`, without the word Bearer. `make run` printed the first one, or named the "
+        "file that has it."
+    ),
+)
 
 
 def requires(*scopes: Scope, scheme: KeyScheme = BEARER) -> Any:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from app.web.openapi import UUID
 from tests.api.operations import DOCUMENTS, UNKNOWN
 
 
@@ -35,5 +36,5 @@ def valid(document: str, schema: dict[str, Any]) -> Any:
     if kind == "array":
         return [valid(document, schema["items"])] if schema.get("minItems") else []
     return {"integer": schema.get("minimum", 1), "number": 1, "boolean": False}.get(
-        str(kind), UNKNOWN if schema.get("format") == "uuid" else "x"
+        str(kind), UNKNOWN if schema.get("pattern") == UUID else "x"
     )

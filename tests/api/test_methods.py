@@ -6,7 +6,16 @@ import pytest
 from tests.api.operations import OPERATIONS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-PAGES = ("/", "/docs", "/docs/problems", "/openapi.json", "/dialects/immuta/openapi.json", "/static/jobtrack.css")
+PAGES = (
+    "/",
+    "/docs",
+    "/docs/problems",
+    "/openapi.json",
+    "/dialects/immuta/openapi.json",
+    "/static/jobtrack.css",
+    "/client/",
+    "/client/none.whl",
+)
 
 
 def _taken() -> dict[str, set[str]]:

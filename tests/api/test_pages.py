@@ -5,6 +5,10 @@ import re
 import httpx
 import pytest
 
+import app.main  # noqa: F401 - with it every error is defined
+from app.dashboard.problem_help import HELP
+from app.domain.errors import JobtrackError
+from app.web.problems import TITLES
 from tests.service_process import ServiceProcess
 
 
@@ -24,6 +28,25 @@ async def test_swagger_ui_is_told_to_store_no_key(service: ServiceProcess) -> No
     # What a browser really keeps, test_swagger_ui.py looks at where there is one.
     async with httpx.AsyncClient(base_url=service.url) as browser:
         assert "persistAuthorization: false," in (await browser.get("/static/docs.js")).text
+
+
+def test_every_code_has_a_title_and_says_its_cause_and_what_to_do() -> None:
+    pending, codes = [JobtrackError], set[str]()
+    for kind in pending:
+        pending.extend(kind.__subclasses__())
+        codes.add(kind.code)
+    assert codes == set(TITLES) == set(HELP)
+    for code, (cause, remedy) in HELP.items():
+        assert cause != TITLES[code]
+        assert cause.endswith("."), code
+        assert remedy.endswith("."), code
+
+
+async def test_page_of_problems_has_each_code_as_a_place_of_its_own(service: ServiceProcess) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as browser:
+        page = (await browser.get("/docs/problems")).text
+    assert re.findall(r'<section id="(\w+)">', page) == list(TITLES)
+    assert page.count("What to do:") == len(TITLES)
 
 
 async def test_documents_are_served_without_a_key(service: ServiceProcess) -> None:

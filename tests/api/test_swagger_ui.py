@@ -1,14 +1,9 @@
-"""Swagger UI in a real browser: Authorize, create a job, read it, with no request to any other host.
+"""Swagger UI in a real browser: Authorize, then Execute alone, on pages of every width and colour.
 
-Skipped where there is no Chromium. JOBTRACK_TEST_CHROMIUM and JOBTRACK_TEST_CHROMEDRIVER name others than those in
-PATH.
+Skipped where there is no Chromium (tests/browser.py).
 """
 
-import asyncio
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,119 +13,68 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.service_process import ServiceProcess, free_port
+from app.api.examples import JOB_ID, TOKEN
+from tests.api.operations import DOCUMENTS
+from tests.browser import CHROMEDRIVER, CHROMIUM, MISSING, Browser, open_browser
+from tests.conftest import StartService
+from tests.service_process import ServiceProcess
 
-CHROMIUM = os.environ.get("JOBTRACK_TEST_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-CHROMEDRIVER = os.environ.get("JOBTRACK_TEST_CHROMEDRIVER") or shutil.which("chromedriver")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,2400",
-    # There is no network but this machine's own.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="no Chromium with chromedriver here (Debian: chromium, chromium-driver)"
-)
-
-
-class Browser:
-    """A browser, driven over the WebDriver protocol."""
-
-    def __init__(self, http: httpx.AsyncClient, session: str) -> None:
-        self._http = http
-        self._session = session
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the driver."""
-        answer = await self._http.request(method, f"/session/{self._session}{path}", json=body)
-        value = answer.json()["value"]
-        assert answer.status_code == 200, value
-        return value
-
-    async def element(self, selector: str) -> str:
-        """Find an element, waiting until it is there and shown."""
-        ends_at = asyncio.get_running_loop().time() + 20
-        while asyncio.get_running_loop().time() < ends_at:
-            found = await self.call("POST", "/elements", {"using": "css selector", "value": selector})
-            for one in found:
-                if await self.call("GET", f"/element/{one[ELEMENT]}/displayed"):
-                    return str(one[ELEMENT])
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"there is no {selector} on the page")
-
-    async def click(self, selector: str) -> None:
-        """Press an element."""
-        await self.call("POST", f"/element/{await self.element(selector)}/click", {})
-
-    async def write(self, selector: str, text: str) -> None:
-        """Write into an element, in place of what it holds."""
-        element = await self.element(selector)
-        await self.call("POST", f"/element/{element}/clear", {})
-        await self.call("POST", f"/element/{element}/value", {"text": text})
-
-    async def text(self, selector: str) -> str:
-        """Read an element."""
-        return str(await self.call("GET", f"/element/{await self.element(selector)}/text"))
-
-    async def log(self, kind: str) -> list[dict[str, Any]]:
-        """Take what the browser has logged."""
-        return list(await self.call("POST", "/se/log", {"type": kind}))
+pytestmark = [pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason=MISSING), pytest.mark.slow]
 
 
 @pytest_asyncio.fixture
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    port = free_port()
-    driver = await asyncio.create_subprocess_exec(
-        str(CHROMEDRIVER), f"--port={port}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]}
-    wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-            async with asyncio.timeout(20):
-                while True:
-                    try:
-                        await http.get("/status")
-                        break
-                    except httpx.TransportError:
-                        await asyncio.sleep(0.05)
-            made = await http.post("/session", json={"capabilities": {"alwaysMatch": wanted}})
-            assert made.status_code == 200, made.text
-            opened = Browser(http, made.json()["value"]["sessionId"])
-            yield opened
-            await opened.call("DELETE", "")
-    finally:
-        driver.terminate()
-        await asyncio.wait_for(driver.wait(), 20)
+    async with open_browser(tmp_path / "profile") as opened:
+        yield opened
 
 
-@pytest.mark.slow
-async def test_job_is_created_and_read_in_swagger_ui(
-    browser: Browser, service: ServiceProcess, api: httpx.AsyncClient
-) -> None:
-    await browser.call("POST", "/url", {"url": f"{service.url}/docs"})
+async def authorize(browser: Browser, service: ServiceProcess, api: str = "native") -> None:
+    """Open an API and bring the key, which is all that is ever written here."""
+    await browser.open(f"{service.url}/docs?api={api}")
     await browser.click(".btn.authorize")
     await browser.write(".modal-ux input[type=text], .modal-ux input[type=password]", service.api_key)
     await browser.click(".modal-ux .btn.authorize")
     await browser.click(".modal-ux .btn-done")
 
-    create = "#operations-Jobs-jobs_create"
-    await browser.click(f"{create} .opblock-summary-control")
-    await browser.click(f"{create} .execute")
-    made = json.loads(await browser.text(f"{create} .live-responses-table .highlight-code code"))
-    assert made["status"] == "pending"
 
-    get = "#operations-Jobs-jobs_get"
-    await browser.click(f"{get} .opblock-summary-control")
-    await browser.write(f"{get} tr[data-param-name=job_id] input", made["id"])
-    await browser.click(f"{get} .execute")
-    read = json.loads(await browser.text(f"{get} .live-responses-table .highlight-code code"))
-    assert read["id"] == made["id"]
-    assert (await api.get(f"/v1/jobs/{made['id']}")).json()["type"] == read["type"]
+async def expand(browser: Browser, operation: str) -> str:
+    """Open an operation, unless it is open, and return its selector."""
+    place = f"#operations-{operation}"
+    if not await browser.count(f"{place} .opblock-body"):
+        await browser.click(f"{place} .opblock-summary-control")
+    return place
+
+
+async def execute(browser: Browser, operation: str) -> Any:
+    """Press Execute, and return the answer that the page shows."""
+    place = await expand(browser, operation)
+    await browser.click(f"{place} .execute")
+    return json.loads(await browser.text(f"{place} .live-responses-table .highlight-code code"))
+
+
+async def parameter(browser: Browser, operation: str, name: str = "job_id") -> str:
+    """Read what is written in a parameter."""
+    return await browser.value(f"{await expand(browser, operation)} tr[data-param-name={name}] input")
+
+
+async def body(browser: Browser, operation: str) -> Any:
+    """Read what is written as a body."""
+    return json.loads(await browser.value(f"{await expand(browser, operation)} textarea.body-param__text"))
+
+
+async def test_create_wait_and_read_by_execute_alone(
+    browser: Browser, service: ServiceProcess, api: httpx.AsyncClient
+) -> None:
+    await authorize(browser, service)
+    # One that is open already, and others that are opened later.
+    assert await parameter(browser, "Jobs-jobs_get") == JOB_ID
+    made = await execute(browser, "Jobs-jobs_create")
+    assert made["status"] == "pending"
+    assert (await api.post(f"/v1/jobs/{made['id']}/cancel")).status_code == 200
+    waited = await execute(browser, "Jobs-jobs_wait")
+    assert (waited["ended_by"], [job["id"] for job in waited["jobs"]]) == ("condition", [made["id"]])
+    read = await execute(browser, "Jobs-jobs_get")
+    assert (read["id"], read["status"]) == (made["id"], "cancelled")
 
     hosts = set()
     for entry in await browser.log("performance"):
@@ -140,21 +84,132 @@ async def test_job_is_created_and_read_in_swagger_ui(
             if url.scheme.startswith("http"):
                 hosts.add(url.netloc)
     assert hosts == {urlsplit(service.url).netloc}
-    # Whatever the page's policy refuses, or a script throws, is a complaint here.
-    assert [entry["message"] for entry in await browser.log("browser") if entry["level"] == "SEVERE"] == []
+    assert await browser.complaints() == []
 
 
-@pytest.mark.slow
+async def test_claimed_job_is_reported_and_completed_by_execute_alone(
+    browser: Browser, start_service: StartService
+) -> None:
+    service = await start_service()
+    await authorize(browser, service)
+    assert (await body(browser, "Workers-jobs_report"))["token"] == TOKEN
+    made = await execute(browser, "Jobs-jobs_create")
+    claimed = await execute(browser, "Workers-claims_create")
+    (job,) = claimed["jobs"]
+    token = job["lease"]["token"]
+    assert job["id"] == made["id"]
+
+    for operation in ("jobs_report", "jobs_complete", "jobs_fail", "jobs_release"):
+        assert (await body(browser, f"Workers-{operation}"))["token"] == token
+        assert await parameter(browser, f"Workers-{operation}") == job["id"]
+    (row,) = (await body(browser, "Workers-reports_create"))["reports"]
+    assert (row["job_id"], row["token"]) == (job["id"], token)
+    assert (await execute(browser, "Workers-jobs_report"))["status"] == "running"
+    assert (await execute(browser, "Workers-jobs_complete"))["status"] == "completed"
+    assert await browser.complaints() == []
+
+
+async def test_what_somebody_has_written_stays(browser: Browser, service: ServiceProcess) -> None:
+    await authorize(browser, service)
+    place = await expand(browser, "Jobs-jobs_get")
+    await browser.write(f"{place} tr[data-param-name=job_id] input", "mine")
+    made = await execute(browser, "Jobs-jobs_create")
+    assert await parameter(browser, "Jobs-jobs_get") == "mine"
+    # The next one takes the place of the first, and of nothing else.
+    again = await execute(browser, "Jobs-jobs_rerun")
+    assert again["code"] == "invalid_transition"
+    assert await parameter(browser, "Jobs-jobs_cancel") == made["id"]
+
+
+async def test_no_read_puts_a_job_of_others_where_execute_could_delete_it(
+    browser: Browser, service: ServiceProcess, api: httpx.AsyncClient
+) -> None:
+    newest = (await api.post("/v1/jobs", json={"type": "work"})).json()["id"]
+    await authorize(browser, service)
+    assert (await execute(browser, "Jobs-jobs_list"))["jobs"][0]["id"] == newest
+    place = await expand(browser, "Jobs-jobs_wait")
+    await browser.write(f"{place} textarea.body-param__text", json.dumps({"ids": [newest]}))
+    assert (await execute(browser, "Jobs-jobs_wait"))["jobs"][0]["id"] == newest
+    assert await parameter(browser, "Jobs-jobs_delete") == JOB_ID
+
+
+async def test_new_key_stands_where_keys_are_ended(browser: Browser, service: ServiceProcess) -> None:
+    await authorize(browser, service)
+    made = await execute(browser, "Keys-keys_create")
+    assert await parameter(browser, "Keys-keys_revoke", "key_id") == made["id"]
+
+
+async def test_job_of_a_dialect_is_created_and_read_by_execute_alone(browser: Browser, service: ServiceProcess) -> None:
+    await authorize(browser, service, "captain")
+    made = await execute(browser, "Indexing-captain_index_url")
+    read = await execute(browser, "Jobs-captain_jobs_get_status")
+    assert (read["job_id"], read["status"]) == (made["job_id"], "pending")
+    assert await browser.complaints() == []
+
+
+async def test_stream_says_curl_and_has_no_execute(browser: Browser, service: ServiceProcess) -> None:
+    await authorize(browser, service)
+    for operation in ("History-events_stream", "History-jobs_stream"):
+        place = await expand(browser, operation)
+        assert "curl -N" in await browser.text(f"{place} .opblock-description")
+        assert await browser.count(f"{place} .execute") == 0
+
+
+async def test_authorize_says_where_the_key_is(browser: Browser, service: ServiceProcess) -> None:
+    await browser.open(f"{service.url}/docs")
+    await browser.click(".btn.authorize")
+    shown = await browser.text(".modal-ux")
+    for text in ("The key alone", "jt_...", "make run"):
+        assert text in shown
+
+
+async def background(browser: Browser, selector: str) -> int:
+    """How light the ground of an element is, from 0 to 765."""
+    script = "return getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
+    text = str(await browser.run(script, selector))
+    assert text.startswith("rgb("), text
+    return sum(int(part) for part in text[4:-1].split(","))
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+async def test_page_is_as_dark_as_the_system(browser: Browser, service: ServiceProcess, is_dark: bool) -> None:
+    if is_dark:
+        await browser.dark()
+    await browser.open(f"{service.url}/docs")
+    await browser.element("#operations-Jobs-jobs_create")
+    assert (await background(browser, "body") < 300) is is_dark
+    assert await browser.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/problems"])
+async def test_no_page_is_wider_than_a_telephone(browser: Browser, service: ServiceProcess, path: str) -> None:
+    await browser.narrow(375)
+    if path == "/docs":
+        await authorize(browser, service)
+        await execute(browser, "Jobs-jobs_create")
+        for operation in ("Jobs-jobs_list", "Jobs-jobs_put_input", "Workers-reports_create", "History-jobs_stream"):
+            await expand(browser, operation)
+    else:
+        await browser.open(f"{service.url}{path}")
+    assert await browser.run("return document.documentElement.scrollWidth") == 375
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+async def test_every_api_is_drawn_without_a_complaint(browser: Browser, service: ServiceProcess, name: str) -> None:
+    await browser.open(f"{service.url}/docs?api={name}")
+    await browser.element(".opblock")
+    operations = sum(len(path) for path in DOCUMENTS[name]["paths"].values())
+    assert await browser.count(".opblock") == operations
+    assert await browser.complaints() == []
+
+
 async def test_the_key_is_kept_by_the_page_alone(browser: Browser, service: ServiceProcess) -> None:
     async def stored() -> str:
-        script = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
-        return str(await browser.call("POST", "/execute/sync", {"script": script, "args": []}))
+        return str(
+            await browser.run("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+        )
 
-    await browser.call("POST", "/url", {"url": f"{service.url}/docs"})
-    await browser.click(".btn.authorize")
-    await browser.write(".modal-ux input[type=text], .modal-ux input[type=password]", service.api_key)
-    await browser.click(".modal-ux .btn.authorize")
-    await browser.click(".modal-ux .btn-done")
+    await authorize(browser, service)
     await browser.element(".btn.authorize.locked")
     assert service.api_key not in await stored()
     # Another API of the same page is asked with the same key.
@@ -163,8 +218,7 @@ async def test_the_key_is_kept_by_the_page_alone(browser: Browser, service: Serv
     await browser.element(".btn.authorize.locked")
     assert service.api_key not in await stored()
     # What an earlier version has stored goes with the next visit, and whoever comes then has to bring a key.
-    left = f'localStorage.setItem("authorized", "{service.api_key}")'
-    await browser.call("POST", "/execute/sync", {"script": left, "args": []})
+    await browser.run(f'localStorage.setItem("authorized", "{service.api_key}")')
     await browser.call("POST", "/refresh", {})
     await browser.element(".btn.authorize.unlocked")
     assert service.api_key not in await stored()

@@ -78,7 +78,7 @@ def tries(one: Operation) -> Iterator[tuple[str, Any, dict[str, Any]]]:
         body["wait"] = 0
     for path, leaf, around in leaves(one.document, schema or {}, body):
         for value in values_of(leaf):
-            if claims and path == ("wait",) and isinstance(value, int) and value > 1:
+            if claims and path == ("wait",) and 1 < value < 2**31:
                 continue
             content = json.dumps(put(around, path, value)).encode()
             yield str(path[-1]), value, {"content": content, "headers": {"Content-Type": "application/json"}}

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import ssl
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import typer
 from app.cli import app, main
 
 _CONTEXT = ssl.create_default_context()
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TREE = typer.main.get_command(app)
 
 
@@ -24,14 +26,28 @@ class Ended(NamedTuple):
     err: str
 
 
+class _Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
 class Command:
     """Runs the command; what the machine's own environment sets is left out."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
 
-    def __call__(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Ended:
-        """Run it with these arguments, as Python decodes them: a byte that is not UTF-8 is half a surrogate pair."""
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        columns: int | None = None,
+    ) -> Ended:
+        """Run it with these arguments, as Python decodes them: a byte that is not UTF-8 is half a surrogate pair.
+
+        With `columns`, its output is a terminal of this width; its colours are left out.
+        """
         with self._patch.context() as patch:
             for name in [name for name in os.environ if name.startswith("JOBTRACK_") or name == "PORT"]:
                 patch.delenv(name)
@@ -40,14 +56,19 @@ class Command:
             # Most of the time of a run: certificates that no test needs, and the tree of the commands.
             patch.setattr("ssl.create_default_context", lambda *_, **__: _CONTEXT)
             patch.setattr("typer.main.get_command", lambda _: _TREE)
+            if columns is not None:
+                patch.setenv("COLUMNS", str(columns))
+                patch.setenv("TERM", "xterm")
             out, err = io.BytesIO(), io.BytesIO()
             patch.setattr("sys.argv", ["jobtrack", *arguments])
             patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr("sys.stdout", io.TextIOWrapper(out, "utf-8"))
+            stdout = _Terminal if columns is not None else io.TextIOWrapper
+            patch.setattr("sys.stdout", stdout(out, "utf-8"))
             patch.setattr("sys.stderr", io.TextIOWrapper(err, "utf-8", "backslashreplace", write_through=True))
             with pytest.raises(SystemExit) as end:
                 main()
-            return Ended(int(end.value.code or 0), out.getvalue().decode(), err.getvalue().decode())
+            shown = out.getvalue().decode() if columns is None else _COLOURS.sub("", out.getvalue().decode())
+            return Ended(int(end.value.code or 0), shown, err.getvalue().decode())
 
 
 class Parameter(NamedTuple):

@@ -1,7 +1,9 @@
 """The commands that follow a job, and what their exit codes tell a script that goes on behind them."""
 
 import asyncio
+import io
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.cli.exits import Exit
+from app.cli.progress import Board
 from jobtrack_client import JobtrackClient
 from tests.cli.commands import UNKNOWN, reach, run
 from tests.service_process import ServiceProcess
@@ -68,3 +71,26 @@ def test_wait_for_a_job_that_is_deleted_meanwhile_is_no_success(monkeypatch: pyt
     done = CliRunner().invoke(app, ["jobs", "wait", UNKNOWN])
     assert done.exit_code == Exit.NOT_FOUND
     assert f"Deleted before its end was seen: {UNKNOWN}." in done.stderr
+
+
+async def test_stage_that_reads_as_markup_is_shown_as_it_is(service: ServiceProcess, api: httpx.AsyncClient) -> None:
+    """Rich raises on a closing tag that closes nothing."""
+    stage = "[/x] \x1b[2J"
+    made = (await api.post("/v1/jobs", json={"type": "cli", "engine": "test", "claim": {"worker": "me"}})).json()
+    path, token = f"/v1/jobs/{made['id']}", {"token": made["lease"]["token"]}
+    await api.post(f"{path}/report", json={**token, "stage": stage})
+    done = await run("jobs", "wait", made["id"], "--timeout", "0", **reach(service))
+    assert (done.returncode, done.stderr) == (Exit.TIMED_OUT, f"{made['id']}, running [/x] \\x1b[2J, 0 %\n")
+
+
+def test_bar_shows_a_stage_that_reads_as_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    counts = {"total": 2, "processed": 1, "failed": 0, "skipped": 0}
+    job: Any = {"id": UNKNOWN, "status": "running", "stage": "[/x]", "progress": 50, "counts": counts}
+    job |= {"completed_at": None, "eta": None}
+    with Board() as board:
+        board.show([job])
+    assert "running [/x]" in screen.getvalue()

@@ -114,6 +114,16 @@ def test_no_command_sends_the_local_key_to_another_address(monkeypatch: pytest.M
     assert stranger.keys == []
 
 
+def test_worker_sends_the_local_key_to_no_other_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "handlers_of_mine.py").write_text("handlers = {'x': print}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Listener()() as stranger:
+        done = CliRunner().invoke(app, ["worker", "handlers_of_mine:handlers", "--url", stranger.url])
+    assert (done.exit_code, done.stdout) == (5, ""), done.output
+    assert done.stderr.startswith(f"jobtrack: No key for {stranger.url}: set JOBTRACK_API_KEY; ")
+    assert stranger.keys == []
+
+
 @pytest.mark.parametrize(
     "url",
     [

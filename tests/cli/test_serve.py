@@ -180,10 +180,15 @@ async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_pa
         env={**os.environ, "JOBTRACK_API_KEY": service.api_key},
     )
     assert {item["key"] for item in json.loads(files.stdout)["items"]} == {"notes.txt", "broken.pdf"}
+    assert f"jobtrack jobs rerun {submitted[1]} --only-failed-items" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"Open        {service.url}/docs", "one address to open is the last line"
 
 
 async def test_the_demo_goes_with_the_service(data_dir: Path) -> None:
     async with serve(data_dir, "--port", "0", "--demo") as process:
+        shown = await said(data_dir, r"Ctrl-C stops it\.\nOpen +(http://\S+/docs)\n", process)
+        async with httpx.AsyncClient() as browser:
+            assert (await browser.get(shown.group(1))).status_code == 200
         await said(data_dir, r"Submitted job (\S+)", process)
     text = (data_dir.parent / f"{data_dir.name}.log").read_text()
     assert "Traceback" not in text

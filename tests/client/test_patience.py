@@ -101,6 +101,21 @@ async def test_a_claim_that_fails_for_now_does_not_end_the_worker(pauses: list[f
     assert max(pauses, default=0) <= 1 / 3
 
 
+async def test_an_absence_is_one_warning_however_long_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        calls.append(1)
+        if len(calls) == 5:
+            worker.stop()
+        return httpx.Response(503)
+
+    calls: list[int] = []
+    async with AsyncJobtrackClient("http://jobs.test", "k", transport=httpx.MockTransport(answer)) as client:
+        worker = Worker(client, types={"work": print}, lease_seconds=1, claim_wait_seconds=0)
+        await worker.run()
+    assert len(calls) == 5
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
+
 def test_a_pause_grows_to_its_bound_and_never_over_it() -> None:
     assert all(pause_seconds(failures, 1 / 3) <= 1 / 3 for failures in range(1, 2000))
     assert all(5 <= pause_seconds(failures, 10) <= 10 for failures in range(6, 2000))

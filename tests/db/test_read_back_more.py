@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from app.db import events, idempotency, inputs, item_pages, key_lookups, keys, limits, logs, projects, queues, tables
+from app.db import (
+    claimed_items,
+    events,
+    idempotency,
+    inputs,
+    item_pages,
+    key_lookups,
+    keys,
+    limits,
+    logs,
+    projects,
+    queues,
+    tables,
+)
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.db.events import PageEnd
@@ -45,6 +58,14 @@ async def test_item_reads_back(connection: Connection) -> None:
     assert counted == CountedItems((item,), 1)
     assert await item_pages.select_by_key(connection, job["project_id"], [job["id"]], row["key"]) == {job["id"]: item}
     assert await item_pages.count(connection, *ref) == row["position"]
+
+
+async def test_item_of_a_claim_reads_back(connection: Connection) -> None:
+    job = await job_row(connection)
+    row = await distinct.insert(connection, tables.items, **of_job(job), status="processing")
+    ref = JobRef(job["project_id"], job["id"])
+    pages = await claimed_items.select_unfinished(connection, ref[0], [ref[1]], window=9, **MOST)
+    assert pages[ref.job_id].items == (made_of(Item, row, status=ItemStatus.PROCESSING),)
 
 
 async def test_item_without_anything_reads_back(connection: Connection) -> None:

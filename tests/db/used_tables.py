@@ -8,6 +8,7 @@ from uuid import UUID
 from app.db import (
     aged,
     claimable,
+    claimed_items,
     claims,
     create,
     deletions,
@@ -259,6 +260,14 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
     other = JobRef(PROJECT, other_id)
     await item_pages.select_by_offset(connection, other, ItemStatus.QUEUED, offset=2, limit=5, max_size=ANY_SIZE)
     await item_pages.count(connection, PROJECT, job_id)
+    await claimed_items.select_unfinished(
+        connection,
+        PROJECT,
+        [lease.job_id for lease in held[:3]] or [new_id()],
+        window=BATCH,
+        limit=BATCH,
+        max_size=ANY_SIZE,
+    )
     await use_copies(connection, JobRef(PROJECT, job_id), BATCH)
     await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
 

@@ -1,5 +1,6 @@
 """From bytes to text, for each kind of file, whole and broken."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -117,11 +118,32 @@ def test_half_a_utf16_is_no_text() -> None:
     assert caught.value.code == "not_text"
 
 
+def test_a_compressed_text_gives_its_text() -> None:
+    assert text("a.md.gz", gzip.compress(b"# Title")) == "Title"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"no gzip", "broken_gzip"),
+        (b"", "broken_gzip"),
+        (gzip.compress(b"a" * 1000)[:-9], "broken_gzip"),
+        (gzip.compress(bytes(1)), "not_text"),
+        (gzip.compress(b"a" * 2**25), "too_long"),
+    ],
+    ids=["no gzip", "empty", "half", "binary", "bomb"],
+)
+def test_a_broken_compressed_text_says_so(content: bytes, code: str) -> None:
+    with pytest.raises(BrokenFile) as caught:
+        extract(Path("a.log.gz"), content)
+    assert caught.value.code == code
+
+
 def test_text_counts_pages_by_its_length() -> None:
     lengths = (0, 1, PAGE_CHARACTERS, PAGE_CHARACTERS + 1)
     assert [extract(Path("a.txt"), b"x" * length).pages for length in lengths] == [0, 1, 1, 2]
 
 
 def test_kinds_are_known_by_name() -> None:
-    assert all(is_supported(Path(name)) for name in ("a.py", "a.PDF", "x/README", "license", "a.tar.md"))
-    assert not any(is_supported(Path(name)) for name in ("a.so", "a", "md", "a.md.gz"))
+    assert all(is_supported(Path(name)) for name in ("a.py", "a.PDF", "x/README", "license", "a.tar.md", "a.log.gz"))
+    assert not any(is_supported(Path(name)) for name in ("a.so", "a", "md", "a.tar.gz", "gz"))

@@ -1,86 +1,75 @@
-"""The stages over a real folder, without a service: what is told, what is stored, what a next run finds."""
+"""The stages over a real folder, without a service: what is reported, what is stored, where a retry goes on."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.demo import pipeline, steps
+from app.demo import steps
 from app.demo.index import Index
 from app.demo.pipeline import Pipeline
 from app.demo.scan import walk
 from app.demo.steps import Steps
 from app.demo.workfile import WorkFile
-from jobtrack_client import Done, JobCancelled, JobContext
-from jobtrack_client.buffer import ReportBuffer
-from jobtrack_client.context import Stop
+from jobtrack_client import Done, JobContext
+from jobtrack_client.testing import Outcome, run
 
 INDEXED = {"notes.txt", "docs/guide.md", "docs/page.html", "empty.py"}
-SKIPPED = {
-    "image.png": "unsupported_type",
-    "large.txt": "size_limit_exceeded",
-    "pipe.txt": "not_a_regular_file",
-    "link.txt": "not_a_regular_file",
-}
+SKIPPED = {"large.txt": "size_limit_exceeded", "pipe.txt": "not_a_regular_file", "link.txt": "not_a_regular_file"}
 FAILED = {"broken.pdf": "broken_pdf", "binary.txt": "not_text"}
+STEPS = {"extracting": "extract", "chunking": "chunk", "tagging": "tag", "embedding": "embed"}
+Attempt = Callable[..., Outcome]
 
 
-class Attempt:
-    """One attempt at a job; keeps every item update and stage that the service would be told."""
-
-    def __init__(self, folder: Path, data: Path, job_id: str = "job") -> None:
-        self.folder, self.data, self.job_id = folder, data, job_id
-        self.stop = Stop()
-        self.items: dict[str, dict[str, Any]] = {}
-        self.stages: list[str] = []
-        self.progress: list[float] = []
-        self.updates = 0
-        self._buffer = ReportBuffer(lambda _: None)
-
-    async def run(self, **options: Any) -> Done:
-        async def flush() -> None:
-            raise AssertionError
-
-        job: Any = {"id": self.job_id, "lease": {"token": "t"}, "payload": {}}
-        ctx = JobContext(job, self._buffer, self.stop, flush)
-        self._listen(ctx, "items", lambda updates: self._told({"items": list(updates)}))
-        self._listen(ctx, "report", lambda progress=None, **fields: self._told({"progress": progress, **fields}))
-        settings = {"size_limit_bytes": 10_000, "max_files": None} | options
-        with Index.open(self.data) as index, WorkFile.open(self.data, self.job_id) as work:
-            return Pipeline(ctx, work, index, **settings).run(self.folder)
-
-    def of_status(self, status: str) -> set[str]:
-        return {key for key, item in self.items.items() if item["status"] == status}
-
-    def _listen(self, ctx: JobContext, name: str, listener: Callable[..., None]) -> None:
-        setattr(ctx, name, listener)
-
-    def _told(self, report: dict[str, Any]) -> None:
-        for item in report.get("items", []):
-            self.items.setdefault(item["key"], {}).update(item)
-            self.updates += 1
-        if report.get("stage"):
-            self.stages.append(report["stage"])
-        if report.get("progress") is not None:
-            self.progress.append(report["progress"])
+@pytest.fixture
+def stages() -> list[str]:
+    """The stages that were begun, in their order."""
+    return []
 
 
-async def test_every_file_ends_as_it_should(folder: Path, tmp_path: Path) -> None:
-    attempt = Attempt(folder, tmp_path / "data")
-    done = await attempt.run()
-    assert attempt.of_status("completed") == INDEXED
-    assert {key: attempt.items[key]["skip_reason"] for key in attempt.of_status("skipped")} == SKIPPED
-    assert {key: attempt.items[key]["error_code"] for key in attempt.of_status("failed")} == FAILED
-    assert attempt.stages == ["scanning", "extracting", "chunking", "tagging", "embedding", "finalizing"]
-    assert attempt.progress == sorted(attempt.progress)
-    assert attempt.items["notes.txt"]["size_bytes"] == 7000
-    assert attempt.items["notes.txt"]["uri"] == (folder / "notes.txt").as_uri()
-    assert isinstance(done.result, dict)
-    assert isinstance(done.result.pop("duration_seconds"), int)
-    assert done.result == {"files_indexed": 4, "files_failed": 2, "files_skipped": 4, "warnings": []}
-    assert done.billing == {
+@pytest.fixture
+def attempt(folder: Path, tmp_path: Path, stages: list[str], monkeypatch: pytest.MonkeyPatch) -> Attempt:
+    """One attempt at a job over the folder."""
+
+    def handler(ctx: JobContext) -> Done:
+        settings = {"size_limit_bytes": 10_000, "max_files": None} | ctx.payload
+        with Index.open(tmp_path / "data") as index, WorkFile.open(tmp_path / "data", "job") as work:
+            return Pipeline(ctx, work, index, **settings).run({"": folder})
+
+    for stage, name in STEPS.items():
+        monkeypatch.setattr(Steps, name, _noted(getattr(Steps, name), stage, stages))
+
+    def attempt(payload: Any = None, **options: Any) -> Outcome:
+        return run(handler, payload or {}, **options)
+
+    return attempt
+
+
+def _noted(step: Any, stage: str, stages: list[str]) -> Any:
+    def noted(self: Steps, row: Any) -> Any:
+        stages.append(stage)
+        return step(self, row)
+
+    return noted
+
+
+def test_every_file_ends_as_it_should(attempt: Attempt, folder: Path, tmp_path: Path) -> None:
+    outcome = attempt()
+    assert outcome.status == "completed_with_failures"
+    assert set(outcome.keys("completed")) == INDEXED
+    assert {key: outcome.items[key]["skip_reason"] for key in outcome.keys("skipped")} == SKIPPED
+    assert {key: outcome.items[key]["error_code"] for key in outcome.keys("failed")} == FAILED
+    assert "image.png" not in outcome.items
+    assert outcome.total == len(outcome.items) == 9
+    assert outcome.items["notes.txt"]["size_bytes"] == 7000
+    assert outcome.items["notes.txt"]["uri"] == (folder / "notes.txt").as_uri()
+    assert outcome.items["docs/guide.md"]["stage"] == "embedding"
+    assert outcome.items["broken.pdf"]["stage"] == "extracting"
+    assert isinstance(outcome.result.pop("duration_seconds"), int)
+    assert outcome.result == {"files_indexed": 4, "files_failed": 2, "files_skipped": 3, "warnings": []}
+    assert outcome.billing == {
         "cost": {"amount": 0.0025, "currency": "USD"},
         "credits": {"used": 5, "remaining": 999_995},
         "rate": {"per_credit": 0.0005, "currency": "USD"},
@@ -93,71 +82,80 @@ async def test_every_file_ends_as_it_should(folder: Path, tmp_path: Path) -> Non
         assert index.vectors(str(folder / "empty.py")) == []
 
 
-async def test_a_second_run_skips_what_it_has_seen(folder: Path, tmp_path: Path) -> None:
-    await Attempt(folder, tmp_path / "data", "one").run()
+def test_a_second_run_indexes_anew(attempt: Attempt, folder: Path, tmp_path: Path) -> None:
+    first = attempt()
+    WorkFile.remove(tmp_path / "data", "job")
     (folder / "notes.txt").write_text("Quite another text about gardens")
-    os.utime(folder / "docs" / "guide.md", (1, 1))
     (folder / "new.txt").write_text("Something new")
-    attempt = Attempt(folder, tmp_path / "data", "two")
-    await attempt.run()
-    assert attempt.of_status("completed") == {"notes.txt", "new.txt"}
-    seen = {key for key, item in attempt.items.items() if item.get("skip_reason") == "already_indexed"}
-    assert seen == {"docs/guide.md", "docs/page.html", "empty.py"}
-    assert attempt.of_status("failed") == set(FAILED)
+    second = attempt()
+    assert set(second.keys("completed")) == {*first.keys("completed"), "new.txt"}
+    assert set(second.keys("skipped")) == set(SKIPPED)
     with Index.open(tmp_path / "data") as index:
         assert "gardens" in index.tags(str(folder / "notes.txt"))
         assert len(index.vectors(str(folder / "notes.txt"))) == 1
 
 
-async def test_a_new_attempt_goes_on_where_the_last_one_stopped(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_new_attempt_goes_on_where_the_last_one_stopped(
+    attempt: Attempt, stages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "BATCH_FILES", 1)
-    first = Attempt(folder, tmp_path / "data")
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "embed", _power_cut)
-        with pytest.raises(RuntimeError, match="power cut"):
-            await first.run()
-    assert first.stages[-1] == "embedding"
-    second = Attempt(folder, tmp_path / "data")
-    monkeypatch.setattr(steps, "extract", _power_cut)
-    await second.run()
-    assert second.stages == ["embedding", "finalizing"]
-    assert second.of_status("completed") == INDEXED
-    assert second.of_status("failed") == set(FAILED)
-    assert second.of_status("skipped") == set(SKIPPED)
+        patch.setattr(steps, "embed", _power_cut())
+        first = attempt()
+    assert (first.status, first.stage) == ("retrying", "embedding")
+    assert stages.count("embedding") == 2
+    stages.clear()
+    second = attempt(retry_of=first)
+    assert set(stages) == {"embedding"}
+    assert len(stages) == len(INDEXED) - 1
+    assert set(second.keys("completed")) == INDEXED
+    assert set(second.keys("failed")) == set(FAILED)
+    assert set(second.keys("skipped")) == set(SKIPPED)
 
 
-async def test_a_cancel_is_met_at_the_next_batch(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "BATCH_FILES", 1)
-    attempt = Attempt(folder, tmp_path / "data")
-    batches: list[int] = []
-    chunk = Steps.chunk
-
-    def chunk_and_cancel(self: Steps, rows: Any) -> Any:
-        batches.append(len(rows))
-        attempt.stop.request("cancel", "A cancel was asked for")
-        return chunk(self, rows)
-
-    monkeypatch.setattr(Steps, "chunk", chunk_and_cancel)
-    with pytest.raises(JobCancelled):
-        await attempt.run()
-    assert batches == [1]
+def test_a_retry_without_the_results_of_the_last_attempt_fails(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "embed", _power_cut())
+        first = attempt()
+    WorkFile.remove(tmp_path / "data", "job")
+    second = attempt(retry_of=first)
+    assert second.error is not None
+    assert (second.status, second.error["code"]) == ("failed", "no_work_file")
 
 
-async def test_the_number_of_files_can_be_limited(folder: Path, tmp_path: Path) -> None:
-    attempt = Attempt(folder, tmp_path / "data")
-    done = await attempt.run(max_files=2)
-    assert isinstance(done.result, dict)
-    assert done.result["files_indexed"] + done.result["files_failed"] == 2
-    assert done.result["warnings"] == ["Only the first 2 files were taken, as asked"]
+def test_a_rerun_is_about_the_failed_files_alone(attempt: Attempt, folder: Path, tmp_path: Path) -> None:
+    first = attempt()
+    WorkFile.remove(tmp_path / "data", "job")
+    (folder / "binary.txt").write_text("Mended by hand")
+    (folder / "new.txt").write_text("Something new")
+    second = attempt(rerun_of=first)
+    assert {key: item["status"] for key, item in second.items.items()} == {
+        "binary.txt": "completed",
+        "broken.pdf": "failed",
+    }
+    WorkFile.remove(tmp_path / "data", "job")
+    (folder / "broken.pdf").unlink()
+    third = attempt(rerun_of=second)
+    assert [item["error_code"] for item in third.items.values()] == ["gone"]
 
 
-async def test_a_folder_without_files_is_indexed_too(tmp_path: Path) -> None:
-    (tmp_path / "nothing").mkdir()
-    done = await Attempt(tmp_path / "nothing", tmp_path / "data").run()
-    assert isinstance(done.result, dict)
-    assert done.result["files_indexed"] == 0
+def test_a_cancel_is_met_at_the_next_file(attempt: Attempt, stages: list[str]) -> None:
+    outcome = attempt(cancel_at="chunking")
+    assert (outcome.status, stages.count("chunking")) == ("cancelled", 0)
+
+
+def test_the_number_of_files_can_be_limited(attempt: Attempt) -> None:
+    outcome = attempt({"max_files": 2})
+    assert outcome.result["files_indexed"] + outcome.result["files_failed"] == 2
+    assert outcome.result["warnings"] == ["Only the first 2 files were taken, as asked"]
+
+
+def test_a_folder_without_files_is_indexed_too(attempt: Attempt, folder: Path) -> None:
+    for path in [*folder.rglob("*")]:
+        if not path.is_dir():
+            path.unlink()
+    assert attempt().result["files_indexed"] == 0
 
 
 def test_names_that_are_no_text_or_too_long_get_a_key(tmp_path: Path) -> None:
@@ -166,8 +164,8 @@ def test_names_that_are_no_text_or_too_long_get_a_key(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "one.txt").write_text("a")
     (deep / "two.txt").write_text("a")
-    keys = [found.key for found in walk(tmp_path, 1000, lambda _: None)]
-    assert "bad-\\xff.txt" in keys
+    keys = [found.key for found in walk(tmp_path, 1000, lambda _: None, "p")]
+    assert "p/bad-\\xff.txt" in keys
     assert len(set(keys)) == 3
     assert all(len(key.encode()) <= 255 for key in keys)
 
@@ -181,5 +179,12 @@ def test_leftovers_of_long_ago_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"work-new.sqlite", "index.sqlite"}
 
 
-def _power_cut(*_: object) -> Any:
-    raise RuntimeError("power cut")
+def _power_cut() -> Any:
+    calls: Iterator[int] = iter(range(100))
+
+    def embed(_: str) -> bytes:
+        if next(calls) >= 1:
+            raise RuntimeError("power cut")
+        return b""
+
+    return embed

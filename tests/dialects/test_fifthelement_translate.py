@@ -54,7 +54,7 @@ def body(answer: wire.JobAnswer | wire.RerunAnswer | wire.ErrorAnswer) -> Any:
 def test_every_state_has_its_exact_word() -> None:
     assert {state.value: word for state, word in translate.STATES.items()} == WORDS
     assert set(translate.STATES) == set(JobState)
-    assert set(WORDS.values()) == set(get_args(wire.Status))
+    assert set(WORDS.values()) == set(get_args(wire.Status.__value__))
 
 
 @pytest.mark.parametrize("state", JobState)

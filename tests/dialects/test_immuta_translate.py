@@ -49,7 +49,7 @@ def golden(name: str) -> Any:
 def test_every_state_has_its_exact_word() -> None:
     assert {state.value: word for state, word in translate.STATES.items()} == WORDS
     assert set(translate.STATES) == set(JobState)
-    assert set(WORDS.values()) == set(get_args(wire.State))
+    assert set(WORDS.values()) == set(get_args(wire.State.__value__))
 
 
 @pytest.mark.parametrize("state", JobState)

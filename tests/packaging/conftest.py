@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -33,29 +33,65 @@ def wheel(room: Path) -> Path:
     return built
 
 
-def needed(name: str, extras: frozenset[str]) -> dict[str, Distribution]:
-    """Give what a distribution needs with some extras, and what that needs, by name."""
+def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
+    """What requirements bring, and what that needs, by name."""
     found: dict[str, Distribution] = {}
-    pending = [(name, extras)]
+    pending = [Requirement(text) for text in requirements]
     seen = set()
     while pending:
-        current, wanted = pending.pop()
-        if (current, wanted) in seen:
+        current = pending.pop()
+        key = (current.name, frozenset(current.extras))
+        if key in seen:
             continue
-        seen.add((current, wanted))
-        one = distribution(current)
-        found[re.sub(r"[-_.]+", "-", current).lower()] = one
+        seen.add(key)
+        one = distribution(current.name)
+        found[re.sub(r"[-_.]+", "-", current.name).lower()] = one
         for text in one.requires or ():
             asked = Requirement(text)
-            if any(asked.marker is None or asked.marker.evaluate({"extra": extra}) for extra in ("", *wanted)):
-                pending.append((asked.name, frozenset(asked.extras)))
-    del found[name]
+            if any(asked.marker is None or asked.marker.evaluate({"extra": extra}) for extra in ("", *current.extras)):
+                pending.append(asked)
     return found
+
+
+def packages_of(place: Path) -> Path:
+    return place / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+
+
+def make_environment(interpreter: Path, place: Path, distributions: Iterable[Distribution]) -> None:
+    """Make an environment that holds copies of distributions, and none of the interpreter's own old packages."""
+    subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(place)], check=True)
+    packages = packages_of(place)
+    for one in distributions:
+        for file in one.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                target = packages / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(one.locate_file(file)), target)
+
+
+def pip_install(place: Path, *arguments: str) -> None:
+    """Install into an environment; no index is asked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", "--python", str(place / "bin" / "python"), "install", "--no-index",
+         "--no-compile", *arguments],
+        check=False, capture_output=True, text=True,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def reachable(path: Path) -> bool:
     """Whether any user may run a program at this place."""
     return all(place.stat().st_mode & 0o001 for place in (path, *path.parents))
+
+
+@pytest.fixture(scope="session")
+def client_wheel(room: Path) -> Path:
+    """The wheel of the client alone, built from the sources."""
+    target = room / "client-dist"
+    subprocess.run([str(ROOT / "deploy" / "client-wheel"), sys.executable, str(target)], check=True)
+    (built,) = target.iterdir()
+    return built
 
 
 @pytest.fixture(scope="session")
@@ -77,20 +113,10 @@ def environment(wheel: Path, interpreter: Path, room: Path) -> Environment:
     def make(*extras: str) -> Path:
         if extras not in made:
             place = room / "-".join(("environment", *extras))
-            # The old packages of the interpreter's own are none of ours.
-            subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(place)], check=True)
-            packages = place / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
-            for one in needed("jobtrack", frozenset(extras)).values():
-                for file in one.files or ():
-                    if ".." not in file.parts and "__pycache__" not in file.parts:
-                        target = packages / file
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        shutil.copy(str(one.locate_file(file)), target)
-            subprocess.run(
-                [sys.executable, "-m", "pip", "--quiet", "--python", str(place / "bin" / "python"), "install",
-                 "--no-index", "--no-deps", "--no-compile", str(wheel)],
-                check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-            )  # fmt: skip
+            own = needed([f"jobtrack[{','.join(extras)}]"])
+            del own["jobtrack"]
+            make_environment(interpreter, place, own.values())
+            pip_install(place, "--no-deps", str(wheel))
             made[extras] = place / "bin"
         return made[extras]
 

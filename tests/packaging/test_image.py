@@ -40,6 +40,14 @@ def test_everything_that_is_copied_is_there_and_reaches_the_build() -> None:
         )
 
 
+def test_client_is_built_before_the_wheel_that_carries_it() -> None:
+    steps = instructions("RUN")
+    (client,) = [number for number, line in enumerate(steps) if line.startswith("deploy/client-wheel ")]
+    (wheel,) = [number for number, line in enumerate(steps) if "pip wheel" in line]
+    assert client < wheel
+    assert steps[client].split()[1:] == ["/opt/build/bin/python", "app/wheels"]
+
+
 def test_every_lock_that_is_installed_has_hashes() -> None:
     locks = [lock for line in instructions("RUN") for lock in re.findall(r"-r (\S+)", line)]
     assert locks

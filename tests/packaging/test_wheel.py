@@ -50,7 +50,7 @@ def test_the_client_alone_needs_nothing_of_the_server(environment: Environment, 
     assert json.loads(got.stdout)["type"] == "packaged"
     for command in (("serve",), ("migrate",), ("openapi", "/nonexistent"), ("config", "show")):
         refused = run(programs / "jobtrack", *command)
-        assert (refused.returncode, "pip install 'jobtrack[" in refused.stderr) == (3, True), refused.stderr
+        assert (refused.returncode, "pip install '.[" in refused.stderr) == (3, True), refused.stderr
         assert "Traceback" not in refused.stderr
 
 

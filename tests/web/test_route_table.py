@@ -9,13 +9,19 @@ from fastapi.routing import APIRoute
 
 from app import dialects
 from app.api import document
+from app.dashboard.client_wheel import make_client_routes
 from app.dashboard.pages import make_pages
 from app.web.auth import public
 from app.web.problems import problem_response
 from app.web.route_table import RouteTable
 from app.web.routing import GuardedRoute, guarded_route
 
-ROUTERS = (*document.ROUTERS, *(one.router for one in dialects.discover()), make_pages({}, dict))
+ROUTERS = (
+    *document.ROUTERS,
+    *(one.router for one in dialects.discover()),
+    make_pages({}, dict, None),
+    make_client_routes(None),
+)
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 TABLE = RouteTable(ROUTERS)
 METHODS = ("GET", "POST", "PUT", "DELETE")

@@ -71,6 +71,10 @@ async def stream_events(
     `reset`, and goes on like one without a cursor. While another transaction on the database server holds events back,
     the comments that keep the stream alive say so.
     The stream ends after ten minutes; standard clients reconnect automatically.
+
+    From a shell use `curl -N`, which shows each event as it comes:
+    `curl -N -H "Authorization: Bearer $JOBTRACK_API_KEY" "$JOBTRACK_URL/v1/events"`.
+    Swagger UI cannot show a stream, and most generated clients return only at its end.
     """
     after, is_reset = await _resumed(request, services, caller.project_id, cursor)
     types = frozenset(type) if type else None
@@ -131,6 +135,10 @@ async def stream_job(
     clients do. A request with the id of the job's last event gets 204, after which `EventSource` does not reconnect. Of
     a job that has ended before the first request the `snapshot` is all, and has that id. An id from before the database
     was restored into another cluster gets `reset` first, and then the same as none.
+
+    From a shell use `curl -N`, which shows each event as it comes:
+    `curl -N -H "Authorization: Bearer $JOBTRACK_API_KEY" "$JOBTRACK_URL/v1/jobs/$JOB/stream"`.
+    Swagger UI cannot show a stream, and most generated clients return only at its end.
     """
     parsed = job_id_of(job_id)
     after, is_reset = await _resumed(request, services, caller.project_id, cursor)

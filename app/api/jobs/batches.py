@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
+from app.api.examples import QUEUE, TYPE
 from app.api.jobs.texts import CreatedTexts
 from app.api.jobs.translate import shown_of_created
 from app.api.jobs.wire import CreateResults, JobsIn
@@ -36,7 +37,9 @@ async def create_batch(
     caller: Annotated[Principal, requires(Scope.SUBMIT)],
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[JobsIn, Body(examples=[{"jobs": [{"type": "index_folder", "payload": {"folder": "/data"}}]}])],
+    body: Annotated[
+        JobsIn, Body(examples=[{"jobs": [{"type": TYPE, "queue": QUEUE, "payload": {"folder": "/data"}}]}])
+    ],
 ) -> Response:
     """Create up to 1,000 jobs. Each row is accepted or rejected independently; its payload takes up to 1 MiB of JSON.
 

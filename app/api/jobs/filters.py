@@ -25,7 +25,9 @@ Names: TypeAlias = Annotated[list[Name], Field(max_length=20)]
 
 _LABEL = re.compile(r"((?:[^\\:]|\\[\\:])+):(.*)", re.DOTALL)
 MAX_LABEL_TEXT = 2 * 255 + 1 + 255
-LabelText: TypeAlias = Annotated[str, Field(max_length=MAX_LABEL_TEXT)]
+LabelText: TypeAlias = Annotated[
+    str, Field(max_length=MAX_LABEL_TEXT, json_schema_extra={"pattern": r"^([^\\:]|\\[\\:])+:"})
+]
 
 
 class JobConditions(BaseModel):

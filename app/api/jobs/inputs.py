@@ -54,6 +54,13 @@ _READ_HEADERS: list[dict[str, Any]] = [
     },
 ]
 
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_READ: dict[str, Any] = {
+    "Accept-Ranges": _TEXT | {"description": "`bytes`: ranges may be read."},
+    "ETag": _TEXT | {"description": "The input's SHA-256."},
+}
+_RANGE_READ: dict[str, Any] = {"Content-Range": _TEXT | {"description": "`bytes FIRST-LAST/LENGTH`."}}
+
 
 @inputs.put(
     "/jobs/{job_id}/input",
@@ -104,9 +111,13 @@ async def put_input(
     summary="Read a job's input",
     response_class=Response,
     responses={
-        200: {"description": "The input.", "content": {"application/octet-stream": _BYTES}},
-        206: {"description": "The requested range.", "content": {"application/octet-stream": _BYTES}},
-        304: {"description": "Not modified."},
+        200: {"description": "The input.", "content": {"application/octet-stream": _BYTES}, "headers": _READ},
+        206: {
+            "description": "The requested range.",
+            "content": {"application/octet-stream": _BYTES},
+            "headers": _READ | _RANGE_READ,
+        },
+        304: {"description": "Not modified.", "headers": _READ},
         **problems(404, 409, 416),
     },
     openapi_extra={"parameters": _READ_HEADERS},

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import Query, Response
 from pydantic_core import to_json
 
-from app.api.jobs.translate import item_document
+from app.api.jobs.translate import item_document, items_cursor, items_of
 from app.api.jobs.wire import ItemList
 from app.api.routes import JobIdText, problems, router
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
-from app.web.cursors import MAX_ROW, CursorText, read_cursor, write_cursor
+from app.web.cursors import MAX_ROW, CursorText, read_cursor
 from app.web.deps import CoreServices
 from app.web.large import list_body, rendered
 from app.web.params import job_id_of
@@ -49,15 +49,17 @@ async def list_items(
     """
     parsed = job_id_of(job_id)
     chosen = frozenset(status) if status else None
-    bound = ("items", str(parsed), ",".join(sorted(chosen or ())))
+    status_filter = chosen or ()
     page = await services.items.page(
         caller.project_id,
         parsed,
-        after=0 if cursor is None else read_cursor(cursor, *bound, most=MAX_ROW),
+        after=0 if cursor is None else read_cursor(cursor, *items_of(str(parsed), status_filter), most=MAX_ROW),
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
         status=chosen,
     )
-    next_cursor = None if page.next_position is None else write_cursor(page.next_position, *bound)
+    next_cursor = None
+    if page.next_position is not None:
+        next_cursor = items_cursor(str(parsed), status_filter, page.next_position)
 
     def render() -> bytes:
         return list_body(

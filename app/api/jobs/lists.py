@@ -6,6 +6,7 @@ from fastapi import Body as FromBody
 from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
+from app.api.examples import QUEUE
 from app.api.jobs.filters import DEFAULT_LIMIT, BulkCancelIn, BulkIn, BulkRerunIn, ListJobsQuery, bound_of
 from app.api.jobs.list_wire import JobList, ListIncluded
 from app.api.jobs.translate import waiting_document
@@ -92,7 +93,7 @@ async def cancel_many(
     actor: Acting,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[BulkCancelIn, FromBody(examples=[{"queue": ["imports"], "status": ["pending"], "dry_run": True}])],
+    body: Annotated[BulkCancelIn, FromBody(examples=[{"queue": [QUEUE], "status": ["pending"], "dry_run": True}])],
 ) -> Response:
     """Cancel matching live jobs, newest first, up to `limit` per call. Terminal jobs do not match."""
     done = await services.bulk.cancel(
@@ -118,7 +119,7 @@ async def rerun_many(
     actor: Acting,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[BulkRerunIn, FromBody(examples=[{"status": ["failed"], "type": ["index_folder"]}])],
+    body: Annotated[BulkRerunIn, FromBody(examples=[{"queue": [QUEUE], "status": ["failed"], "dry_run": True}])],
 ) -> Response:
     """Rerun matching terminal jobs, newest first, up to `limit` per call. A job with a live rerun is skipped."""
     done = await services.bulk.rerun(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Query, Request, Response
 
+from app.api.examples import QUEUE, TYPE
 from app.api.fields import MAX_INT
 from app.api.headers import WAIT_ENDED, etag_of, known_version, preferred_wait, wait_ended, wait_seconds
 from app.api.jobs.translate import created_document, shown_of_created, shown_of_rerun
@@ -30,15 +31,10 @@ Submitter = Annotated[Principal, requires(Scope.SUBMIT)]
 Reader = Annotated[Principal, requires(Scope.READ)]
 
 _LOCATION = {"Location": {"description": "URL of the job.", "schema": {"type": "string"}}}
-_REPLAYED = {
-    "Idempotency-Replayed": {
-        "description": "`true`: the job was created by an earlier request with this key.",
-        "schema": {"type": "string"},
-    },
-}
 _ETAG: dict[str, Any] = {"ETag": {"description": "The job's version.", "schema": {"type": "string"}}}
 _APPLIED = {"Preference-Applied": {"description": "The wait that was applied.", "schema": {"type": "string"}}}
 _KEPT_BY_CLIENTS = ((b"cache-control", b"private, no-cache"), (b"vary", b"Prefer, Authorization"))
+_ORIGINAL = {"Link": {"description": '`rel="original"`: URL of the job that was rerun.', "schema": {"type": "string"}}}
 _CONDITIONS: list[dict[str, Any]] = [
     {
         "name": "If-None-Match",
@@ -63,13 +59,13 @@ _CONDITIONS: list[dict[str, Any]] = [
     summary="Create a job",
     status_code=201,
     response_model=JobCreated,
-    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(409, body=True)},
+    responses={201: {"headers": _LOCATION, "description": "The new job."}, **problems(409, body=True)},
 )
 async def create(
     caller: Submitter,
     services: CoreServices,
     key: IdempotencyKey,
-    job: Annotated[JobIn, Body(examples=[{"type": "index_folder", "payload": {"folder": "/data"}, "priority": 5}])],
+    job: Annotated[JobIn, Body(examples=[{"type": TYPE, "queue": QUEUE, "payload": {"folder": "/data"}}])],
 ) -> Response:
     """Create a job. With `claim` it is created already claimed, and the response includes the lease; 409 `queue_full`
     where the queue's `concurrency_limit` leaves no place.
@@ -146,7 +142,7 @@ async def get_job(
     summary="Rerun a job that has ended",
     status_code=201,
     response_model=JobCreated,
-    responses={201: {"headers": _LOCATION | _REPLAYED, "description": "The new job."}, **problems(404, 409, body=True)},
+    responses={201: {"headers": _LOCATION | _ORIGINAL, "description": "The new job."}, **problems(404, 409, body=True)},
 )
 async def rerun(
     caller: Submitter,

@@ -8,6 +8,7 @@ from app.domain.item import Item
 from app.domain.job import Created
 from app.domain.principal import Principal, Scope
 from app.domain.waiting import Waiting
+from app.web.cursors import write_cursor
 
 
 def shown_of_created(caller: Principal) -> Collection[str]:
@@ -39,6 +40,16 @@ def waiting_document(found: Waiting | None) -> dict[str, Any] | None:
         "until": time_text(found.until),
         "detail": found.detail,
     }
+
+
+def items_of(job_id: str, status: Collection[str]) -> tuple[str, ...]:
+    """Return what a cursor of a job's items is bound to: the job and the statuses."""
+    return ("items", job_id, ",".join(sorted(status)))
+
+
+def items_cursor(job_id: str, status: Collection[str], position: int) -> str:
+    """Write the cursor behind a position in the job's items with these statuses."""
+    return write_cursor(position, *items_of(job_id, status))
 
 
 def item_document(job_id: str, item: Item) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
+from app.api.examples import JOB_ID
 from app.api.jobs.wire import Waited, WaitIn
 from app.api.routes import problems, router
 from app.api.translate import included, job_document
@@ -22,7 +23,7 @@ from app.web.large import list_body, rendered, size_of
 
 waits = router("Jobs")
 
-_EXAMPLE = {"ids": ["0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"], "until": "all", "wait": 30, "include": ["result"]}
+_EXAMPLE = {"ids": [JOB_ID], "until": "all", "wait": 10, "include": ["result"]}
 
 
 @waits.post(

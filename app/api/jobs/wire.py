@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from app.api.fields import (
     MAX_BIGINT,
@@ -130,6 +131,7 @@ class RerunIn(Body):
     only_failed_items: bool = False
 
 
+WaitUntil = TypeAliasType("WaitUntil", Literal["all", "any", "change"])
 Version: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
 
 
@@ -145,7 +147,7 @@ class WaitIn(Body):
     """A wait for up to 100 jobs. `wait: 0` reads them at once."""
 
     ids: list[IdText] = Field(min_length=1, max_length=100)
-    until: Literal["all", "any", "change"] = Field(
+    until: WaitUntil = Field(
         default="all", description="Wait until all jobs end, any job ends, or a version differs from `versions`."
     )
     versions: Annotated[dict[IdText, Version], Field(max_length=100)] = Field(default={})

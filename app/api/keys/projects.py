@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Body, Path, Response
 
+from app.api.examples import PROJECT_ID
 from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.keys.translate import project_document
 from app.api.keys.wire import ProjectIn, ProjectList, ProjectOut
@@ -40,7 +41,7 @@ async def create(
     actor: Acting,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[ProjectIn, Body(examples=[{"name": "search"}])],
+    body: Annotated[ProjectIn, Body(examples=[{"name": "example"}])],
 ) -> Response:
     """Create a project. Create its first key with `POST /v1/keys` and its `project_id`. Names need not be
     unique. Projects cannot be deleted in this version.
@@ -77,7 +78,7 @@ async def list_projects(
 async def get_project(
     caller: Operator,
     services: CoreServices,
-    project_id: Annotated[str, Path(description="The project's id, a UUID in lower case.")],
+    project_id: Annotated[str, Path(description="The project's id, a UUID in lower case.", examples=[PROJECT_ID])],
 ) -> Response:
     """Return a project."""
     del caller

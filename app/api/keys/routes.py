@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Path, Query, Response
 
+from app.api.examples import KEY_ID, QUEUE
 from app.api.keys.pages import DEFAULT_LIMIT, Cursor, Limit, cursor_of, moment_of, page_size
 from app.api.keys.translate import key_document
 from app.api.keys.wire import KeyEndIn, KeyIn, KeyList, KeyMade, KeyOut
@@ -18,10 +19,12 @@ from app.web.deps import Acting, CoreServices
 from app.web.idempotency import IdempotencyKey, replayed_headers
 
 keys = router("Keys")
-_EXAMPLE = {"name": "indexer", "scopes": ["read", "work"], "queues": ["default"], "expires_at": None}
+_EXAMPLE = {"name": "example", "scopes": ["work"], "queues": [QUEUE], "expires_at": None}
 
 Admin = Annotated[Principal, requires(Scope.ADMIN)]
-KeyId = Annotated[str, Path(alias="key_id", description="The key's id: the middle part of `jt_<id>_...`.")]
+KeyId = Annotated[
+    str, Path(alias="key_id", description="The key's id: the middle part of `jt_<id>_...`.", examples=[KEY_ID])
+]
 ProjectId = Annotated[
     str | None,
     Query(alias="project_id", description="A project other than the key's own; only for a key with `operator`."),

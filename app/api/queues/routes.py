@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Body as FromBody
 from fastapi import Path, Query, Response
 
+from app.api.examples import QUEUE
 from app.api.queues.translate import queue_document
 from app.api.queues.wire import PauseIn, QueueIn, QueueList, QueueOut
 from app.api.responses import json_response
@@ -28,7 +29,7 @@ QueueName = Annotated[
         min_length=1,
         max_length=255,
         description="The queue's name, percent-encoded.",
-        examples=["default"],
+        examples=[QUEUE],
     ),
 ]
 Reader = Annotated[Principal, requires(Scope.READ)]

@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from app.api.responses import json_response, render_error
+from app.api.routes import problems
 from app.api.wire import Answer
 from app.domain.errors import UnavailableError
 from app.web.auth import public
@@ -28,7 +29,7 @@ health = APIRouter(tags=["Health"], route_class=guarded_route(render=render_erro
     operation_id="livez",
     summary="Check liveness",
     response_model=Alive,
-    responses={200: {"description": "The process is running."}},
+    responses={200: {"description": "The process is running."}, **problems(public=True)},
 )
 async def livez() -> Response:
     """Return success without any check: an unavailable database is no reason to restart this process."""
@@ -41,6 +42,7 @@ async def livez() -> Response:
     summary="Check readiness",
     response_model=Alive,
     responses={
+        **problems(public=True),
         200: {"description": "Ready for traffic."},
         503: {
             "description": "Not ready; `failures` lists the reasons.",

@@ -10,9 +10,10 @@ from fastapi import Body, Request, Response
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
+from app.api.examples import QUEUE, WORKER
 from app.api.responses import json_response
 from app.api.routes import problems, router
-from app.api.workers.claim_wire import MAX_CLAIM_WAIT_SECONDS, Claimed, ClaimsIn, NextClaimIn
+from app.api.workers.claim_wire import MAX_CLAIM_WAIT_SECONDS, Claimed, ClaimsIn, IncludedInClaim, NextClaimIn
 from app.api.workers.translate import claimed_document
 from app.domain.errors import JobtrackError
 from app.domain.held import claim_by
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 claims = router("Workers")
 MAX_CLIENT_LENGTH = 255
 
+# The lease is long enough for somebody who presses the buttons of Swagger UI.
+_EXAMPLE = {"worker": WORKER, "queues": [QUEUE], "lease_seconds": 300, "wait": 2}
+
 WorkerKey = Annotated[Principal, requires(Scope.WORK)]
 
 
@@ -48,11 +52,14 @@ async def claim(
     caller: WorkerKey,
     services: CoreServices,
     key: IdempotencyKey,
-    body: Annotated[ClaimsIn, Body(examples=[{"worker": "indexer-1", "queues": ["default"], "max": 4, "wait": 20}])],
+    body: Annotated[ClaimsIn, Body(examples=[_EXAMPLE])],
 ) -> Response:
     """Claim jobs by queues and types, or by id. If the client disconnects, its claimed jobs are released at once.
 
     Fewer than `max` are claimed where they would be more than a response holds, 16 MiB by default; one always fits.
+    `include: ["items"]` adds the unfinished items of each job, the first thousand, as far as the response has room:
+    of a rerun the items that it is about. Their `next_cursor` goes on with
+    `GET /v1/jobs/{id}/items?status=queued&status=processing`.
     """
     job_ids = None
     if body.job_ids is not None:
@@ -69,6 +76,7 @@ async def claim(
         idempotency=key and key.of_caller(caller.key_id),
         key=caller.ref,
         client=client_of(request),
+        with_items=IncludedInClaim.ITEMS in (body.include or ()),
     )
     # Where nothing is waited for, it is enough to look afterwards whether the client is still there.
     held = claim_by(chosen, body.wait)
@@ -108,6 +116,7 @@ class NextClaim:
         self._services = services
         self._filter = claim_filter(caller, body.queues, body.types)
         self._body = body
+        self._with_items = IncludedInClaim.ITEMS in (body.include or ())
         # Of the caller, as any claim's: with the token of another's lease its jobs could be ended.
         self._key = key and key.of_caller(caller.key_id).of_row("claim")
 
@@ -120,7 +129,7 @@ class NextClaim:
         claims = self._services.claims
         try:
             if self._key is not None and any(isinstance(outcome, Replayed) for outcome in outcomes):
-                return await claims.claimed_before(self._filter.project_id, self._key)
+                return await claims.claimed_before(self._filter.project_id, self._key, with_items=self._with_items)
             if not any(map(_is_new, outcomes)):
                 return []
             claimed = await claims.claim(
@@ -131,6 +140,7 @@ class NextClaim:
                 wait_seconds=0,
                 idempotency=self._key,
                 client=self._client,
+                with_items=self._with_items,
             )
         except JobtrackError as error:
             log.warning("no jobs could be claimed with a worker's call", error=error.message)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError, to_json
+from typing_extensions import TypeAliasType
 
 from app.api.fields import AnyJson, Body, LogText, Name, Size, Text, Time, Uri
 from app.domain.item import ItemStatus, ItemUpdate
@@ -50,9 +51,12 @@ class ItemUpdateIn(Body):
         )
 
 
+LogLevel = TypeAliasType("LogLevel", Literal["debug", "info", "warning", "error", "critical"])
+
+
 class LogLineIn(Body):
     """One line of the job's log."""
 
-    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    level: LogLevel = "info"
     message: LogText
     at: Time | None = Field(default=None, description="Accepted but not used: lines are timestamped on arrival.")

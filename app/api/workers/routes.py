@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Body, Request, Response
 from pydantic_core import to_json
 
+from app.api.examples import JOB_ID, TOKEN
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.api.rows import BadRow, row_errors
@@ -40,9 +41,8 @@ from app.web.params import job_id_of
 workers = router("Workers")
 batches = router("Workers", BATCH_BODY)
 
-_TOKEN, _JOB = "0192f0c1-3b1d-4c56-8b57-0d4e6f1a2b3c", "0192f0c1-2f6e-7c3a-9d51-2b7a3f1c9e10"
-_REPORT = {"token": _TOKEN, "stage": "embedding", "progress": 40, "items": [{"key": "a.pdf", "status": "completed"}]}
-_COMPLETE_ROW = {"job_id": _JOB, "action": "complete", "token": _TOKEN, "result": {}}
+_REPORT = {"token": TOKEN, "stage": "embedding", "progress": 40, "items": [{"key": "a.pdf", "status": "completed"}]}
+_COMPLETE_ROW = {"job_id": JOB_ID, "action": "complete", "token": TOKEN, "result": {}}
 
 
 @workers.post(
@@ -79,7 +79,7 @@ async def complete(
     services: CoreServices,
     key: EndingKey,
     job_id: JobIdText,
-    body: Annotated[CompleteIn, Body(examples=[{"token": _TOKEN, "result": {"pages": 12}}])],
+    body: Annotated[CompleteIn, Body(examples=[{"token": TOKEN, "result": {"pages": 12}}])],
 ) -> Response:
     """Complete the job, and claim the next ones with the same call. Repeating the same completion returns the same
     response, with nothing claimed.
@@ -100,7 +100,7 @@ async def fail(
     services: CoreServices,
     key: EndingKey,
     job_id: JobIdText,
-    body: Annotated[FailIn, Body(examples=[{"token": _TOKEN, "code": "source_gone", "message": "No such folder"}])],
+    body: Annotated[FailIn, Body(examples=[{"token": TOKEN, "code": "source_gone", "message": "No such folder"}])],
 ) -> Response:
     """Fail the current attempt."""
     return await _end(request, caller, services, key, body.call(caller.project_id, job_id_of(job_id)), body)
@@ -119,7 +119,7 @@ async def release(
     services: CoreServices,
     key: EndingKey,
     job_id: JobIdText,
-    body: Annotated[ReleaseIn, Body(examples=[{"token": _TOKEN}])],
+    body: Annotated[ReleaseIn, Body(examples=[{"token": TOKEN}])],
 ) -> Response:
     """Release the job without counting the attempt. A worker also acknowledges a cancellation this way."""
     return await _end(request, caller, services, key, body.call(caller.project_id, job_id_of(job_id)), body)

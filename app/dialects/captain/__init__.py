@@ -12,6 +12,10 @@ DIALECT = Dialect(
         "Captain's operations on indexing jobs, as its clients call them, for every job of the project. The API key "
         "determines the project; `X-Organization-ID` is accepted and ignored."
     ),
+    tags={
+        "Indexing": "Start a job that indexes files of a source into a collection.",
+        "Jobs": "Read, list and cancel jobs.",
+    },
     router=router,
     render=render_detail,
     prefixes=PREFIXES,

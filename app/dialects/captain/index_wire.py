@@ -7,12 +7,16 @@ here are kept for every source.
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from typing_extensions import TypeAliasType
 
-from app.dialects.captain.wire import ProcessingType
+from app.dialects.captain.words import ProcessingType
 from app.web.params import WHOLE
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+
+
+Jurisdiction = TypeAliasType("Jurisdiction", Literal["default", "eu", "fedramp"])
 
 
 class IndexRequest(BaseModel):
@@ -60,7 +64,7 @@ class _R2(BaseModel):
     account_id: Text
     access_key_id: Secret
     secret_access_key: Secret
-    jurisdiction: Literal["default", "eu", "fedramp"] | None = None
+    jurisdiction: Jurisdiction | None = None
 
 
 class IndexS3(_Many, _S3):

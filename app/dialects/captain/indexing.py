@@ -4,12 +4,13 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.dialects.captain import translate, wire
 from app.dialects.captain.forms import form_boundary, whole_form
+from app.dialects.captain.index_examples import EXAMPLES, NAMES
 from app.dialects.captain.index_wire import BODIES, CREDENTIALS, IndexRequest
 from app.domain.errors import NotFoundError
 from app.domain.idempotency import ContentDigest
@@ -53,6 +54,7 @@ ORGANIZATION: dict[str, Any] = {
     "schema": {"type": "string"},
     "description": "Accepted and ignored: the API key determines the project.",
 }
+Collection = Annotated[str, Path(examples=["example"])]
 _FORM: dict[str, Any] = {
     "schema": {
         "type": "object",
@@ -75,7 +77,9 @@ def _collection_of(name: str) -> str:
 def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> None:
     """Register the operation that indexes one kind of source, with its request model."""
 
-    async def index(name: str, body: Any, services: CoreServices, caller: Caller, key: IdempotencyKey) -> Response:
+    async def index(
+        name: Collection, body: Any, services: CoreServices, caller: Caller, key: IdempotencyKey
+    ) -> Response:
         job = translate.new_job(_collection_of(name), source, body)
         check_queue(caller, job.queue)
         created = await services.inputs.create_job(
@@ -93,13 +97,13 @@ def _add_source(router: APIRouter, source: str, model: type[IndexRequest]) -> No
         "Start a job that indexes this source into a collection. The request, including its secrets, becomes the job's "
         f"input, which only the worker can read{retention}."
     )
-    index.__annotations__["body"] = Annotated[model, Body()]
+    index.__annotations__["body"] = Annotated[model, Body(examples=[EXAMPLES[source]])]
     router.add_api_route(
         f"{BASE}/collections/{{name}}/index/{source}",
         index,
         methods=["POST"],
         operation_id=f"captain_{translate.type_of(source)}",
-        summary=f"Index {source}",
+        summary=f"Index {NAMES[source]}",
         response_model=wire.IndexJobResponseV2,
         responses=declared(ERRORS | KEY_ERRORS | _BODY_ERRORS),
         dependencies=[requires(Scope.SUBMIT)],
@@ -113,7 +117,7 @@ async def _as_json(body: IndexRequest) -> AsyncIterator[bytes]:
 
 
 async def index_file(
-    name: str, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
+    name: Collection, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
 ) -> Response:
     """Start a job that indexes a file of up to 100 MiB. The form becomes the job's input, exactly as sent."""
     job = translate.new_job(_collection_of(name), "file", None)

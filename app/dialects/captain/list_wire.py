@@ -3,20 +3,25 @@
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
-from app.dialects.captain.wire import EXAMPLE_ID, JobType, Status, Timestamp
+from app.dialects.captain.wire import EXAMPLE_ID, Timestamp
+from app.dialects.captain.words import JobType, Status
 
-FilterStatus = Literal[
-    "pending",
-    "running",
-    "processing",
-    "completed",
-    "completed_with_errors",
-    "completed_with_failures",
-    "failed",
-    "cancelled",
-    "timed_out",
-]
+FilterStatus = TypeAliasType(
+    "FilterStatus",
+    Literal[
+        "pending",
+        "running",
+        "processing",
+        "completed",
+        "completed_with_errors",
+        "completed_with_failures",
+        "failed",
+        "cancelled",
+        "timed_out",
+    ],
+)
 """The values of the list's status filter: the vendor's own vocabulary, and the values of `Status` as well."""
 
 

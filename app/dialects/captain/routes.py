@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -40,8 +40,11 @@ def _answer(model: BaseModel, code: int = 200, headers: Mapping[str, str] | None
     return Response(model.model_dump_json(), code, headers, "application/json")
 
 
+JobId = Annotated[str, Path(examples=[wire.EXAMPLE_ID])]
+
+
 async def get_status(
-    job_id: str,
+    job_id: JobId,
     services: CoreServices,
     caller: Caller,
     files_limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of files in a page.")] = 50,
@@ -75,7 +78,7 @@ router.add_api_route(
     responses={
         **declared(ERRORS),
         200: {
-            "model": wire.JobStatusResponseV2 | wire.PlaceholderResponse,
+            "model": wire.JobStatusOrPlaceholder,
             "headers": _MARK,
             "description": "The job, or the placeholder.",
         },
@@ -88,7 +91,7 @@ router.add_api_route(
 )
 
 
-async def cancel(job_id: str, services: CoreServices, caller: Caller, key: IdempotencyKey) -> Response:
+async def cancel(job_id: JobId, services: CoreServices, caller: Caller, key: IdempotencyKey) -> Response:
     """Cancel a job. The operation is idempotent, and a job that has ended is left unchanged: the response is never 409,
     which the vendor's client would retry.
     """

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from pydantic import ValidationError
 
-from app.dialects.captain import list_wire, wire
+from app.dialects.captain import list_wire, wire, words
 from app.dialects.captain.index_wire import IndexRequest
 from app.domain.ids import new_id
 from app.domain.item import Item
@@ -15,7 +15,7 @@ from app.domain.job import Job, JobFailure, NewJob
 from app.domain.job_filter import CountedPage, JobFilter
 from app.domain.states import JobState
 
-STATES: Final[dict[JobState, wire.Status]] = {
+STATES: Final[dict[JobState, words.Status]] = {
     JobState.PENDING: "pending",
     JobState.DISPATCHED: "running",
     JobState.RUNNING: "running",
@@ -30,13 +30,13 @@ STATES: Final[dict[JobState, wire.Status]] = {
 }
 """The vendor's status for each state; the table in docs/dialects.md is generated from it."""
 
-_SYNONYMS: Final[dict[list_wire.FilterStatus, wire.Status]] = {
+_SYNONYMS: Final[dict[list_wire.FilterStatus, words.Status]] = {
     "processing": "running",
     "completed_with_errors": "completed_with_failures",
 }
 """Filter values that differ from the status they select; `timed_out` selects a part of the jobs shown as `failed`."""
 
-STAGES: Final[dict[wire.Stage, str]] = {
+STAGES: Final[dict[words.Stage, str]] = {
     "scanning": "Scanning bucket for files",
     "extracting": "Extracting text content from documents",
     "chunking": "Splitting documents into semantic chunks",
@@ -47,7 +47,7 @@ STAGES: Final[dict[wire.Stage, str]] = {
 }
 """The vendor's description of each stage."""
 
-OTHER_TYPE: Final[wire.JobType] = "index_s3"
+OTHER_TYPE: Final[words.JobType] = "index_s3"
 """The type shown for a type that the vendor does not have: the most common type of its jobs."""
 
 TIMEOUT: Final = "timeout"
@@ -70,9 +70,9 @@ def type_of(source: str) -> str:
     return "index_" + source.replace("/", "_")
 
 
-def job_type(job: Job) -> wire.JobType:
+def job_type(job: Job) -> words.JobType:
     """Return the vendor's name of a job's type."""
-    return next((word for word in get_args(wire.JobType) if word == job.type), OTHER_TYPE)
+    return next((word for word in get_args(words.JobType.__value__) if word == job.type), OTHER_TYPE)
 
 
 def job_filter(
@@ -125,7 +125,7 @@ def failure_of(job: Job) -> JobFailure | None:
 
 def progress(job: Job) -> wire.JobProgress:
     """Return the progress of a job. Time is measured to the last change, so the result depends on the version only."""
-    stage = next((word for word in get_args(wire.Stage) if word == job.stage), None)
+    stage = next((word for word in get_args(words.Stage.__value__) if word == job.stage), None)
     return wire.JobProgress(
         current_stage=stage,
         stage_description=job.stage if stage is None else STAGES[stage],

@@ -8,31 +8,10 @@ Source: the vendor's page "Get Job Status" (kept as seed 001, read 2026-11-22), 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "completed", "completed_with_failures", "failed", "cancelled"]
-"""The documented values; the page mentions `completed_with_failures` only in the description of the billing."""
-Stage = Literal["scanning", "extracting", "chunking", "tagging", "embedding", "finalizing", "cancelled"]
-FileStatusWord = Literal["queued", "processing", "completed", "failed", "skipped", "cancelled"]
-ProcessingType = Literal["basic", "advanced"]
-JobType = Literal[
-    "index_s3",
-    "index_s3_file",
-    "index_s3_directory",
-    "index_gcs",
-    "index_gcs_file",
-    "index_gcs_directory",
-    "index_azure",
-    "index_azure_file",
-    "index_azure_directory",
-    "index_r2",
-    "index_r2_file",
-    "index_r2_directory",
-    "index_url",
-    "index_youtube",
-    "index_text",
-    "index_file",
-]
-"""The types of S3, GCS and R2 are the vendor's; the others are named by the same pattern."""
+from app.dialects.captain.words import FileStatusWord, JobType, ProcessingType, Stage, Status
+from app.web.openapi import null_of
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339 in UTC with milliseconds and a `Z`."""
@@ -206,9 +185,12 @@ class PlaceholderResponse(_Wire):
 
     job_id: str
     status: Literal["running"]
-    progress: None
+    progress: Annotated[None, null_of("JobProgress")]
     progress_message: str
     estimated_time_remaining_seconds: Literal[30]
+
+
+JobStatusOrPlaceholder = TypeAliasType("JobStatusOrPlaceholder", JobStatusResponseV2 | PlaceholderResponse)
 
 
 class JobCancelResponseV2(_Wire):

@@ -11,6 +11,9 @@ DIALECT = Dialect(
         "The operations that Docent's client uses to upload agent runs and to follow their ingestion, for every job of "
         "the project. Any collection id is accepted; a job without a collection is visible in all collections."
     ),
+    tags={
+        "Ingestion": "Upload agent runs, and follow the jobs that ingest them.",
+    },
     router=router,
     render=render,
     prefixes=PREFIXES,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +31,8 @@ RESERVED: Final = frozenset({"api-keys", "create", "rubric"})
 MAX_COLLECTION_LENGTH: Final = 255
 MOST_LISTED: Final = 1000
 MAX_INT = 2_147_483_647
+CollectionId = Annotated[str, Path(examples=[wire.EXAMPLE_COLLECTION])]
+JobId = Annotated[str, Path(examples=[wire.EXAMPLE_ID])]
 
 _ERRORS = {
     401: "The API key is missing or invalid.",
@@ -52,8 +54,8 @@ _ENCODING: dict[str, Any] = {
     "name": "Content-Encoding",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "enum": ["gzip", "identity"]},
-    "description": "Compression of the body. The size limit applies to the decompressed body as well.",
+    "schema": {"type": "string", "pattern": "^(gzip|identity)$"},
+    "description": "Compression of the body: `gzip` or `identity`. The size limit is of the decompressed body as well.",
 }
 
 
@@ -123,14 +125,14 @@ async def create_collection(body: Annotated[wire.CollectionCreate, Body()]) -> R
             "required": True,
             "description": (
                 'Up to 100 MiB, also after decompression: `{"agent_runs": [...]}`. It is not parsed here; errors in '
-                "its content fail the job."
+                "its content fail the job. Its `Content-Type` may be any."
             ),
-            "content": {"*/*": _BYTES},
+            "content": {"application/octet-stream": _BYTES},
         },
     },
 )
 async def upload(
-    collection_id: str, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
+    collection_id: CollectionId, request: Request, services: CoreServices, caller: Caller, key: IdempotencyKey
 ) -> Response:
     """Store an upload of any content type as the input of a new job of type `agent_run_ingest_job`.
 
@@ -169,7 +171,7 @@ async def _not_empty(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     responses=declared(_ERRORS),
     dependencies=[requires(Scope.READ)],
 )
-async def get_job(collection_id: str, job_id: str, services: CoreServices, caller: Caller) -> Response:
+async def get_job(collection_id: CollectionId, job_id: JobId, services: CoreServices, caller: Caller) -> Response:
     """Get the status of a job in this collection or without a collection."""
     collection_of(collection_id)
     job = await services.jobs.get(caller.project_id, job_id_of(job_id))
@@ -187,7 +189,10 @@ async def get_job(collection_id: str, job_id: str, services: CoreServices, calle
     dependencies=[requires(Scope.READ)],
 )
 async def batch_status(
-    collection_id: str, body: Annotated[wire.BatchStatusRequest, Body()], services: CoreServices, caller: Caller
+    collection_id: CollectionId,
+    body: Annotated[wire.BatchStatusRequest, Body()],
+    services: CoreServices,
+    caller: Caller,
 ) -> Response:
     """Get the status of jobs. Unknown ids and jobs of other collections are omitted; each job is returned once."""
     collection_of(collection_id)
@@ -205,7 +210,7 @@ async def batch_status(
     dependencies=[requires(Scope.READ)],
 )
 async def list_jobs(
-    collection_id: str,
+    collection_id: CollectionId,
     services: CoreServices,
     caller: Caller,
     limit: Annotated[int, Query(ge=1, le=MAX_INT, description="Maximum number of jobs; capped at 1,000.")] = 100,

@@ -61,7 +61,7 @@ def _info(job: Job) -> dict[str, Any]:
     return {
         "job_id": str(job.id),
         "status": STATES[job.state],
-        "type": job.type if job.type in get_args(wire.JobType) else UPLOAD_TYPE,
+        "type": job.type if job.type in get_args(wire.JobType.__value__) else UPLOAD_TYPE,
         "created_at": timestamp(job.created_at),
         "collection_id": job.collection,
     }

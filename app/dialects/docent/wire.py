@@ -8,29 +8,33 @@ marked.
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "cancelling", "completed", "canceled"]
+Status = TypeAliasType("Status", Literal["pending", "running", "cancelling", "completed", "canceled"])
 """The five documented values: one l in `canceled`, two in `cancelling`. There is no `failed`."""
 
-JobType = Literal[
-    "agent_run_ingest_job",
-    "telemetry_processing_job",
-    "telemetry_ingest_job",
-    "rubric_job",
-    "refinement_agent_job",
-    "clustering_job",
-    "centroid_assignment_job",
-    "reflection_job",
-    "llm_result_job",
-    "chat_job",
-    "compute_embeddings",
-]
+JobType = TypeAliasType(
+    "JobType",
+    Literal[
+        "agent_run_ingest_job",
+        "telemetry_processing_job",
+        "telemetry_ingest_job",
+        "rubric_job",
+        "refinement_agent_job",
+        "clustering_job",
+        "centroid_assignment_job",
+        "reflection_job",
+        "llm_result_job",
+        "chat_job",
+        "compute_embeddings",
+    ],
+)
 
 MOST_IDS = 100
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 
-Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-"""UTC without an offset, with up to six fractional digits, as the vendor's server writes it."""
+Timestamp = Annotated[str, Field(description="UTC without an offset, with up to six fractional digits.")]
+"""As the vendor's server writes it. No `date-time`, which has an offset: clients would read a local time."""
 
 EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 EXAMPLE_COLLECTION = "2c7a7c0e-5d62-4b0e-9a55-0d7b8f7d6a11"

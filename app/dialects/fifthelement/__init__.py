@@ -11,6 +11,9 @@ DIALECT = Dialect(
         "Fifth Element's documented job operations, with its `{data, error}` envelope, for every job of the project. "
         "They are served both at the root and under the vendor's base path `/v1/api`."
     ),
+    tags={
+        "Jobs": "Read a job until it has ended, and rerun it.",
+    },
     router=router,
     render=render,
     prefixes=PREFIXES,

@@ -3,9 +3,9 @@
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +26,8 @@ number, and all of it always remains: a client that paces itself by these header
 
 RATE_WINDOW_SECONDS = 3600
 """The vendor's limits are per hour, so `X-RateLimit-Reset` is the end of the current one."""
+
+JobId = Annotated[str, Path(examples=[wire.EXAMPLE_ID])]
 
 PREFIXES = ("/jobs", "/v1/api")
 """The root, and the vendor's own base path."""
@@ -58,14 +60,14 @@ def _answer(model: BaseModel, headers: Mapping[str, str] | None = None) -> Respo
 
 # The path parameter `{id}` keeps the vendor's name, hence the shadowed builtin. It is text and not a UUID, so a
 # malformed id is treated like an unknown one: 404, in the envelope.
-async def get_job(id: str, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
+async def get_job(id: JobId, services: CoreServices, caller: Caller) -> Response:  # noqa: A002
     """Retrieve status and details of a background job."""
     job_id = job_id_of(id)
     return _answer(translate.job_answer(await services.jobs.get(caller.project_id, job_id, documents=True)))
 
 
 async def rerun_job(
-    id: str,  # noqa: A002
+    id: JobId,  # noqa: A002
     request: Request,
     services: CoreServices,
     caller: Caller,
@@ -106,12 +108,21 @@ ERRORS = {
 }
 
 
-def _responses() -> dict[int | str, dict[str, Any]]:
+# The ids are the other way round than in the vendor's example: the new job's is the one that path parameters show, so
+# that Swagger UI puts the id of a real rerun there.
+_RERUN_SHOWN = {
+    "data": {**wire.RERUN_EXAMPLE["data"], "id": wire.EXAMPLE_ID, "originalJobId": wire.RERUN_ID},
+    "error": None,
+}
+
+
+def _responses(answer: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
     declared: dict[int | str, dict[str, Any]] = {
         code: {"model": wire.ErrorAnswer, "description": text, "headers": RATE_LIMIT_HEADERS}
         for code, text in ERRORS.items()
     }
-    return {200: {"headers": RATE_LIMIT_HEADERS}, **declared}
+    shown = {} if answer is None else {"content": {"application/json": {"example": answer}}}
+    return {200: {"headers": RATE_LIMIT_HEADERS, **shown}, **declared}
 
 
 def _router() -> APIRouter:
@@ -136,7 +147,7 @@ def _router() -> APIRouter:
             operation_id=f"{prefix}_jobs_rerun",
             summary="Rerun job",
             response_model=wire.RerunAnswer,
-            responses=_responses(),
+            responses=_responses(_RERUN_SHOWN),
             dependencies=[requires(Scope.SUBMIT)],
             openapi_extra={"parameters": [USER_IDENTIFIER, KEY_PARAMETER]},
         )

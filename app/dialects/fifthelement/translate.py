@@ -123,4 +123,4 @@ def error_answer(error: JobtrackError) -> wire.ErrorAnswer:
         details["status"] = STATES[error.job.state]
     status = status_code(error)
     name = NAMES.get(status, NAMES[500 if status >= 500 else 400])
-    return wire.ErrorAnswer(data=None, error=wire.Error(name=name, message=error.message, details=details))
+    return wire.ErrorAnswer(data=None, error=wire.ErrorObject(name=name, message=error.message, details=details))

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+from app.web.openapi import null_of
+
+Status = TypeAliasType("Status", Literal["pending", "running", "completed", "failed", "cancelled"])
 """The five documented values; the polling loop ends on the last three."""
 
 Percent = Annotated[int | float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
@@ -24,9 +27,10 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+EXAMPLE_ID = "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10"
 JOB_EXAMPLE: dict[str, Any] = {
     "data": {
-        "id": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "id": EXAMPLE_ID,
         "type": "document_processing",
         "status": "completed",
         "progress": 100,
@@ -37,12 +41,13 @@ JOB_EXAMPLE: dict[str, Any] = {
     "error": None,
 }
 
+RERUN_ID = "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21"
 RERUN_EXAMPLE: dict[str, Any] = {
     "data": {
-        "id": "01997b9c-4a00-7d2e-8f11-0b9d2c7e4f21",
+        "id": RERUN_ID,
         "type": "document_processing",
         "status": "pending",
-        "originalJobId": "01997b2e-6a40-7c1b-9d0a-3f6f1f5c2a10",
+        "originalJobId": EXAMPLE_ID,
         "createdAt": "2025-01-20T12:00:00Z",
     },
     "error": None,
@@ -93,7 +98,7 @@ class JobAnswer(_Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     data: Job
-    error: None
+    error: Annotated[None, null_of("ErrorObject")]
 
 
 class RerunAnswer(_Wire):
@@ -102,10 +107,10 @@ class RerunAnswer(_Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [RERUN_EXAMPLE]})
 
     data: RerunJob
-    error: None
+    error: Annotated[None, null_of("ErrorObject")]
 
 
-class Error(_Wire):
+class ErrorObject(_Wire):
     """An error. `ValidationError` is the only name that the vendor documents."""
 
     name: str
@@ -120,5 +125,5 @@ class ErrorAnswer(_Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [ERROR_EXAMPLE]})
 
-    data: None
-    error: Error
+    data: Annotated[None, null_of("Job")]
+    error: ErrorObject

@@ -11,6 +11,10 @@ DIALECT = Dialect(
         "Immuta's documented job statuses, for every job of the project, and the exchange of an API key for a token, "
         "with which its clients begin."
     ),
+    tags={
+        "Authentication": "Exchange an API key for a token.",
+        "Jobs": "Read many jobs, or wait for them.",
+    },
     router=router,
     render=render,
     prefixes=PREFIXES,

@@ -86,7 +86,7 @@ def _responses(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-router = APIRouter(route_class=guarded_route(render=render, authenticate=key_sent(key_of), body=BODY), tags=["Jobs"])
+router = APIRouter(route_class=guarded_route(render=render, authenticate=key_sent(key_of), body=BODY))
 
 
 @router.post(
@@ -96,6 +96,7 @@ router = APIRouter(route_class=guarded_route(render=render, authenticate=key_sen
     response_model=wire.Statuses,
     responses=_responses(wire.STATUSES_EXAMPLE),
     dependencies=[requires(Scope.READ, scheme=KEY)],
+    tags=["Jobs"],
 )
 async def post_statuses(
     request: Request, body: Annotated[wire.StatusesRequest, Body()], services: CoreServices, caller: Caller
@@ -149,7 +150,9 @@ _LOG_IN_SCHEMA = wire.AuthenticateRequest.model_json_schema()
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _LOG_IN_SCHEMA}, FORM: {"schema": _LOG_IN_SCHEMA}},
+            # One type alone: of two some generators make a module that cannot be imported.
+            "description": f"As JSON, or as a form (`{FORM}`) of the same field.",
+            "content": {"application/json": {"schema": _LOG_IN_SCHEMA}},
         }
     },
     tags=["Authentication"],

@@ -8,10 +8,11 @@ the log-in. Fields that are ours and not the vendor's are marked.
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from typing_extensions import TypeAliasType
 
 from app.web.params import WHOLE
 
-State = Literal["created", "retry", "active", "completed", "expired", "cancelled", "failed"]
+State = TypeAliasType("State", Literal["created", "retry", "active", "completed", "expired", "cancelled", "failed"])
 """The seven documented values. The page's type column says `array[string]`; its example shows a string, as here."""
 
 MOST_IDS = 1_000
@@ -90,6 +91,8 @@ Statuses: TypeAlias = dict[str, JobStatus | JobStatusWithoutOutput]
 
 class AuthenticateRequest(_Wire):
     """The log-in, as JSON or form-encoded."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"apikey": AUTHENTICATED_EXAMPLE["token"]}]})
 
     apikey: Annotated[str, Field(min_length=1)]
 

@@ -12,6 +12,9 @@ DIALECT = Dialect(
         "LlamaCloud's `beta.batch` operations, as its client up to 2.13 calls them, for every job of the project. The "
         "API key determines the project; `project_id` and `organization_id` are accepted and ignored."
     ),
+    tags={
+        "Batch processing": "Create, read, list and cancel batch jobs, and read their items.",
+    },
     router=router,
     render=render_detail,
     prefixes=PREFIXES,

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StringConstraints, Tag
+from typing_extensions import TypeAliasType
 
 from app.web.params import WHOLE
 
@@ -14,6 +15,9 @@ ItemId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+ClassifyStatus = TypeAliasType("ClassifyStatus", Literal["PENDING", "SUCCESS", "ERROR", "PARTIAL_SUCCESS", "CANCELLED"])
 
 
 class ParseConfig(_Wire):
@@ -49,7 +53,7 @@ class ClassifyConfig(_Wire):
     id: str
     project_id: str
     rules: list[ClassifyRule]
-    status: Literal["PENDING", "SUCCESS", "ERROR", "PARTIAL_SUCCESS", "CANCELLED"]
+    status: ClassifyStatus
     user_id: str
 
 

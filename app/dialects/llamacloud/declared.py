@@ -23,7 +23,8 @@ ACCEPTED: list[dict[str, Any]] = [
         "name": name,
         "in": "query",
         "required": False,
-        "schema": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "null"}]},
+        # Text and no UUID: nobody looks at it.
+        "schema": {"type": "string"},
         "description": "Accepted and ignored: the API key determines the project.",
     }
     for name in ("project_id", "organization_id")

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query
+from fastapi import APIRouter, Body, Header, Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -35,6 +35,7 @@ MOST_BATCHES = 1_000
 MOST_RESULTS = 20
 """How many results of an item are returned, newest first."""
 MAX_INT = 2_147_483_647
+JobId = Annotated[str, Path(examples=[wire.EXAMPLE_ID])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of entries in a page.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_INT, description="Number of entries to skip.")]
 
@@ -133,7 +134,7 @@ async def list_jobs(
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": ACCEPTED},
 )
-async def get_status(job_id: str, services: CoreServices, caller: Caller) -> Response:
+async def get_status(job_id: JobId, services: CoreServices, caller: Caller) -> Response:
     """Get detailed status of a batch processing job."""
     return _answer(translate.job_status(await services.jobs.get(caller.project_id, job_id_of(job_id))))
 
@@ -148,7 +149,7 @@ async def get_status(job_id: str, services: CoreServices, caller: Caller) -> Res
     openapi_extra={"parameters": [*ACCEPTED, NAMESPACE, KEY_PARAMETER]},
 )
 async def cancel(
-    job_id: str,
+    job_id: JobId,
     services: CoreServices,
     caller: Caller,
     key: IdempotencyKey,
@@ -184,7 +185,7 @@ async def cancel(
     openapi_extra={"parameters": ACCEPTED},
 )
 async def list_items(
-    job_id: str,
+    job_id: JobId,
     services: CoreServices,
     caller: Caller,
     status: Annotated[wire.ItemStatus | None, Query()] = None,
@@ -203,13 +204,13 @@ async def list_items(
     f"{BASE}/items/{{item_id:path}}/processing-results",
     operation_id="llamacloud_batch_items_get_processing_results",
     summary="Get the processing results of an item",
-    response_model=wire.ProcessingResults,
+    response_model=wire.ItemProcessingResults,
     responses=declared(ERRORS | {404: "Item not found."}),
     dependencies=[requires(Scope.READ)],
     openapi_extra={"parameters": ACCEPTED},
 )
 async def get_processing_results(
-    item_id: str,
+    item_id: Annotated[str, Path(examples=[wire.EXAMPLE_ITEM])],
     services: CoreServices,
     caller: Caller,
     job_type: Annotated[wire.JobType | None, Query()] = None,

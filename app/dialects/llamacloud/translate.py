@@ -167,12 +167,12 @@ def is_batch(job: Job) -> bool:
 
 def processing_results(
     name: str, items: Collection[Item], completed: Iterable[tuple[Job, Item]], kind: wire.JobType | None
-) -> wire.ProcessingResults:
+) -> wire.ItemProcessingResults:
     """Return the results of the item `name`, newest first, of jobs of this kind if one is named.
 
     The item's display name is the newest that any job reported.
     """
-    return wire.ProcessingResults(
+    return wire.ItemProcessingResults(
         item_id=name,
         item_name=next((item.name for item in items if item.name), None) or next(iter(items)).key,
         processing_results=[_result(name, job, item) for job, item in completed if kind in (None, job_type(job))],

@@ -8,12 +8,15 @@ create a job are in `create_wire`. Fields that are ours and not the vendor's are
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
-Status = Literal["pending", "running", "dispatched", "completed", "failed", "cancelled"]
+Status = TypeAliasType("Status", Literal["pending", "running", "dispatched", "completed", "failed", "cancelled"])
 """The six documented values for a job, in the vendor's order."""
-ItemStatus = Literal["pending", "processing", "completed", "failed", "skipped", "cancelled"]
+ItemStatus = TypeAliasType(
+    "ItemStatus", Literal["pending", "processing", "completed", "failed", "skipped", "cancelled"]
+)
 """The values for an item, which differ from those for a job."""
-JobType = Literal["parse", "extract", "classify"]
+JobType = TypeAliasType("JobType", Literal["parse", "extract", "classify"])
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """UTC in milliseconds with a `Z`, as in the vendor's examples."""
@@ -39,8 +42,9 @@ JOB_EXAMPLE: dict[str, Any] = {
     "job_record_id": None,
     "workflow_id": None,
 }
+EXAMPLE_ITEM = "file-1"
 ITEM_EXAMPLE: dict[str, Any] = {
-    "item_id": "file-1",
+    "item_id": EXAMPLE_ITEM,
     "item_name": "file-1",
     "status": "completed",
     "effective_at": "2026-01-20T10:00:02.300Z",
@@ -174,8 +178,28 @@ class ProcessingResult(_Wire):
     output_metadata: Any = Field(description="From the result, else the whole result.")
 
 
-class ProcessingResults(_Wire):
+RESULTS_EXAMPLE: dict[str, Any] = {
+    "item_id": EXAMPLE_ITEM,
+    "item_name": EXAMPLE_ITEM,
+    "processing_results": [
+        {
+            "item_id": EXAMPLE_ITEM,
+            "job_config": {"job_name": "parse_raw_file_job", "parameters": {"lang": "en"}},
+            "job_type": "parse",
+            "output_s3_path": "s3://example/file-1.json",
+            "parameters_hash": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+            "processed_at": "2026-01-20T10:00:02.300Z",
+            "result_id": f"{EXAMPLE_ID}.{EXAMPLE_ITEM}",
+            "output_metadata": {"pages": 12},
+        }
+    ],
+}
+
+
+class ItemProcessingResults(_Wire):
     """The results of all jobs for a file."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [RESULTS_EXAMPLE]})
 
     item_id: str
     item_name: str
