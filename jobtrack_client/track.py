@@ -18,7 +18,8 @@ from jobtrack_client.tracking import BEGINNING, Mark, Tracking
 
 T = TypeVar("T")
 
-# The digest of a loop whose items came in another order than in the attempt before: a number says nothing about them.
+# Where the digest begins if the items come in another order than in the attempt before. It never becomes that of a loop
+# from the beginning, so the next attempt compares its items with the finished ones as well.
 _OTHER_ORDER = "?"
 
 
@@ -164,8 +165,6 @@ class Track(Generic[T]):
 
 
 def _next(digest: str, key: str) -> str:
-    if digest == _OTHER_ORDER:
-        return digest
     return hashlib.blake2b(f"{digest}{key}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -78,6 +78,37 @@ async def test_a_retry_of_a_job_without_items_has_the_default_again(
 
 
 @both
+async def test_a_retry_of_a_job_with_items_does_the_rest_of_them(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended, kind: Any
+) -> None:
+    done: list[str] = []
+
+    def body(_: Any, value: str) -> None:
+        done.append(value)
+        if done == ["x", "y"]:
+            raise Fail("flaky", "not today", retry_after_seconds=0)
+
+    job = await client.create_job("work", queue=queue, items=[{"key": key} for key in "xyz"])
+    async with working(kind(todo_of_letters, body), queues=[queue]):
+        final = await ended(job["id"])
+    assert (final["attempt"], done) == (2, ["x", "y", "y", "z"])
+
+
+@both
+async def test_items_of_an_attempt_that_saved_nothing_are_not_taken_for_the_jobs_own(
+    client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended, kind: Any
+) -> None:
+    done: list[str] = []
+    job = await client.create_job("work", queue=queue)
+    (held,) = await client.claim(worker="of another language", queues=[queue])
+    await client.report(job["id"], held["lease"]["token"], items=[{"key": "a", "status": "processing"}])
+    await client.fail(job["id"], held["lease"]["token"], code="flaky", message="not today", retry_after_seconds=0)
+    async with working(kind(todo_of_letters, lambda _, value: done.append(value)), queues=[queue]):
+        await ended(job["id"])
+    assert done == LETTERS
+
+
+@both
 async def test_a_retry_of_a_rerun_does_what_is_left_and_what_ended_the_last_attempt(
     client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended, kind: Any
 ) -> None:

@@ -66,7 +66,7 @@ async def test_an_item_that_was_given_back_is_queued_and_done_by_the_next_attemp
 async def test_items_in_another_order_are_not_done_again(
     client: AsyncJobtrackClient, queue: str, working: Working, ended: Ended, kind: Any
 ) -> None:
-    orders = [LETTERS, ["0", "d", "c", "b", "a"], ["d", "c", "0", "b", "a", "e"]]
+    orders = [LETTERS, ["0", "d", "c", "b", "a"], ["0", "d", "c", "b", "a", "e"]]
     done: list[str] = []
 
     def body(track: Any, value: str) -> None:
