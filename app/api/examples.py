@@ -39,6 +39,7 @@ _PENDING: Final[dict[str, Any]] = {
     "priority": 0,
     "attempt": 0,
     "max_attempts": 3,
+    "overdue": False,
     "version": 1,
     "created_at": _CREATED,
     "updated_at": _CREATED,
@@ -97,6 +98,9 @@ _QUEUE: Final[dict[str, Any]] = {
     "concurrency_limit": 4,
     "retention": {"seconds": 604_800},
     "depth": {"pending": 1, "dispatched": 0, "running": 1, "retrying": 0, "cancelling": 0},
+    "due": 1,
+    "scheduled": 0,
+    "held": 1,
     "oldest_waiting_seconds": 0.8,
     "rates": {"created_per_minute": 2, "ended_per_minute": 1},
     "created_at": _CREATED,
@@ -168,11 +172,36 @@ ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "QueueOut": _QUEUE,
     "ReportResults": {"results": [{"job_id": JOB_ID, "outcome": _OUTCOME}]},
     "ReportedOut": _OUTCOME,
+    "SessionCode": {
+        "code": "vZ1tq0hZbXoGmYH3n3yVdA",
+        "path": "/sign-in#vZ1tq0hZbXoGmYH3n3yVdA",
+        "expires_in_seconds": 300.0,
+    },
     "Waited": {
         "jobs": [_COMPLETED | {"result": _RESULT}],
         "not_found": [],
         "ended_by": "condition",
         "documents_omitted": [],
+    },
+    "WaitingOut": {
+        "reason": "no_worker",
+        "since": _CREATED,
+        "detail": "No worker has asked for queue example and type example in the last 60 s.",
+    },
+    "WorkerList": {
+        "workers": [
+            {
+                "name": WORKER,
+                "queues": [QUEUE],
+                "types": [TYPE],
+                "more_queues": False,
+                "more_types": False,
+                "client": "jobtrack-client/0.1.0",
+                "last_asked_at": _STARTED,
+                "present": True,
+                "held": 1,
+            }
+        ]
     },
 }
 """By the name of a schema. What may be null, and is not here, is null in the document's example."""

@@ -20,7 +20,10 @@ def duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise typer.BadParameter(f"{shown(text)} is not a duration such as 90s, 30m, 24h, 7d or 2w.")
-    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    except OverflowError:
+        raise typer.BadParameter(f"{shown(text)} is longer than the calendar.") from None
 
 
 def time(text: str) -> datetime:

@@ -153,10 +153,10 @@ async def test_queues_are_seen_and_steered(service: ServiceProcess, queue: str) 
     assert queue in [one["name"] for one in (await printed(service, "queues", "list"))["queues"]]
     listed = [line.split("\t") for line in (await run("queues", "list", **reach(service))).stdout.splitlines()]
     assert [queue, "open", *("0",) * 7, "4", "", "0", "0"] in listed
-    assert "limit:        0 of 4\n" in (await run("queues", "show", queue, **reach(service))).stdout
+    assert "limit:       0 of 4\n" in (await run("queues", "show", queue, **reach(service))).stdout
     assert (await run("queues", "delete", queue, **reach(service))).returncode == 0
     # A queue that nobody has set up has the defaults.
-    assert "limit:        none\n" in (await run("queues", "show", queue, **reach(service))).stdout
+    assert "limit:       none\n" in (await run("queues", "show", queue, **reach(service))).stdout
 
 
 async def test_keys_are_made_and_revoked(service: ServiceProcess) -> None:
