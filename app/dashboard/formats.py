@@ -9,6 +9,11 @@ from markupsafe import Markup
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
+def now() -> datetime:
+    """Return the moment of the answer, by which its ages are written."""
+    return datetime.now(UTC)
+
+
 def duration(seconds: float) -> str:
     """Write a length of time with its two largest units: `3 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
     whole = max(0, round(seconds))
@@ -25,7 +30,7 @@ def duration(seconds: float) -> str:
 
 def age(moment: datetime) -> str:
     """Write how long ago a time was, or in how long it will be."""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
+    seconds = (now() - moment).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
@@ -38,7 +43,7 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
     if moment is None:
         return Markup("—")
     utc = moment.astimezone(UTC)
-    passed = (datetime.now(UTC) - moment).total_seconds()
+    passed = (now() - moment).total_seconds()
     relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
     shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
@@ -51,9 +56,9 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
 
 def told(parts: Iterable[str | datetime]) -> Markup:
     """Write a sentence whose times go on counting: how long ago those of the past were, how soon the others come."""
-    now = datetime.now(UTC)
+    moment = now()
     return Markup("").join(
-        part if isinstance(part, str) else when(part, "span" if part <= now else "until") for part in parts
+        part if isinstance(part, str) else when(part, "span" if part <= moment else "until") for part in parts
     )
 
 

@@ -9,7 +9,7 @@ from app.dashboard.job.changes import changed_job
 from app.dashboard.job.copies import copies_of, payload_of, pretty
 from app.dashboard.job.live import changed_parts
 from app.dashboard.job.views import PARTS, head_of
-from app.dashboard.site import is_partial, page, pages_router, public_url
+from app.dashboard.site import address_of, is_partial, page, pages_router
 from app.domain.errors import InvalidError
 from app.domain.principal import Scope
 from app.web.auth import requires
@@ -54,9 +54,8 @@ async def delete(caller: Caller, services: CoreServices, job_id: str) -> Respons
 async def copy(request: Request, caller: Caller, services: CoreServices, job_id: str) -> Response:
     """Show the job as calls to copy: in the dialog, or as a page of its own without script."""
     job = await services.jobs.get(caller.project_id, job_id_of(job_id), documents=True)
-    address = public_url(request) or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
     template = "job/copies.html" if is_partial(request) else "job/copies_page.html"
-    return page(request, template, job=job, copies=copies_of(job, address.rstrip("/")))
+    return page(request, template, job=job, copies=copies_of(job, address_of(request)))
 
 
 @job_actions.get("/ui/jobs/{job_id}/again", dependencies=[requires(Scope.READ)])

@@ -1,5 +1,6 @@
 """A job like another one, with what a form changes; checked by the API's rules for new jobs."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -59,5 +60,16 @@ def _document(text: str) -> JsonText | None:
     try:
         value = parse(body, JSON_BODY)
     except MalformedError as error:
-        raise InvalidError(error.message) from None
+        raise InvalidError(_place_of_fault(text) or error.message) from None
     return None if value is None else JsonText(to_json(value).decode())
+
+
+def _place_of_fault(text: str) -> str | None:
+    """Return where a text is no JSON, which our own parser does not tell."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"The payload is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+    except RecursionError:
+        return None
+    return None

@@ -12,7 +12,7 @@ from app.dashboard.job.stages import StageClock
 from app.dashboard.job.views import PARTS, JobHead, head_of, waits
 from app.dashboard.site import rendered
 from app.domain.errors import NotFoundError
-from app.domain.event import JobEventRecord, Position
+from app.domain.event import JobEventRecord
 from app.domain.job import Job, JobRef
 from app.domain.principal import Principal
 from app.domain.waiting import Waiting
@@ -26,31 +26,37 @@ FRAME_SECONDS: Final = 0.25
 """What comes within this time is shown together: a job that reports a hundred times a second is read by nobody."""
 ENDED: Final = "job-ended"
 """The last message: nothing can change any more."""
-_FIRST: Final = Position(0, 0)
+MOST_EVENTS: Final = 1_000
+"""Events that are read for the stages of a page: a job may have a million of them, and a page is opened often."""
 
 
 async def job_frames(
     request: Request, services: Services, caller: Principal, ref: JobRef
 ) -> AsyncGenerator[bytes, None]:
     """Yield what has changed on the page of a job, first all of it; ends with the job."""
-    clock, shown = StageClock(), dict[str, Markup]()
-    job: Job | None = None
-    # From the first event on: the time in each stage is counted from all of them.
-    following = services.events.follow_job(*ref, after=_FIRST)
-    async with aclosing(together(following, FRAME_SECONDS)) as batches:
-        async for batch in batches:
-            for event in batch:
-                if isinstance(event, Job):
-                    job = event
-                elif isinstance(event, JobEventRecord):
-                    clock.note(event)
-            if job is not None:
-                waiting = await _waiting(services, job)
-                head = head_of(job, caller, waiting, clock)
+    try:
+        job = await services.jobs.get(*ref)
+        events, has_more = await services.events.of(job, limit=MOST_EVENTS)
+        clock, shown = StageClock(events, is_partial=has_more), dict[str, Markup]()
+        after = None if has_more or not events else events[-1].position
+        following = services.events.follow_job(*ref, after=after)
+        async with aclosing(together(following, FRAME_SECONDS)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    if isinstance(event, Job):
+                        job = event
+                    elif isinstance(event, JobEventRecord):
+                        clock.note(event)
+                head = head_of(job, caller, await _waiting(services, job), clock)
                 if changed := changed_parts(request, head, shown):
                     yield text_frame(changed)
-    if job is not None and (job.terminal or await _is_gone(services, ref)):
-        yield sse_frame(ENDED, {})
+        if not job.terminal:
+            # It was deleted, which this raises; or the service stops, and the page comes back to another process.
+            await services.jobs.get(*ref)
+            return
+    except NotFoundError:
+        yield text_frame(rendered(request, "job/deleted.html"))
+    yield sse_frame(ENDED, {})
 
 
 def changed_parts(request: Request, head: JobHead, shown: dict[str, Markup], parts: Collection[str] = PARTS) -> Markup:
@@ -68,15 +74,6 @@ async def _waiting(services: Services, job: Job) -> Waiting | None:
         return await services.waiting.get(*job.ref)
     except NotFoundError:
         return None
-
-
-async def _is_gone(services: Services, ref: JobRef) -> bool:
-    """Whether the stream has ended because the job was deleted, and not because the service stops."""
-    try:
-        await services.jobs.get(*ref)
-    except NotFoundError:
-        return True
-    return False
 
 
 async def together(source: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[list[T], None]:

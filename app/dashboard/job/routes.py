@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from app.dashboard.job.live import job_frames
+from app.dashboard.job.live import MOST_EVENTS, job_frames
 from app.dashboard.job.stages import StageClock
 from app.dashboard.job.views import head_of, waits
 from app.dashboard.site import page, pages_router
@@ -17,9 +17,6 @@ from app.web.sse import EventStreamResponse
 
 job_pages = pages_router()
 
-MOST_EVENTS = 500
-"""Events whose stages the first answer counts; the stream counts all."""
-
 
 @job_pages.get("/ui/jobs/{job_id}", dependencies=[requires(Scope.READ)])
 async def show(request: Request, caller: Caller, services: CoreServices, job_id: str) -> Response:
@@ -30,8 +27,8 @@ async def show(request: Request, caller: Caller, services: CoreServices, job_id:
         # It has no attempt behind it whose events would say more than its state does.
         waiting = await services.waiting.get(*job.ref) if waits(job) else None
     else:
-        events, _ = await services.events.of(job, limit=MOST_EVENTS)
-        clock = StageClock(events)
+        events, has_more = await services.events.of(job, limit=MOST_EVENTS)
+        clock = StageClock(events, is_partial=has_more)
     return page(request, "job/page.html", head=head_of(job, caller, waiting, clock))
 
 

@@ -15,19 +15,19 @@ Parts: TypeAlias = tuple[str | datetime, ...]
 _BY_ITS_TIME: Final = frozenset({Reason.SCHEDULED, Reason.RETRY_BACKOFF})
 
 
-def sentence_of(job: Job, now: datetime, waiting: Waiting | None = None) -> Parts:
-    """Write how a job is going, in one sentence; `waiting` says why it waits, where it was asked for."""
+def sentence_of(job: Job, now: datetime, why: Waiting | None = None) -> Parts:
+    """Write how a job is going, in one sentence; `why` says why it waits, where it was asked for."""
     if job.state in CLAIMABLE:
-        return _waiting(job, now, waiting)
+        return _waiting(job, now, why)
     return _SENTENCES[job.state](job)
 
 
-def _waiting(job: Job, now: datetime, waiting: Waiting | None) -> Parts:
+def _waiting(job: Job, now: datetime, why: Waiting | None) -> Parts:
     again = job.state is JobState.RETRYING
-    reason = waiting.reason if waiting is not None else None
-    if waiting is not None and reason is not None and reason not in _BY_ITS_TIME:
+    reason = why.reason if why is not None else None
+    if why is not None and reason is not None and reason not in _BY_ITS_TIME:
         begins = f"Waiting for attempt {job.attempt + 1} of {job.max_attempts}: " if again else "Waiting: "
-        return (begins + waiting.detail[:1].lower() + waiting.detail[1:],)
+        return (begins + why.detail[:1].lower() + why.detail[1:],)
     if job.scheduled_at > now:
         if not again:
             return ("Scheduled: starts in ", job.scheduled_at, ".")

@@ -24,13 +24,17 @@ class Stage:
 
 
 class StageClock:
-    """Counts the time in each stage of an attempt, event by event; a stage that is left and entered again adds up."""
+    """Counts the time in each stage of an attempt, event by event; a stage that is left and entered again adds up.
 
-    def __init__(self, events: Iterable[JobEventRecord] = ()) -> None:
+    Of a job with too many events to read for a page it counts none, and `is_partial` says so.
+    """
+
+    def __init__(self, events: Iterable[JobEventRecord] = (), *, is_partial: bool = False) -> None:
+        self.is_partial = is_partial
         self._seconds: dict[str, float] = {}
         self._now: str | None = None
         self._since: datetime | None = None
-        for event in events:
+        for event in () if is_partial else events:
             self.note(event)
 
     def note(self, event: JobEventRecord) -> None:

@@ -1,9 +1,10 @@
 """What the page of a job shows, made from the job: pure functions, as a dialect's translation."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from app.dashboard.formats import now
 from app.dashboard.job.sentences import Parts, sentence_of
 from app.dashboard.job.stages import Stage, StageClock
 from app.domain.job import Job
@@ -24,11 +25,13 @@ class Segment:
     count: int
     start: int
     width: int
+    named: bool
+    """Whether the legend names it: those that most jobs come to have always, so that nothing moves when they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """The sign of life of the worker that holds a job, and how good a sign it is: `ok`, `warn` or `bad`."""
+    """The sign of life of the worker that holds a job, and how good a sign it is: `ok`, `warn`, `bad`, or none."""
 
     words: Parts
     tone: str
@@ -57,28 +60,32 @@ class JobHead:
     segments: tuple[Segment, ...]
     progress: str
     stages: tuple[Stage, ...]
-    life: Life | None
+    stages_are_partial: bool
+    life: Life
+    asks_for_life: bool
     offers: Offers
     title: str
 
 
 def waits(job: Job) -> bool:
     """Whether a job waits for more than its time: then there is a reason to ask for."""
-    return job.state in CLAIMABLE and job.scheduled_at <= datetime.now(UTC)
+    return job.state in CLAIMABLE and job.scheduled_at <= now()
 
 
-def head_of(job: Job, caller: Principal, waiting: Waiting | None = None, clock: StageClock | None = None) -> JobHead:
+def head_of(job: Job, caller: Principal, why: Waiting | None = None, clock: StageClock | None = None) -> JobHead:
     """Return what the head of the page shows."""
-    now = datetime.now(UTC)
-    asks = "every 5s" if waiting is not None or not waits(job) else "load, every 5s"
+    moment, clock = now(), clock or StageClock()
+    asks = "every 5s" if why is not None or not waits(job) else "load, every 5s"
     return JobHead(
         job=job,
-        sentence=sentence_of(job, now, waiting),
+        sentence=sentence_of(job, moment, why),
         asks=asks if job.state in CLAIMABLE else "",
         segments=segments_of(job),
         progress=f"{job.progress:.0f} %",
-        stages=(clock or StageClock()).stages(job),
-        life=life_of(job, now, waiting),
+        stages=clock.stages(job),
+        stages_are_partial=clock.is_partial,
+        life=life_of(job, moment, why),
+        asks_for_life=job.state in LEASED,
         offers=offers_of(job, caller),
         title=title_of(job),
     )
@@ -91,20 +98,28 @@ def title_of(job: Job) -> str:
     return f"{told} · {job.type} {str(job.id)[-8:]}"
 
 
-def life_of(job: Job, now: datetime, waiting: Waiting | None) -> Life | None:
+def life_of(job: Job, moment: datetime, why: Waiting | None) -> Life:
     """Return the sign of life of the worker that holds the job. Its heartbeats are no change of the job, so without
-    `waiting` there is only who holds it.
+    `why` there is only who holds it.
     """
+    worker = job.worker or "The worker"
+    if job.state in CLAIMABLE:
+        return Life(("No worker holds the job.",), "")
     if job.state not in LEASED:
-        return None
-    if waiting is None:
-        return Life((f"{job.worker or 'A worker'} holds the job.",), "")
-    if job.state is JobState.CANCELLING and waiting.until is not None:
-        by = "The job is cancelled when it answers, and if it does not report by then, in "
-        return Life((f"{job.worker or 'The worker'} has been asked to stop. {by}", waiting.until, "."), "warn")
-    if waiting.until is not None and waiting.until <= now:
-        return Life((waiting.detail,), "bad")
-    return Life((waiting.detail,), "ok" if waiting.reason is None else "warn")
+        if not job.attempt:
+            return Life(("No worker has held the job.",), "")
+        by = f" was the last, by {job.worker}" if job.worker else " was the last"
+        return Life((f"Attempt {job.attempt} of {job.max_attempts}{by}.",), "")
+    if why is None:
+        return Life((f"{worker} holds the job.",), "")
+    if job.state is JobState.CANCELLING and why.until is not None:
+        begins = (
+            f"{worker} has been asked to stop. If it neither answers nor renews its lease, the job is cancelled in "
+        )
+        return Life((begins, why.until, "."), "warn")
+    if why.until is not None and why.until <= moment:
+        return Life((why.detail,), "bad")
+    return Life((why.detail,), "ok" if why.reason is None else "warn")
 
 
 def offers_of(job: Job, caller: Principal) -> Offers:
@@ -131,17 +146,17 @@ def segments_of(job: Job) -> tuple[Segment, ...]:
         return _by_progress(job)
     left = "cancelled" if job.terminal else "queued"
     known = (
-        ("completed", "completed", counts.processed),
-        ("failed", "failed", counts.failed),
-        ("skipped", "skipped", counts.skipped),
-        (left, "in work or queued" if job.state in LEASED else left, total - counts.done),
+        ("completed", "completed", counts.processed, True),
+        ("failed", "failed", counts.failed, True),
+        ("skipped", "skipped", counts.skipped, False),
+        (left, "in work or queued" if job.state in LEASED else left, total - counts.done, not job.terminal),
     )
     segments, start = [], 0
-    for status, name, count in known:
+    for status, name, count, always in known:
         # The smallest part is seen as well: one failed file of a million is what the reader looks for.
         width = max(round(1000 * count / total), 4) if count else 0
         start = min(start, 1000 - width)
-        segments.append(Segment(status, name, count, start, width))
+        segments.append(Segment(status, name, count, start, width, always or count > 0))
         start += width
     return tuple(segments)
 
@@ -149,4 +164,4 @@ def segments_of(job: Job) -> tuple[Segment, ...]:
 def _by_progress(job: Job) -> tuple[Segment, ...]:
     status = {JobState.COMPLETED: "completed", JobState.FAILED: "failed", JobState.EXPIRED: "failed"}
     kind = status.get(job.state, "cancelled" if job.terminal else "processing")
-    return (Segment(kind, "", 0, 0, round(10 * job.progress)),)
+    return (Segment(kind, "", 0, 0, round(10 * job.progress), False),)
