@@ -1,12 +1,17 @@
 """How values read on the pages: times, ages, sizes, counts. Pure functions, which the templates use as filters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from markupsafe import Markup
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def now() -> datetime:
+    """Return the moment of the answer, by which its ages are written."""
+    return datetime.now(UTC)
 
 
 def duration(seconds: float) -> str:
@@ -25,24 +30,35 @@ def duration(seconds: float) -> str:
 
 def age(moment: datetime) -> str:
     """Write how long ago a time was, or in how long it will be."""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
+    seconds = (now() - moment).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
 def when(moment: datetime | None, form: str = "age") -> Markup:
     """Write a time as an element that the page's script shows in the reader's zone, with UTC on hover.
 
-    `form` is `age`, `time` or `date`; without the script all are UTC, and an age is as of the answer.
+    `form` is `age`, `span` (the time since), `until` (the time left), `time` or `date`; without the script all are UTC,
+    and ages are as of the answer.
     """
     if moment is None:
         return Markup("—")
     utc = moment.astimezone(UTC)
-    shown = age(moment) if form == "age" else utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+    passed = (now() - moment).total_seconds()
+    relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
+    shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         form,
         utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
         shown,
+    )
+
+
+def told(parts: Iterable[str | datetime]) -> Markup:
+    """Write a sentence whose times go on counting: how long ago those of the past were, how soon the others come."""
+    moment = now()
+    return Markup("").join(
+        part if isinstance(part, str) else when(part, "span" if part <= moment else "until") for part in parts
     )
 
 
@@ -87,6 +103,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "duration": duration,
     "age": age,
     "when": when,
+    "told": told,
     "count": count,
     "size": size,
     "short_id": short_id,

@@ -168,7 +168,8 @@ def _held(job: Facts) -> Waiting:
     heard_at = job.lease_ends_at - timedelta(seconds=job.lease_seconds)
     silence = job.now - heard_at
     if silence <= SILENT_PART * timedelta(seconds=job.lease_seconds):
-        detail = f"{job.worker} holds the job, and last reported {length(silence)} ago."
+        left = length(job.lease_ends_at - job.now)
+        detail = f"{job.worker} holds the job, and last reported {length(silence)} ago; the lease ends in {left}."
         return Waiting(None, job.status_changed_at, None, detail)
     detail = f"{job.worker} holds the job, and has not reported for {length(silence)}; "
     if job.lease_ends_at > job.now:

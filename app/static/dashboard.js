@@ -23,6 +23,8 @@ function showTimes(root) {
     const form = element.dataset.form;
     const text = form === "time" ? clock.format(moment)
       : form === "date" ? zone.format(moment)
+      : form === "span" ? duration(seconds)
+      : form === "until" ? duration(-seconds)
       : seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
     if (element.textContent !== text) element.textContent = text;
   }
@@ -80,10 +82,19 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => delete button.dataset.done, 2000);
 });
 
-// Dialogs: a button opens the one that it names.
+// What is asked for every few seconds is not asked for while nobody looks.
+document.addEventListener("every", (event) => { if (document.hidden) event.stopImmediatePropagation(); }, true);
+
+// Dialogs: a button opens the one that it names. The answer to a change closes it where it says so, unless the form has
+// to be corrected.
+document.addEventListener("htmx:after:request", (event) => {
+  const { sourceElement, response, request } = event.detail.ctx;
+  if (request.method === "POST" && response?.status !== 422) sourceElement.closest("dialog[data-closes]")?.close();
+});
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
   if (opener) document.getElementById(opener.dataset.dialog)?.showModal();
+  if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
 });
 
 // Keys. None while something is typed.
