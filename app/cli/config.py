@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.exits import Exit, fail, needing
 from app.cli.tables import print_json, print_rows
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 app = typer.Typer(help="Show how the service is configured.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,26 +23,35 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
     """Show the settings of the service on this machine, and where each value comes from."""
     with needing("server", "Showing the service's settings"):
         from app.secret_files import SettingsError
-        from app.settings import load, origin_of, settings_named, unknown_names
+        from app.settings import load, unknown_names
     try:
         settings = load()
     except SettingsError as error:
         fail(Exit.START_UP, str(error))
-    rows: list[dict[str, Any]] = [
-        {
-            "setting": name,
-            "value": _shown(field, getattr(settings, field)),
-            "origin": origin_of(field),
-            "description": description,
-        }
-        for field, name, description in settings_named()
-    ]
+    rows = described(settings)
     if as_json:
         print_json({"settings": rows, "warnings": unknown_names(os.environ)})
         return
     print_rows(("setting", "value", "origin"), [(r["setting"], r["value"], r["origin"]) for r in rows], empty="")
     for warning in unknown_names(os.environ):
         print(f"jobtrack: {warning}", file=sys.stderr)
+
+
+def described(settings: Settings, options: Collection[str] = ()) -> list[dict[str, Any]]:
+    """List the settings with their values, secrets masked, and where each comes from; `options` are those that the
+    command line has set.
+    """
+    from app.settings import origin_of, settings_named
+
+    return [
+        {
+            "setting": name,
+            "value": _shown(field, getattr(settings, field)),
+            "origin": f"option --{field}" if field in options else origin_of(field),
+            "description": description,
+        }
+        for field, name, description in settings_named()
+    ]
 
 
 def _shown(field: str, value: Any) -> str | None:

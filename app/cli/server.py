@@ -29,7 +29,7 @@ from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
-    from app.web.front import Front
+    from app.web.front import Front, SettingRow
 
 # After the drain, a connection is open only for a client that does not read, or a slow statement. The promise is that
 # stopping the service takes five seconds at most; the rest of them is for closing the pool.
@@ -66,6 +66,8 @@ class Serving:
     max_queues: int = MAX_QUEUES
     public_url: str | None = None
     """The address at which browsers reach the service, where the operator names one."""
+    settings: tuple[SettingRow, ...] = ()
+    """Name, value, origin and description of each setting, secrets masked."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -179,6 +181,7 @@ def serve_until_signal(
                 telemetry=runtime.telemetry,
                 dialect_names=dialects,
                 public_url=serving.public_url,
+                settings=serving.settings,
             )
             config = server_config(app, connections, trusted_proxies=serving.trusted_proxies)
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)
