@@ -46,6 +46,8 @@ ALLOWED = {
     (r"datetime\.(now|utcnow)\(", "app/core/remembered_principals.py"),
     # Ages on a page are as of the answer; the page's script goes on from there.
     (r"datetime\.(now|utcnow)\(", "app/dashboard/formats.py"),
+    # Or a person chooses that a pause or a key ends an hour from now.
+    (r"datetime\.(now|utcnow)\(", "app/dashboard/ends.py"),
     # The command line is a client and has no other clock; it asks for a job to be due somewhat later.
     (r"datetime\.(now|utcnow)\(", "app/cli/job_changes.py"),
     # Or for a queue to be paused for some time.

@@ -1,7 +1,6 @@
 """The native API as a whole: its routers, and its OpenAPI document."""
 
 import copy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
@@ -25,6 +24,7 @@ from app.api.wire import Problem
 from app.api.workers.claims import claims
 from app.api.workers.lists import asking
 from app.api.workers.routes import batches, workers
+from app.domain.installation import version
 from app.web.idempotency import KEY_PARAMETER
 
 ROUTERS: Final = (
@@ -78,7 +78,7 @@ def openapi() -> dict[str, Any]:
     document: dict[str, Any] = copy.deepcopy(
         get_openapi(
             title="Jobtrack",
-            version=_version(),
+            version=version(),
             summary="A self-hosted service that tracks background jobs",
             description=_DESCRIPTION,
             tags=_TAGS,
@@ -104,11 +104,3 @@ def openapi() -> dict[str, Any]:
                 responses.pop("422", None)
             operation["responses"] = dict(sorted(responses.items()))
     return document
-
-
-def _version() -> str:
-    try:
-        return version("jobtrack")
-    except PackageNotFoundError:
-        # Running from a source checkout without installed metadata.
-        return "0"

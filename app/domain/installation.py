@@ -1,6 +1,16 @@
 """An installation as its operator sees it: its version, its database, what it keeps, and its feed."""
 
 from dataclasses import dataclass
+from importlib import metadata
+
+
+def version() -> str:
+    """Return the version of this code."""
+    try:
+        return metadata.version("jobtrack")
+    except metadata.PackageNotFoundError:
+        # Running from a source checkout without installed metadata.
+        return "0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from app.domain.job import Retry
 from app.domain.states import JobState
@@ -31,6 +32,10 @@ class QueueRules:
     retry: Retry | None = None
     retention_seconds: int | None = None
     """How long ended jobs are kept; None keeps them for ever."""
+
+
+MOST_COUNTED: Final = 10_000
+"""Live jobs of a queue in one state: counting stops here, for beyond it an exact number costs more than it is worth."""
 
 
 @dataclass(frozen=True, slots=True)
