@@ -120,6 +120,14 @@ document.addEventListener("htmx:config:request", (event) => {
     if (input.value) body.set(input.name, new Date(input.value).toISOString());
   }
 });
+document.addEventListener("htmx:after:swap", () => {
+  for (const input of document.querySelectorAll("input[data-utc]")) {
+    const moment = new Date(input.dataset.utc);
+    delete input.dataset.utc;
+    if (Number.isNaN(moment.getTime())) continue;
+    input.value = new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+  }
+});
 
 // Keys. None while something is typed.
 let row = -1;

@@ -46,10 +46,10 @@ async def show_table(request: Request, caller: Caller, services: CoreServices, c
 async def create(request: Request, actor: Acting, services: CoreServices) -> Response:
     """Create a key, and show it: in this answer alone."""
     caller = actor.principal
-    wanted = read_new_key(await read_form(request))
-    if isinstance(wanted, KeyForm):
-        return page(request, "keys/form.html", 422, **_form(caller, wanted))
-    stored, secret = await services.key_admin.create(actor, wanted)
+    new_key = read_new_key(await read_form(request))
+    if isinstance(new_key, KeyForm):
+        return page(request, "keys/form.html", 422, **_form(caller, new_key))
+    stored, secret = await services.key_admin.create(actor, new_key)
     return changed(
         request,
         f"The key {stored.name} is made.",
@@ -63,7 +63,7 @@ async def create(request: Request, actor: Acting, services: CoreServices) -> Res
 
 @key_pages.get(f"{PATH}/revoke", dependencies=_ADMIN)
 async def ask_revoke(request: Request, caller: Caller, services: CoreServices, key: KeyId) -> Response:
-    """Say what ends when a key is revoked, and ask whether it is to be."""
+    """Ask whether a key is to be revoked, and show what ends with it."""
     stored = await services.key_admin.get(caller, _id(key))
     return page(request, "keys/revoke.html", row=key_row(stored, caller))
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 
-from app.dashboard.ends import end_of
+from app.dashboard.ends import AT, end_of
 from app.dashboard.forms import faults_of, read_form, text_of
 from app.dashboard.queues.routes import Part
 from app.dashboard.queues.rules import MOST_REASON, RULES, UNIT_CHOICES, RuleForm, reason_of
@@ -32,8 +32,9 @@ async def show_pause(request: Request, caller: Caller, services: CoreServices, q
     check_queue(caller, queue)
     rules = (await services.queues.get(caller.project_id, queue)).rules
     pause = rules.pause or Pause()
-    fields = {"reason": pause.reason or "", "for": "", "at": ""}
-    return _pause_form(request, queue, fields, {}, is_paused=rules.paused, until=pause.until)
+    # The end that it has stays, unless another one is chosen.
+    end = {"for": "", "at": ""} if pause.until is None else {"for": AT, "at": pause.until.isoformat()}
+    return _pause_form(request, queue, {"reason": pause.reason or "", **end}, {}, is_paused=rules.paused)
 
 
 @queue_changes.post(f"{PATH}/pause", dependencies=_ADMIN)
@@ -115,5 +116,5 @@ def _pause_form(
     status: int = 200,
     **state: Any,
 ) -> Response:
-    state = {"is_paused": False, "until": None, "most_reason": MOST_REASON} | state
+    state = {"is_paused": False, "most_reason": MOST_REASON} | state
     return page(request, "queues/pause.html", status, queue=name, fields=fields, faults=faults, **state)

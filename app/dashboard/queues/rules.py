@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from app.dashboard.forms import text_of
@@ -21,7 +22,7 @@ MAX_DELAY: Final = (0.0, 604_800.0)
 RETENTION: Final = (60, (2**53 - 1) // 1_000_000)
 UNITS: Final = {"minutes": 60, "hours": 3_600, "days": 86_400}
 UNIT_CHOICES: Final = [(unit, unit) for unit in ("seconds", *UNITS)]
-_DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
+_DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,24})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ def _read_retry(form: Form, rules: QueueRules) -> QueueRules:
     return replace(
         rules,
         retry=Retry(
-            default.delay_seconds if delay is None else delay,
+            # To microseconds, as the API does it: a part of a shorter time is too small for PostgreSQL.
+            default.delay_seconds if delay is None else round(delay, 6),
             default.factor if factor is None else factor,
-            default.max_delay_seconds if most is None else most,
+            default.max_delay_seconds if most is None else round(most, 6),
         ),
     )
 
@@ -69,9 +71,9 @@ def _retry_fields(rules: QueueRules) -> dict[str, str]:
     if retry is None:
         return {"delay": "", "factor": "", "max_delay": ""}
     return {
-        "delay": f"{retry.delay_seconds:.12g}",
-        "factor": f"{retry.factor:.12g}",
-        "max_delay": f"{retry.max_delay_seconds:.12g}",
+        "delay": _decimal(retry.delay_seconds),
+        "factor": _decimal(retry.factor),
+        "max_delay": _decimal(retry.max_delay_seconds),
     }
 
 
@@ -115,12 +117,17 @@ def _number(form: Form, name: str, bounds: tuple[float, float], *, decimals: boo
     if not text:
         return None
     least, most = bounds
-    # Microseconds are what PostgreSQL's times have, as in the API.
-    value = round(float(text), 6) if _DECIMAL.fullmatch(text) else None
+    value = float(text) if _DECIMAL.fullmatch(text) else None
     if value is None or not least <= value <= most or not (decimals or value.is_integer()):
         kind = "number" if decimals else "whole number"
         raise _fault(name, f"This is a {kind} from {least:,.12g} to {most:,.12g}.")
     return value
+
+
+def _decimal(value: float) -> str:
+    """Write a number as the form reads it: without an exponent, and without a point where nothing is behind it."""
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _fault(field: str, sentence: str) -> InvalidError:

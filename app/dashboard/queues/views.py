@@ -27,13 +27,9 @@ class QueueRow:
     rules: QueueRules
     pause: Pause
     href: str
-    due: str
-    scheduled: str
-    held: str
-    oldest: str
+    numbers: tuple[str, ...]
+    """Due, the age of the oldest, scheduled, held, and created and ended in a minute: the columns of the table."""
     by_state: tuple[tuple[str, str], ...]
-    created_per_minute: str
-    ended_per_minute: str
     may_change: bool
 
 
@@ -66,9 +62,8 @@ def queue_rows(views: Sequence[QueueView], caller: Principal) -> list[QueueRow]:
 
 def queue_row(view: QueueView, *, may_change: bool) -> QueueRow:
     """Return what is shown of one queue."""
-    rules, depth = view.rules, view.depth
-    oldest = depth.oldest_waiting_seconds
-    limit = rules.concurrency_limit
+    rules, depth, rates = view.rules, view.depth, view.rates
+    oldest, limit = depth.oldest_waiting_seconds, rules.concurrency_limit
     held = _counted(view, LEASED)
     return QueueRow(
         key=key_of(view.name),
@@ -76,13 +71,14 @@ def queue_row(view: QueueView, *, may_change: bool) -> QueueRow:
         rules=rules,
         pause=rules.pause or Pause(),
         href=link(PATH, queue=view.name),
-        due=_counted(view, CLAIMABLE, depth.scheduled),
-        scheduled=_number(depth.scheduled, more=depth.scheduled >= MOST_COUNTED),
-        held=held if limit is None else f"{held} of {limit:,}",
-        oldest="—" if oldest is None else duration(oldest),
+        numbers=(
+            _counted(view, CLAIMABLE, depth.scheduled),
+            "—" if oldest is None else duration(oldest),
+            _number(depth.scheduled),
+            held if limit is None else f"{held} of {limit:,}",
+            f"{_number(rates.created_per_minute)} / {_number(rates.ended_per_minute)}",
+        ),
         by_state=tuple((state.value, _counted(view, {state})) for state in LIVE_IN_ORDER if depth.by_state.get(state)),
-        created_per_minute=_number(view.rates.created_per_minute, more=view.rates.created_per_minute >= MOST_COUNTED),
-        ended_per_minute=_number(view.rates.ended_per_minute, more=view.rates.ended_per_minute >= MOST_COUNTED),
         may_change=may_change,
     )
 
@@ -93,11 +89,11 @@ LIVE_IN_ORDER: Final = sorted(LIVE, key=lambda state: (state in LEASED, state.va
 
 def _counted(view: QueueView, states: Collection[str], but: int = 0) -> str:
     counts = [count for state, count in view.depth.by_state.items() if state in states]
-    return _number(sum(counts) - but, more=any(count >= MOST_COUNTED for count in counts))
+    return f"{sum(counts) - but:,}" + ("+" if any(count >= MOST_COUNTED for count in counts) else "")
 
 
-def _number(count: int, *, more: bool) -> str:
-    return f"{count:,}" + ("+" if more else "")
+def _number(count: int) -> str:
+    return f"{count:,}" + ("+" if count >= MOST_COUNTED else "")
 
 
 def seen_rows(rows: Sequence[QueueRow], seen: str) -> tuple[list[QueueRow], int]:
