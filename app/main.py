@@ -1,6 +1,6 @@
 """The ASGI application: the native API, the dialects and the pages, built on the given services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from app.dashboard.site import render_error as render_page
 from app.web.conditions import names_tag
 from app.web.deps import Services
 from app.web.error_handlers import install
-from app.web.front import Front
+from app.web.front import Front, SettingRow
 from app.web.held_response import SPACE_SECONDS
 from app.web.http_metrics import HttpMetrics
 from app.web.route_table import RouteTable
@@ -49,12 +49,14 @@ def create_app(
     dialect_names: tuple[str, ...] | None = None,
     space_seconds: float = SPACE_SECONDS,
     public_url: str | None = None,
+    settings: Sequence[SettingRow] = (),
 ) -> Front:
     """Build the application with the named dialects, or with all of them.
 
     Nothing is opened here; the caller, who built the services, starts and stops them. Without `telemetry` the times of
     requests are discarded. `space_seconds` is the interval of the spaces that keep a held response alive.
     `public_url` is the address at which browsers reach the service, if it is another than the one they name.
+    `settings` is what the page of the system shows of them: no secret is among it.
     """
     # Behind a proxy that terminates TLS, a redirect that adds or removes a slash would point to http://.
     app = FastAPI(
@@ -73,7 +75,14 @@ def create_app(
     render = install(app, render_error, fallbacks)
     metrics = telemetry or HttpMetrics(CollectorRegistry())
     return Front(
-        app, RouteTable(routers), services, metrics, render=render, space_seconds=space_seconds, public_url=public_url
+        app,
+        RouteTable(routers),
+        services,
+        metrics,
+        render=render,
+        space_seconds=space_seconds,
+        public_url=public_url,
+        settings=settings,
     )
 
 

@@ -17,6 +17,7 @@ from app.core.events import Events
 from app.core.gauges import watch
 from app.core.health import Health
 from app.core.inputs import Inputs
+from app.core.installation import Installations
 from app.core.item_copies import ItemCopies
 from app.core.items import Items
 from app.core.job_lists import JobLists
@@ -168,6 +169,7 @@ class Runtime:
             key_admin=KeyAdmin(self.database, self.announcer.announce_keys),
             projects=Projects(self.database),
             health=Health(self.database, self.space),
+            installation=Installations(self.database, self.space, self.feed, self.feed_lag),
             metrics=metrics,
         )
         metrics.queue_depths = queues.totals

@@ -51,6 +51,8 @@ ALLOWED = {
     (r"datetime\.(now|utcnow)\(", "app/db/server.py"),
     # The command line is a client and has no other clock; it shows ages, and asks for jobs to be due later.
     (r"datetime\.(now|utcnow)\(", "app/cli/times.py"),
+    # A person chooses that a pause or a key ends an hour from now.
+    (r"datetime\.(now|utcnow)\(", "app/dashboard/ends.py"),
     # Some vendors' lists are paged by offset, by contract; the walk before it is bounded.
     (OFFSET, "app/db/job_walks.py"),
     (OFFSET, "app/db/item_pages.py"),

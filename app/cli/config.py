@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,15 +39,17 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
         print(f"jobtrack: {warning}", file=sys.stderr)
 
 
-def described(settings: Settings) -> list[dict[str, Any]]:
-    """List the settings with their values, secrets masked, and where each comes from."""
+def described(settings: Settings, options: Collection[str] = ()) -> list[dict[str, Any]]:
+    """List the settings with their values, secrets masked, and where each comes from; `options` are those that the
+    command line has set.
+    """
     from app.cli.setting_names import origin_of, settings_named
 
     return [
         {
             "setting": name,
             "value": _shown(field, getattr(settings, field)),
-            "origin": origin_of(field),
+            "origin": f"option --{field}" if field in options else origin_of(field),
             "description": description,
         }
         for field, name, description in settings_named()

@@ -7,10 +7,11 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.config import described
 from app.cli.exits import Exit, fail, needing
 from app.cli.target import AsJson
 
@@ -41,7 +42,9 @@ def serve(
 
     try:
         with start_up(host=host, port=port, workers=workers) as settings:
-            _serve(settings, demo=demo, as_json=as_json)
+            options = {"host": host, "port": port, "workers": workers}
+            shown = described(settings, [name for name, value in options.items() if value is not None])
+            _serve(settings, shown, demo=demo, as_json=as_json)
     except KeyboardInterrupt:
         # Ctrl-C before the server handles signals, or a second time while the database stops.
         pass
@@ -49,7 +52,7 @@ def serve(
         print("Jobtrack has stopped.", flush=True)
 
 
-def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
+def _serve(settings: Settings, shown: list[dict[str, Any]], *, demo: bool, as_json: bool) -> None:
     import asyncio
 
     with needing("server", "The service"):
@@ -112,6 +115,7 @@ def _serve(settings: Settings, *, demo: bool, as_json: bool) -> None:
             keep_seconds=settings.keeping.seconds,
             keep_failed_seconds=settings.keeping.failed_seconds,
             keep_is_set=settings.keeping.is_set,
+            settings=tuple(tuple(row.values()) for row in shown),
         )
         try:
             listener.listen(BACKLOG)

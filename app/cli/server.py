@@ -30,7 +30,7 @@ from app.live.collector import Activity, Collector
 from app.runtime import Runtime
 
 if TYPE_CHECKING:
-    from app.web.front import Front
+    from app.web.front import Front, SettingRow
 
 # After the drain, a connection is open only for a client that does not read, or a slow statement. The promise is that
 # stopping the service takes five seconds at most; the rest of them is for closing the pool.
@@ -71,6 +71,8 @@ class Serving:
     """How long ended jobs are kept whose queue has no rule; 0: for ever."""
     keep_failed_seconds: int = 0
     keep_is_set: bool = False
+    settings: tuple[SettingRow, ...] = ()
+    """Name, value, origin and description of each setting, secrets masked."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -185,6 +187,7 @@ def serve_until_signal(
                 telemetry=runtime.telemetry,
                 dialect_names=dialects,
                 public_url=serving.public_url,
+                settings=serving.settings,
             )
             config = server_config(app, connections, trusted_proxies=serving.trusted_proxies)
             server = DrainingServer(config, runtime.drain, on_started=on_started, before_drain=before_drain)

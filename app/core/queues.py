@@ -50,9 +50,15 @@ class Queues:
         self._counted_at = float("-inf")
         self._counting: asyncio.Task[dict[tuple[UUID, str], Depth]] | None = None
 
-    async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[QueueView], str | None]:
-        """Return queues behind a name, and the name behind which the next page begins, None at the end."""
-        found = await self._database.slow(project_id).read(queues.select_page, project_id, after=after, limit=limit + 1)
+    async def page(
+        self, project_id: UUID, *, after: str = "", limit: int = 50, part: str = ""
+    ) -> tuple[list[QueueView], str | None]:
+        """Return queues behind a name whose names hold `part`, in upper or lower case, and the name behind which the
+        next page begins, None at the end.
+        """
+        found = await self._database.slow(project_id).read(
+            queues.select_page, project_id, after=after, limit=limit + 1, part=part
+        )
         shown = await self._views(project_id, {queue.name: queue for queue in found[:limit]})
         return shown, found[limit - 1].name if len(found) > limit else None
 

@@ -28,10 +28,14 @@ class Workers:
         self._origin = origin
         self._all_at = float("-inf")
 
-    async def page(self, project_id: UUID, *, after: str = "", limit: int = 50) -> tuple[list[Worker], str | None]:
-        """Return workers behind a name, and the name behind which the next page begins, None at the end."""
+    async def page(
+        self, project_id: UUID, *, after: str = "", limit: int = 50, part: str = ""
+    ) -> tuple[list[Worker], str | None]:
+        """Return workers behind a name whose names hold `part`, in upper or lower case, and the name behind which the
+        next page begins, None at the end.
+        """
         found = await self._database.slow(project_id).read(
-            workers.select_page, project_id, after=after, limit=limit + 1
+            workers.select_page, project_id, after=after, limit=limit + 1, part=part
         )
         return found[:limit], found[limit - 1].name if len(found) > limit else None
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 
-from app.domain.errors import MalformedError, UnsupportedMediaTypeError
+from app.domain.errors import InvalidError, MalformedError, UnsupportedMediaTypeError
 from app.web.body import BodyRules, read_bytes
 
 _RULES: Final = BodyRules(max_bytes=2 * 1024 * 1024)
@@ -30,3 +30,12 @@ async def read_form(request: Request) -> Mapping[str, list[str]]:
 def text_of(form: Mapping[str, list[str]], name: str) -> str:
     """Return a field without blanks around it, empty if it was not sent."""
     return form.get(name, [""])[-1].strip()
+
+
+def faults_of(error: InvalidError, *fields: str) -> dict[str, str]:
+    """Return what is wrong by the name of the field; under no name what belongs to none of these fields."""
+    found: dict[str, str] = {}
+    for fault in error.errors:
+        name = fault.pointer.removeprefix("/")
+        found.setdefault(name if name in fields else "", fault.message)
+    return found or {"": error.message}

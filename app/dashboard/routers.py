@@ -4,6 +4,19 @@ from typing import Final
 
 from app.dashboard.job.actions import job_actions
 from app.dashboard.job.routes import job_pages
+from app.dashboard.keys.routes import key_pages
+from app.dashboard.queues.changes import queue_changes
+from app.dashboard.queues.routes import queue_pages
 from app.dashboard.sign_in import signing_in, signing_out
+from app.dashboard.system.routes import system_pages
 
-ROUTERS: Final = (signing_in, signing_out, job_pages, job_actions)
+ROUTERS: Final = (
+    signing_in,
+    signing_out,
+    job_pages,
+    job_actions,
+    queue_pages,
+    queue_changes,
+    key_pages,
+    system_pages,
+)

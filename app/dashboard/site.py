@@ -135,6 +135,15 @@ def page(request: Request, name: str, status: int = 200, **context: Any) -> Resp
     return Response(rendered(request, name, **context), status, headers, "text/html; charset=utf-8")
 
 
+def changed(request: Request, sentence: str, event: str, part: str | None = None, **context: Any) -> Response:
+    """Answer a change: with a note, an event for those parts of the page that show what has changed, and perhaps with a
+    part of its own.
+    """
+    response = page(request, "changed.html", sentence=sentence, part=part, **context)
+    response.headers["HX-Trigger"] = event
+    return response
+
+
 def render_error(request: Request, error: JobtrackError) -> Response:
     """Render an error: as a page, as a note on the page that htmx stands on, or as the way to sign in."""
     if isinstance(error, UnauthorizedError):

@@ -17,11 +17,8 @@ from app.db.expressions import is_one_of, unnested
 from app.db.parameters import Values
 from app.db.projection import Projection
 from app.db.statement import CoreStatement, Statement, literals
-from app.domain.queue import Depth, Rates
+from app.domain.queue import MOST_COUNTED, Depth, Rates
 from app.domain.states import CLAIMABLE, GAVE_UP, LIVE, JobState
-
-MOST_COUNTED = 10_000
-"""Counting stops here: beyond it an exact number costs more than it is worth."""
 
 _JOBS: Final = tables.jobs.alias("j")
 _NOW: Final = func.statement_timestamp()

@@ -49,6 +49,11 @@ def is_one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElemen
     return column.in_(sorted(values))
 
 
+def holds_text(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Return the condition that a column holds a text somewhere, in upper or lower case. The empty text is in all."""
+    return func.strpos(func.lower(column), func.lower(bindparam(parameter))) > 0
+
+
 def at_key(table: FromClause, **key: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition of `lookups.target_by_key`: rows to be changed, which are joined with their keys."""
     (first, value), *rest = key.items()

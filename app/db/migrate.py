@@ -1,6 +1,7 @@
 """Bringing the schema up to date. Synchronous: Alembic is, and it runs before there is an event loop."""
 
 import asyncio
+from functools import cache
 
 import asyncpg
 from alembic import command
@@ -57,6 +58,7 @@ def check_not_newer(database_url: str) -> None:
         )
 
 
+@cache
 def outdated_revisions() -> frozenset[str]:
     """Return the revisions that are older than this code. An unknown one is newer, and is compatible with this code
     while a new version is rolled out.

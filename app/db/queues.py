@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db import tables
 from app.db.connection import Connection
+from app.db.expressions import holds_text
 from app.db.parameters import Int4, Values
 from app.db.pauses import in_force
 from app.db.projection import Projection
@@ -37,6 +38,7 @@ QUEUE: Final = _queue(_Q, "q")
 class _NamesAfter:
     project_id: UUID
     after: str
+    part: str
     limit: int
 
 
@@ -49,6 +51,7 @@ class _Name:
 SELECT_PAGE = CoreStatement(
     select(*QUEUE.elements())
     .where(_Q.c.project_id == bindparam("project_id"), _Q.c.name > bindparam("after"))
+    .where(holds_text(_Q.c.name, "part"))
     .order_by(_Q.c.name)
     .limit(bindparam("limit")),
     Values(_NamesAfter),
@@ -59,9 +62,11 @@ SELECT_ONE = CoreStatement(_ONE, Values(_Name), QUEUE)
 LOCK_ONE = CoreStatement(_ONE.with_for_update(key_share=True), Values(_Name), QUEUE)
 
 
-async def select_page(connection: Connection, project_id: UUID, *, after: str, limit: int) -> list[Queue]:
-    """Read queues behind a name, in the order of their names."""
-    return await connection.fetch(SELECT_PAGE, _NamesAfter(project_id, after, limit))
+async def select_page(
+    connection: Connection, project_id: UUID, *, after: str, limit: int, part: str = ""
+) -> list[Queue]:
+    """Read queues behind a name whose names hold `part`, in the order of their names."""
+    return await connection.fetch(SELECT_PAGE, _NamesAfter(project_id, after, part, limit))
 
 
 async def select_one(connection: Connection, project_id: UUID, name: str) -> Queue | None:

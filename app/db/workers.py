@@ -170,6 +170,7 @@ async def drop_aged(connection: Connection, *, age_seconds: float, limit: int) -
 class _NamesAfter:
     project_id: UUID
     after: str
+    part: str
     limit: int
 
 
@@ -179,7 +180,9 @@ SELECT_PAGE = Statement(
         SELECT j.worker, count(*) AS n FROM {held_by_workers(":project_id")} GROUP BY j.worker
     )
     SELECT :returned FROM (
-        SELECT * FROM workers w WHERE w.project_id = :project_id AND w.name > :after ORDER BY w.name LIMIT :limit
+        SELECT * FROM workers w
+        WHERE w.project_id = :project_id AND w.name > :after AND strpos(lower(w.name), lower(:part)) > 0
+        ORDER BY w.name LIMIT :limit
     ) w LEFT JOIN held h ON h.worker = w.name
     ORDER BY w.name
     """,
@@ -192,6 +195,8 @@ SELECT_PAGE = Statement(
 )
 
 
-async def select_page(connection: Connection, project_id: UUID, *, after: str, limit: int) -> list[Worker]:
-    """Read workers behind a name, in the order of their names, with what they hold."""
-    return await connection.fetch(SELECT_PAGE, _NamesAfter(project_id, after, limit))
+async def select_page(
+    connection: Connection, project_id: UUID, *, after: str, limit: int, part: str = ""
+) -> list[Worker]:
+    """Read workers behind a name whose names hold `part`, in the order of their names, with what they hold."""
+    return await connection.fetch(SELECT_PAGE, _NamesAfter(project_id, after, part, limit))

@@ -57,6 +57,10 @@ class Keeping:
 KEEP_ALL: Final = Keeping(0, 0)
 
 
+MOST_COUNTED: Final = 10_000
+"""Live jobs of a queue in one state: counting stops here, for beyond it an exact number costs more than it is worth."""
+
+
 @dataclass(frozen=True, slots=True)
 class Depth:
     """The live jobs of a queue."""

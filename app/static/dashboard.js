@@ -51,6 +51,18 @@ document.addEventListener("htmx:sse:after:message", heard);
 document.addEventListener("htmx:sse:error", () => setLive(Date.now() - lastWord > 15000 ? "stale" : "lost"));
 document.addEventListener("htmx:sse:close", () => setLive(document.querySelector("[data-ended]") ? "ended" : "off"));
 
+// Pages without a stream ask again every few seconds; that is their connection.
+const isPoll = (event) => event.detail?.ctx?.sourceElement?.matches?.("[data-poll]");
+document.addEventListener("htmx:after:request", (event) => {
+  if (isPoll(event) && event.detail.ctx.response?.status < 400) heard();
+});
+for (const name of ["htmx:error", "htmx:response:error"]) {
+  document.addEventListener(name, (event) => {
+    if (isPoll(event)) setLive(Date.now() - lastWord > 15000 ? "stale" : "lost");
+  });
+}
+if (document.querySelector("[data-poll]")) setLive("live");
+
 function showBanner(text) {
   banner.textContent = text;
   banner.hidden = false;
@@ -95,6 +107,28 @@ document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
   if (opener) document.getElementById(opener.dataset.dialog)?.showModal();
   if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+});
+
+// A dialog whose form is asked for shows no other one in the meantime: it would be about another thing.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog][hx-get]");
+  document.getElementById(opener?.dataset.dialog)?.querySelector("[data-loads]")?.replaceChildren("…");
+}, true);
+
+// A time is chosen in the reader's zone and sent in UTC.
+document.addEventListener("htmx:config:request", (event) => {
+  const { form, body } = event.detail.ctx.request;
+  for (const input of form?.querySelectorAll("input[type=datetime-local]") ?? []) {
+    if (input.value) body.set(input.name, new Date(input.value).toISOString());
+  }
+});
+document.addEventListener("htmx:after:swap", () => {
+  for (const input of document.querySelectorAll("input[data-utc]")) {
+    const moment = new Date(input.dataset.utc);
+    delete input.dataset.utc;
+    if (Number.isNaN(moment.getTime())) continue;
+    input.value = new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+  }
 });
 
 // Keys. None while something is typed.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.core.events import Events
     from app.core.health import Health
     from app.core.inputs import Inputs
+    from app.core.installation import Installations
     from app.core.items import Items
     from app.core.job_lists import JobLists
     from app.core.jobs import Jobs
@@ -55,6 +56,7 @@ class Services:
     key_admin: "KeyAdmin"
     projects: "Projects"
     health: "Health"
+    installation: "Installations"
     metrics: "Metrics"
 
 

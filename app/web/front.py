@@ -6,7 +6,8 @@ FastAPI application, in which the routes are declared: files, and 404.
 No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client, and hides that the client left.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +23,10 @@ from app.web.route_table import RouteTable
 
 _NO_HOST: Final = "The request needs exactly one Host header."
 _IS_FULL: Final = "This process holds as many connections as it may, each with a request under way."
+
+
+SettingRow: TypeAlias = Sequence[str | None]
+"""Name, value, origin and description of a setting, of which secrets are masked."""
 
 
 def has_host(scope: Scope) -> bool:
@@ -43,6 +48,7 @@ class Front:
         render: Render = problem_response,
         space_seconds: float = SPACE_SECONDS,
         public_url: str | None = None,
+        settings: Sequence[SettingRow] = (),
     ) -> None:
         self.app = app
         self._table = table
@@ -51,6 +57,7 @@ class Front:
         self._render = render
         self._space_seconds = space_seconds
         self._public_url = public_url
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -67,6 +74,7 @@ class Front:
         state["services"] = self._services
         state["space_seconds"] = self._space_seconds
         state["public_url"] = self._public_url
+        state["settings"] = self._settings
         try:
             refusal = UnavailableError(_IS_FULL) if "is_full" in state else None
             if refusal or not has_host(scope):

@@ -118,6 +118,21 @@ async def test_list_pages_by_name(api: httpx.AsyncClient) -> None:
     assert (await api.get("/v1/queues", params={"cursor": "AAAA"})).status_code == 422
 
 
+async def test_list_of_those_whose_names_hold_a_text(api: httpx.AsyncClient) -> None:
+    mark = uuid.uuid4().hex
+    names = [f"{mark}/a%", f"x-{mark.upper()}", f"y_{mark}"]
+    for name in names:
+        await api.put(f"/v1/queues/{quote(name)}", json={})
+    first = (await api.get("/v1/queues", params={"name": mark, "limit": 2})).json()
+    cursor = first["next_cursor"]
+    rest = (await api.get("/v1/queues", params={"name": mark, "limit": 2, "cursor": cursor})).json()
+    assert sorted(queue["name"] for queue in first["queues"] + rest["queues"]) == sorted(names)
+    assert rest["next_cursor"] is None
+    assert (await api.get("/v1/queues", params={"name": "other", "cursor": cursor})).status_code == 422
+    literal = (await api.get("/v1/queues", params={"name": f"{mark}/A%"})).json()
+    assert [queue["name"] for queue in literal["queues"]] == [names[0]]
+
+
 async def test_no_more_jobs_are_held_than_the_limit_says(
     api: httpx.AsyncClient, create: Create, claim: Claim, queue: str
 ) -> None:

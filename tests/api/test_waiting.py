@@ -112,6 +112,8 @@ async def test_another_project_sees_neither_jobs_nor_workers(
         other.headers["Authorization"] = f"Bearer {key}"
         assert (await other.get(f"/v1/jobs/{job['id']}/waiting")).status_code == 404
         assert (await other.get("/v1/workers")).json() == {"workers": [], "next_cursor": None}
+    named = (await api.get("/v1/workers", params={"name": uuid4().hex})).json()
+    assert named == {"workers": [], "next_cursor": None}
 
 
 async def test_pause_is_told_with_its_author_and_kept_by_who_changes_something_else(

@@ -84,7 +84,8 @@ NOT_USED = {
         "repairs.FINISH",
         "repairs.NEXT",
     },
-    "are about all there is": {"deletions.ANYTHING", "depths.DEPTHS", "inputs.ORPHANS"},
+    "are about all there is": {"deletions.ANYTHING", "depths.DEPTHS", "inputs.ORPHANS", "installation.STORAGE"},
+    "read the server's notes and no table": {"installation.SIZES"},
 }
 
 

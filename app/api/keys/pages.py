@@ -1,6 +1,6 @@
 """Pages of keys and projects, newest first."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -10,7 +10,6 @@ from app.web.cursors import CursorText, read_cursor, write_cursor
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-_MICROSECOND = timedelta(microseconds=1)
 Limit = Annotated[
     int,
     Query(
@@ -24,16 +23,12 @@ def moment_of(cursor: str | None, *bound: str) -> datetime | None:
     """Read from a cursor the time before which a page begins."""
     if cursor is None:
         return None
-    return times.FIRST + _MICROSECOND * read_cursor(cursor, *bound, most=_microseconds(times.END))
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - times.FIRST) // _MICROSECOND
+    return times.FIRST + times.MICROSECOND * read_cursor(cursor, *bound, most=times.microseconds(times.END))
 
 
 def cursor_of(moment: datetime | None, *bound: str) -> str | None:
     """Return the cursor of the next page, which begins before `moment`."""
-    return None if moment is None else write_cursor(_microseconds(moment), *bound)
+    return None if moment is None else write_cursor(times.microseconds(moment), *bound)
 
 
 def page_size(limit: int) -> int:

@@ -49,14 +49,19 @@ async def list_queues(
         int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
     ] = DEFAULT_LIMIT,
     cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the previous page.")] = None,
+    name: Annotated[
+        str, Query(max_length=255, description="Only queues whose names contain this, in upper or lower case.")
+    ] = "",
 ) -> Response:
     """List queues that were configured or had jobs. Depths are at most one second old."""
+    bound = ("queues", name) if name else ("queues",)
     found, after = await services.queues.page(
         caller.project_id,
-        after="" if cursor is None else read_name_cursor(cursor, "queues"),
+        after="" if cursor is None else read_name_cursor(cursor, *bound),
+        part=name,
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
     )
-    next_cursor = None if after is None else write_name_cursor(after, "queues")
+    next_cursor = None if after is None else write_name_cursor(after, *bound)
     return json_response({"queues": [queue_document(view) for view in found], "next_cursor": next_cursor})
 
 

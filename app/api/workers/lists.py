@@ -57,16 +57,21 @@ async def list_workers(
         int, Query(ge=0, description="Page size, 1-500 (default 50); larger values are capped, 0 means the default.")
     ] = DEFAULT_LIMIT,
     cursor: Annotated[NameCursorText | None, Query(description="`next_cursor` of the previous page.")] = None,
+    name: Annotated[
+        str, Query(max_length=255, description="Only workers whose names contain this, in upper or lower case.")
+    ] = "",
 ) -> Response:
     """List the workers that asked for jobs within the last day, as their claims tell; of more than 1,000 the longest
     silent are left out.
     """
+    bound = ("workers", name) if name else ("workers",)
     found, after = await services.workers.page(
         caller.project_id,
-        after="" if cursor is None else read_name_cursor(cursor, "workers"),
+        after="" if cursor is None else read_name_cursor(cursor, *bound),
+        part=name,
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
     )
-    next_cursor = None if after is None else write_name_cursor(after, "workers")
+    next_cursor = None if after is None else write_name_cursor(after, *bound)
     return json_response({"workers": [_document(worker) for worker in found], "next_cursor": next_cursor})
 
 
