@@ -68,7 +68,11 @@ class Events:
         self, project_id: UUID, job_id: UUID, *, after: int = 0, limit: int = 50
     ) -> tuple[list[JobEventRecord], bool]:
         """Return events of a job behind an id, as many as an answer holds, and whether there are more."""
-        await self._jobs.get(project_id, job_id)
+        return await self.of(await self._jobs.get(project_id, job_id), after=after, limit=limit)
+
+    async def of(self, job: Job, *, after: int = 0, limit: int = 50) -> tuple[list[JobEventRecord], bool]:
+        """Return events of a job that the caller has read, as `page` does."""
+        project_id, job_id = job.ref
         return await self._database.slow(project_id).read(
             events.select_of_job, project_id, job_id, after=after, limit=limit, max_size=self._max_answer_bytes
         )

@@ -1,12 +1,15 @@
-"""The items of a job, page by page."""
+"""The items of a job, page by page, and their errors by code."""
 
 from typing import Annotated
 
 from fastapi import Query, Response
 from pydantic_core import to_json
 
-from app.api.jobs.translate import item_document
-from app.api.jobs.wire import ItemList
+from app.api.fields import Name
+from app.api.jobs.error_wire import GroupedErrorsOut
+from app.api.jobs.translate import errors_document, item_document
+from app.api.jobs.wire import MAX_CODES, ItemList
+from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.domain.item import ItemStatus
 from app.domain.principal import Principal, Scope
@@ -42,6 +45,13 @@ async def list_items(
     status: Annotated[
         list[ItemStatus] | None, Query(max_length=len(ItemStatus), description="Only items with one of these statuses.")
     ] = None,
+    error_code: Annotated[
+        list[Name] | None, Query(max_length=MAX_CODES, description="Only items with one of these error codes.")
+    ] = None,
+    with_error: Annotated[
+        bool,
+        Query(description="Only items with an error code, as each has that failed; the others are not examined."),
+    ] = False,
 ) -> Response:
     """Return items in order of their first report. A page may be short; only a null cursor is the end.
 
@@ -49,13 +59,18 @@ async def list_items(
     """
     parsed = job_id_of(job_id)
     chosen = frozenset(status) if status else None
-    bound = ("items", str(parsed), ",".join(sorted(chosen or ())))
+    codes = frozenset(error_code) if error_code else None
+    bound: tuple[str, ...] = ("items", str(parsed), ",".join(sorted(chosen or ())))
+    if codes or with_error:
+        bound += ("errors", *sorted(codes or ()))
     page = await services.items.page(
         caller.project_id,
         parsed,
         after=0 if cursor is None else read_cursor(cursor, *bound, most=MAX_ROW),
         limit=min(limit, MAX_LIMIT) or DEFAULT_LIMIT,
         status=chosen,
+        codes=codes,
+        with_error=with_error,
     )
     next_cursor = None if page.next_position is None else write_cursor(page.next_position, *bound)
 
@@ -65,3 +80,20 @@ async def list_items(
         )
 
     return Response(await rendered(page.size, render), media_type="application/json")
+
+
+@items.get(
+    "/jobs/{job_id}/errors",
+    operation_id="items_list_errors",
+    summary="Count a job's failed items by error code",
+    response_model=GroupedErrorsOut,
+    responses={200: {"description": "The error codes, the most frequent first."}, **problems(404)},
+)
+async def list_errors(
+    caller: Annotated[Principal, requires(Scope.READ)], services: CoreServices, job_id: JobIdText
+) -> Response:
+    """Return the error codes of the failed items, the 50 most frequent, each with the first item that has it. At most
+    10,000 failed items are counted; `is_complete` says whether those are all.
+    """
+    found = await services.items.errors(caller.project_id, job_id_of(job_id))
+    return json_response(errors_document(found), 200)

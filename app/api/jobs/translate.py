@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from app.api.translate import LARGE, job_document, lease_document, time_text
-from app.domain.item import Item
+from app.domain.item import GroupedErrors, Item
 from app.domain.job import Created
 from app.domain.principal import Principal, Scope
 from app.domain.waiting import Waiting
@@ -58,3 +58,12 @@ def item_document(job_id: str, item: Item) -> dict[str, Any]:
         "result": item.result,
         "updated_at": time_text(item.updated_at),
     }
+
+
+def errors_document(found: GroupedErrors) -> dict[str, Any]:
+    """Describe the errors of a job's items."""
+    errors = [
+        {"error_code": each.error_code, "count": each.count, "first_key": each.first_key, "message": each.message}
+        for each in found.errors
+    ]
+    return {"errors": errors, "counted": found.counted, "is_complete": found.is_complete}

@@ -31,6 +31,9 @@ from app.domain.item import ItemStatus, NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
 from app.web.params import WHOLE
 
+MAX_CODES = 20
+"""Error codes that a call may name."""
+
 
 class ItemIn(Body):
     """An item known when the job is created."""
@@ -121,6 +124,9 @@ class RerunIn(Body):
     """Options of a rerun; optional."""
 
     only_failed_items: bool = False
+    error_codes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CODES)] | None = Field(
+        default=None, description="Only the failed items with one of these error codes."
+    )
 
 
 Version: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT), WHOLE]
