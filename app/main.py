@@ -70,7 +70,15 @@ def create_app(
     render = install(app, render_error, fallbacks)
     metrics = telemetry or HttpMetrics(CollectorRegistry())
     return Front(
-        app, RouteTable(routers), services, metrics, render=render, space_seconds=space_seconds, public_url=public_url
+        app,
+        RouteTable(routers),
+        services,
+        metrics,
+        render=render,
+        space_seconds=space_seconds,
+        public_url=public_url,
+        # The pages show them, and know no dialect.
+        readings={dialect.title: (dialect.job_path, dialect.job_body) for dialect in served},
     )
 
 

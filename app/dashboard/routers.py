@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from app.dashboard.job.parts import job_parts
 from app.dashboard.job.routes import job_pages
 from app.dashboard.sign_in import signing_in, signing_out
 
-ROUTERS: Final = (signing_in, signing_out, job_pages)
+ROUTERS: Final = (signing_in, signing_out, job_pages, job_parts)

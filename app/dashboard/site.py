@@ -59,6 +59,12 @@ def public_url(request: Request) -> str | None:
     return found
 
 
+def address_of(request: Request) -> str:
+    """Return the address at which the reader reaches this service, for calls to copy."""
+    found = public_url(request) or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+    return found.rstrip("/")
+
+
 def is_https(request: Request) -> bool:
     """Whether the browser speaks TLS, with us or with a proxy in front."""
     return request.scope["scheme"] == "https" or (public_url(request) or "").startswith("https:")

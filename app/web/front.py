@@ -6,6 +6,7 @@ FastAPI application, in which the routes are declared: files, and 404.
 No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client, and hides that the client left.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import Request
@@ -43,6 +44,7 @@ class Front:
         render: Render = problem_response,
         space_seconds: float = SPACE_SECONDS,
         public_url: str | None = None,
+        readings: Mapping[str, tuple[str, str | None]] | None = None,
     ) -> None:
         self.app = app
         self._table = table
@@ -51,6 +53,7 @@ class Front:
         self._render = render
         self._space_seconds = space_seconds
         self._public_url = public_url
+        self._readings = dict(readings or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -67,6 +70,7 @@ class Front:
         state["services"] = self._services
         state["space_seconds"] = self._space_seconds
         state["public_url"] = self._public_url
+        state["readings"] = self._readings
         try:
             refusal = UnavailableError(_IS_FULL) if "is_full" in state else None
             if refusal or not has_host(scope):

@@ -1,9 +1,11 @@
 """A browser's side of a session, without the browser: its cookies, its origin, the token that its pages hold."""
 
 import re
+import uuid
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from tests.service_process import ServiceProcess
@@ -41,3 +43,9 @@ async def reader(service: ServiceProcess, browser: httpx.AsyncClient) -> httpx.A
     """A browser that is signed in with the first key."""
     await sign_in(browser, service.api_key)
     return browser
+
+
+@pytest.fixture
+def queue() -> str:
+    """A queue that no other test's worker takes from."""
+    return f"ui-{uuid.uuid4()}"

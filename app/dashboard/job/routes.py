@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from fastapi import Request, Response
 
+from app.dashboard.job.sections import MOST_EVENTS, sections
 from app.dashboard.job.views import JobHead, head_of
 from app.dashboard.site import page, pages_router, rendered
 from app.domain.held import JOB_STREAM
@@ -22,7 +23,8 @@ job_pages = pages_router()
 async def show(request: Request, caller: Caller, services: CoreServices, job_id: str) -> Response:
     """Show a job as it is now; the stream goes on from there."""
     job = await services.jobs.get(caller.project_id, job_id_of(job_id), documents=True)
-    return page(request, "job/page.html", head=head_of(job))
+    events = await services.events.of(job, limit=MOST_EVENTS)
+    return page(request, "job/page.html", head=head_of(job), **await sections(request, services, caller, job, events))
 
 
 @job_pages.get("/ui/jobs/{job_id}/live", dependencies=[requires(Scope.READ)])
