@@ -83,6 +83,8 @@ def create_app(
         space_seconds=space_seconds,
         public_url=public_url,
         settings=settings,
+        # The pages show them, and know no dialect.
+        readings={dialect.title: (dialect.job_path, dialect.job_body) for dialect in served},
     )
 
 

@@ -74,23 +74,37 @@ def wait_jobs(
 
 
 def list_items(
-    job_id: str, *, status: str | Sequence[str] | None = None, limit: int = 1000, cursor: str | None = None
+    job_id: str,
+    *,
+    status: str | Sequence[str] | None = None,
+    error_code: Sequence[str] = (),
+    limit: int = 1000,
+    cursor: str | None = None,
 ) -> Call[ItemPage]:
     """Return one page of the job's items, in the order in which they were first reported.
 
-    `status` is one status or several; `limit` is 1 to 1,000; `cursor` is the `next_cursor` of the previous
-    page. Raises `NotFound`.
+    `status` is one status or several, `error_code` the only error codes; `limit` is 1 to 1,000; `cursor` is the
+    `next_cursor` of the previous page. Raises `NotFound`.
     """
     params: dict[str, str | int | list[str]] = {"limit": limit}
     if status:
         params["status"] = [status] if isinstance(status, str) else list(status)
+    if error_code:
+        params["error_code"] = list(error_code)
     if cursor:
         params["cursor"] = cursor
     return Call(method="GET", path=job_path(job_id, "/items"), read=read_object, params=params, repeatable=True)
 
 
-def rerun(job_id: str, *, only_failed_items: bool = False, idempotency_key: str | None = None) -> Call[Job]:
-    """Run a job that has ended again, as a new job, and return the new job.
+def rerun(
+    job_id: str,
+    *,
+    only_failed_items: bool = False,
+    error_codes: Sequence[str] = (),
+    idempotency_key: str | None = None,
+) -> Call[Job]:
+    """Run a job that has ended again, as a new job, and return the new job; with `error_codes` of the failed items that
+    have one of these alone.
 
     Raises `Conflict` while the job or a rerun of other items of it is live or if its input no longer
     exists, `Unprocessable` if `only_failed_items` is set and no item failed.
@@ -99,7 +113,7 @@ def rerun(job_id: str, *, only_failed_items: bool = False, idempotency_key: str 
         method="POST",
         path=job_path(job_id, "/rerun"),
         read=read_object,
-        body={"only_failed_items": only_failed_items},
+        body={"only_failed_items": only_failed_items, **({"error_codes": list(error_codes)} if error_codes else {})},
         headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
         # Without a key, a repeated call returns the first rerun only while that is live; later it creates a second.
         repeatable=idempotency_key is not None,

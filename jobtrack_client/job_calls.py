@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jobtrack_client.call import Call, job_path, read_list, read_nothing, read_object
-from jobtrack_client.job_models import BulkResult, EventPage, JobPage, LogPage, StoredInput, Waiting
+from jobtrack_client.job_models import BulkResult, EventPage, GroupedErrors, JobPage, LogPage, StoredInput, Waiting
 
 _MULTIPLE = ("status", "type", "queue")
 
@@ -85,19 +85,40 @@ def get_waiting(job_id: str) -> Call[Waiting]:
     return Call(method="GET", path=job_path(job_id, "/waiting"), read=read_object, repeatable=True)
 
 
+def list_errors(job_id: str) -> Call[GroupedErrors]:
+    """Return the error codes of the job's failed items, the most frequent first, each with its first item."""
+    return Call(method="GET", path=job_path(job_id, "/errors"), read=read_object, repeatable=True)
+
+
 def list_events(job_id: str, *, limit: int = 500, cursor: str | None = None) -> Call[EventPage]:
     """Return a page of a job's history, oldest event first."""
     params: dict[str, str | int | list[str]] = {"limit": limit, **({"cursor": cursor} if cursor else {})}
     return Call(method="GET", path=job_path(job_id, "/events"), read=read_object, params=params, repeatable=True)
 
 
-def read_logs(job_id: str, *, offset: int = 0, limit: int = 1000, wait: int | None = None) -> Call[LogPage]:
-    """Return log lines from line number `offset` on; `wait` (seconds, 50 at most) waits for the first one."""
+def read_logs(
+    job_id: str,
+    *,
+    offset: int = 0,
+    limit: int = 1000,
+    wait: int | None = None,
+    level: Sequence[str] = (),
+    attempt: int | None = None,
+) -> Call[LogPage]:
+    """Return log lines from line number `offset` on; `wait` (seconds, 50 at most) waits for the first one.
+
+    With levels, or an attempt, only their lines; a page may be short then before `ended` is true.
+    """
+    params: dict[str, str | int | list[str]] = {"offset": offset, "limit": limit}
+    if level:
+        params["level"] = list(level)
+    if attempt is not None:
+        params["attempt"] = attempt
     return Call(
         method="GET",
         path=job_path(job_id, "/logs"),
         read=read_object,
-        params={"offset": offset, "limit": limit},
+        params=params,
         wait=wait,
         repeatable=True,
     )

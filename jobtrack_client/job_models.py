@@ -49,6 +49,23 @@ Event = TypedDict(
 )
 
 
+class ItemErrors(TypedDict):
+    """The failed items with one error code."""
+
+    error_code: str
+    count: int
+    first_key: str
+    message: str | None
+
+
+class GroupedErrors(TypedDict):
+    """The errors of a job's failed items by code; `is_complete` says whether all of them were counted."""
+
+    errors: list[ItemErrors]
+    counted: int
+    is_complete: bool
+
+
 class EventPage(TypedDict):
     """A page of a job's history."""
 

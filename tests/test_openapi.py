@@ -17,6 +17,7 @@ METHODS = {"get", "put", "post", "delete", "patch"}
 FROZEN_OPERATIONS = {
     "claims_create",
     "items_list",
+    "items_list_errors",
     "jobs_cancel",
     "jobs_cancel_many",
     "jobs_complete",

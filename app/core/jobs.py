@@ -182,6 +182,7 @@ class Jobs:
         job_id: UUID,
         *,
         only_failed_items: bool = False,
+        error_codes: Collection[str] | None = None,
         idempotency: Idempotency | None = None,
         queues: frozenset[str] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
@@ -190,12 +191,23 @@ class Jobs:
     ) -> Created:
         """Create a new job like an ended one; while a rerun of the same items is live, another call without a key
         returns it. With `if_none_is_live` none is created beside any; with `skip_busy` a locked original is not
-        waited for, but raises JobBusyError.
+        waited for, but raises JobBusyError. With `error_codes` it has the failed items with these alone.
 
         `queues` are the only ones that the caller's key may create in; None means all. `labels` join the original's.
         """
         self._space.check()
-        request = RerunRequest(new_id(), only_failed_items, idempotency, queues, labels, if_none_is_live, skip_busy)
+        codes = None if error_codes is None else frozenset(error_codes)
+        request = RerunRequest(
+            new_job_id=new_id(),
+            only_failed_items=only_failed_items or codes is not None,
+            error_codes=codes,
+            idempotency=idempotency,
+            queues=queues,
+            labels=labels,
+            # Live reruns are told apart by how many items they have, which says nothing of their codes.
+            if_none_is_live=if_none_is_live or (codes is not None and idempotency is None),
+            skip_busy=skip_busy,
+        )
         created, changes = await self._database.slow(project_id).write(
             apply_rerun, JobRef(project_id, job_id), request, self._queue_limit
         )

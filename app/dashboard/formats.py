@@ -1,5 +1,6 @@
 """How values read on the pages: times, ages, sizes, counts. Pure functions, which the templates use as filters."""
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -99,6 +100,11 @@ def state_name(state: str) -> str:
     return STATES.get(state, state.replace("_", " "))
 
 
+def json_text(value: Any) -> str:
+    """Write JSON in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "duration": duration,
     "age": age,
@@ -108,4 +114,5 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "size": size,
     "short_id": short_id,
     "state_name": state_name,
+    "json": json_text,
 }

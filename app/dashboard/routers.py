@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.dashboard.job.actions import job_actions
+from app.dashboard.job.parts import job_parts
 from app.dashboard.job.routes import job_pages
 from app.dashboard.keys.routes import key_pages
 from app.dashboard.queues.changes import queue_changes
@@ -15,6 +16,7 @@ ROUTERS: Final = (
     signing_out,
     job_pages,
     job_actions,
+    job_parts,
     queue_pages,
     queue_changes,
     key_pages,

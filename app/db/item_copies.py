@@ -23,6 +23,8 @@ class ItemCopy:
     """The rerun."""
     original_job_id: UUID
     only_failed: bool
+    error_codes: frozenset[str] | None = None
+    """Of the failed ones those with one of these alone."""
     last_position: int
     """How many items the original has: positions count from one without a gap."""
     position: int = 0
@@ -56,6 +58,7 @@ COPY = Statement(
         WHERE t.project_id = :copy_project_id AND t.job_id = :copy_original_job_id
           AND t.position > :copy_position AND t.position <= least(:copy_position + :window, :copy_last_position)
           AND (NOT :copy_only_failed OR t.status = '{ItemStatus.FAILED}')
+          AND (:copy_error_codes IS NULL OR t.error_code = ANY (:copy_error_codes))
         ORDER BY t.position LIMIT :limit
     ), added AS (
         INSERT INTO items (project_id, job_id, position, key, name, uri, size_bytes, status, updated_at)
@@ -89,10 +92,10 @@ BEGIN = Statement(
         UPDATE jobs j SET items_total = :total, copying = true
         WHERE {target_by_key("j", project_id=":copy_project_id", id=":copy_job_id")}
     )
-    INSERT INTO item_copies (project_id, job_id, original_job_id, only_failed, position, last_position, copied,
-                             stepped_at)
-    VALUES (:copy_project_id, :copy_job_id, :copy_original_job_id, :copy_only_failed, :copy_position,
-            :copy_last_position, :copy_copied, statement_timestamp())
+    INSERT INTO item_copies (project_id, job_id, original_job_id, only_failed, error_codes, position,
+                             last_position, copied, stepped_at)
+    VALUES (:copy_project_id, :copy_job_id, :copy_original_job_id, :copy_only_failed, :copy_error_codes,
+            :copy_position, :copy_last_position, :copy_copied, statement_timestamp())
     """,
     Values(_Begun),
 )

@@ -1,6 +1,6 @@
-"""Items as they are read: a page by position, by offset, or under one key of several jobs."""
+"""Items as they are read: a page by position or by offset. Under one key of several jobs: `item_keys`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -28,10 +28,12 @@ SHOWN_STATUS = f"""
 ITEM: Final = Projection(Item, tables.items.alias("t"), {"status": SHOWN_STATUS})
 
 
-def _window(after: str) -> str:
+def window_of(after: str, condition: str = "true") -> str:
+    """Write the items of a job behind a position, no more than a window of them, with their job."""
     return f"""
         jobs j CROSS JOIN LATERAL (
             SELECT * FROM items t WHERE t.project_id = j.project_id AND t.job_id = j.id AND t.position > {after}
+                AND {condition}
             ORDER BY t.position LIMIT :window
         ) t WHERE j.project_id = :project_id AND j.id = :job_id
     """
@@ -56,6 +58,7 @@ class _Window:
     after: int
     window: int
     status: frozenset[ItemStatus] | None
+    codes: frozenset[str] | None
     limit: int
     max_size: int
 
@@ -71,27 +74,39 @@ class _WindowRow:
     item: Item | None
 
 
-# The window is bounded before the status is compared, so that a sparse filter gives a short page and never a long
-# scan. What an answer has no room for is not sent.
-PAGE = Statement(
-    f"""
-    WITH w AS MATERIALIZED (SELECT {ITEM.select_list}, {ITEM_SIZE} AS size FROM {_window(":after")}),
-    matching AS (SELECT * FROM w WHERE :status IS NULL OR w.status = ANY (:status))
+def _page_of(items: str) -> Statement[_Window, _WindowRow]:
+    """Declare the statement that reads a page of some items.
+
+    The window is bounded before status and code are compared, so that a sparse filter gives a short page and never a
+    long scan. What an answer has no room for is not sent.
+    """
+    return Statement(
+        f"""
+    WITH w AS MATERIALIZED (SELECT {ITEM.select_list}, {ITEM_SIZE} AS size FROM {items}),
+    matching AS (
+        SELECT * FROM w WHERE (:status IS NULL OR w.status = ANY (:status))
+            AND (:codes IS NULL OR w.error_code = ANY (:codes))
+    )
     SELECT :returned FROM (SELECT count(*) AS examined, coalesce(max(w.position), 0) AS last_position FROM w) e
     LEFT JOIN {running_total("SELECT * FROM matching", "position")} m ON m.place <= :limit AND {FITS}
     ORDER BY m.position
     """,
-    Values(_Window),
-    Projection(
-        _WindowRow,
-        "e",
-        {
-            "matching": "coalesce(m.found, 0)",
-            "size": "coalesce(m.size_so_far, 0)",
-            "item": ITEM.over("m", absent_without="position"),
-        },
-    ),
-)
+        Values(_Window),
+        Projection(
+            _WindowRow,
+            "e",
+            {
+                "matching": "coalesce(m.found, 0)",
+                "size": "coalesce(m.size_so_far, 0)",
+                "item": ITEM.over("m", absent_without="position"),
+            },
+        ),
+    )
+
+
+PAGE = _page_of(window_of(":after"))
+ERROR_PAGE = _page_of(window_of(":after", "t.error_code IS NOT NULL"))
+"""Of the items that have an error, which an index finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +131,11 @@ async def select_window(
     limit: int,
     max_size: int,
     status: Collection[ItemStatus] | None = None,
+    codes: Collection[str] | None = None,
+    with_error: bool = False,
 ) -> WindowOfItems:
-    """Examine up to `window` items behind a position; returns up to `limit` with one of the statuses, in their order,
-    no more than `max_size` bytes of them, but for the first.
+    """Examine up to `window` items behind a position, or of those alone that have an error; returns up to `limit` with
+    one of the statuses and codes, in their order, no more than `max_size` bytes of them, but for the first.
     """
     page = _Window(
         project_id=ref.project_id,
@@ -126,10 +143,11 @@ async def select_window(
         after=after,
         window=window,
         status=None if status is None else frozenset(status),
+        codes=None if codes is None else frozenset(codes),
         limit=limit,
         max_size=max_size,
     )
-    rows = await connection.fetch(PAGE, page)
+    rows = await connection.fetch(ERROR_PAGE if with_error or codes is not None else PAGE, page)
     items = tuple(row.item for row in rows if row.item is not None)
     return WindowOfItems(items, rows[0].examined, rows[0].last_position, rows[0].matching, int(rows[-1].size))
 
@@ -156,7 +174,7 @@ class _Counted:
 OFFSET_PAGE = Statement(
     f"""
     WITH w AS MATERIALIZED (
-        SELECT t.position, t.key, {SHOWN_STATUS} AS status FROM {_window("0")}
+        SELECT t.position, t.key, {SHOWN_STATUS} AS status FROM {window_of("0")}
     ), fits AS MATERIALIZED (SELECT w.position, w.key FROM w WHERE w.status = :status),
     shown AS (SELECT f.key FROM fits f ORDER BY f.position LIMIT :limit OFFSET :offset),
     measured AS (
@@ -208,36 +226,3 @@ COUNT = Statement(
 async def count(connection: Connection, project_id: UUID, job_id: UUID) -> int:
     """Return how many items a job has."""
     return await connection.fetchone(COUNT, JobRef(project_id, job_id))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _KeyOfJobs:
-    project_id: UUID
-    job_ids: Sequence[UUID]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class _ItemOfJob:
-    job_id: UUID
-    item: Item
-
-
-BY_KEY = Statement(
-    f"""
-    SELECT :returned FROM unnest(:job_ids) AS a (id)
-    CROSS JOIN {lookup("jobs", "j", project_id=":project_id", id="a.id")}
-    CROSS JOIN {lookup("items", "t", project_id="j.project_id", job_id="j.id", key=":key")}
-    ORDER BY j.id DESC
-    """,
-    Values(_KeyOfJobs),
-    Projection(_ItemOfJob, columns={"job_id": tables.jobs.alias("j").c.id, "item": ITEM}),
-)
-
-
-async def select_by_key(
-    connection: Connection, project_id: UUID, job_ids: Sequence[UUID], key: str
-) -> dict[UUID, Item]:
-    """Read the item that these jobs have under a key, by job, newest job first; jobs without it are left out."""
-    rows = await connection.fetch(BY_KEY, _KeyOfJobs(project_id=project_id, job_ids=job_ids, key=key))
-    return {row.job_id: row.item for row in rows}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.db.connection import Connection
@@ -10,7 +10,7 @@ from app.db.lookups import lookup, target_by_key
 from app.db.parameters import Batch
 from app.db.projection import Projection
 from app.db.statement import Statement
-from app.domain.item import ItemStatus
+from app.domain.item import NO_ERROR_CODE, ItemStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,9 @@ def _gained(status: ItemStatus) -> str:
     return f"count(*) FILTER (WHERE m.becomes = '{status}') - count(*) FILTER (WHERE m.was = '{status}')"
 
 
+# A failed item has a code in any case: by their codes those that failed are found.
+_NO_CODE: Final = f"CASE WHEN i.status = '{ItemStatus.FAILED}' THEN '{NO_ERROR_CODE}' END"
+
 # Update and insert apart: half the rows of an indexing job are new, the other half old, and `ON CONFLICT` reached
 # 15,000 rows a second where these two reach over 95,000. The job's lock keeps everybody else out between the two.
 # NOT IN, which is a look-up in memory: a join may compare each of a thousand new items with each of a thousand old.
@@ -66,7 +69,7 @@ APPLY = Statement(
             status = coalesce(i.status, t.status), name = coalesce(i.name, t.name), uri = coalesce(i.uri, t.uri),
             stage = coalesce(i.stage, t.stage), message = coalesce(i.message, t.message),
             error_code = CASE WHEN i.status IS NULL OR i.status = 'failed'
-                              THEN coalesce(i.error_code, t.error_code) END,
+                              THEN coalesce(i.error_code, t.error_code, {_NO_CODE}) END,
             error_message = CASE WHEN i.status IS NULL OR i.status = 'failed'
                                  THEN coalesce(i.error_message, t.error_message) END,
             skip_reason = CASE WHEN i.status IS NULL OR i.status = 'skipped'
@@ -80,8 +83,8 @@ APPLY = Statement(
                            error_message, skip_reason, size_bytes, result, updated_at)
         SELECT i.project_id, i.job_id,
                i.base + row_number() OVER (PARTITION BY i.project_id, i.job_id ORDER BY i.n), i.key,
-               coalesce(i.status, 'queued'), i.name, i.uri, i.stage, i.message, i.error_code, i.error_message,
-               i.skip_reason, i.size_bytes, CAST(i.result AS json), statement_timestamp()
+               coalesce(i.status, 'queued'), i.name, i.uri, i.stage, i.message, coalesce(i.error_code, {_NO_CODE}),
+               i.error_message, i.skip_reason, i.size_bytes, CAST(i.result AS json), statement_timestamp()
         FROM fresh i
     ), moved AS (
         SELECT k.job_id, false AS new, k.was, coalesce(k.status, k.was) AS becomes FROM known k

@@ -1,6 +1,6 @@
 """Log lines of jobs: written by reports, read by number."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from app.db.projection import Projection
 from app.db.sizes import FITS, running_total, size_of_texts
 from app.db.statement import Statement
 from app.domain.event import LogRecord
+from app.domain.job import JobRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,40 +47,93 @@ class _LinesFrom:
     project_id: UUID
     job_id: UUID
     offset: int
+    window: int
+    levels: frozenset[str] | None
+    attempt: Int4 | None
     limit: int
     max_size: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A line that is returned, how many there were, and the bytes of all so far."""
+    """A line that is returned, with totals of the window. A window without such lines is one row whose line is null."""
 
+    examined: int
+    last_line: int
     found: int
     size_so_far: int
-    line: LogRecord
+    line: LogRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOfLines:
+    """Lines of a window that match, how many it examined, the last of those, how many of them match, and how many bytes
+    the lines take that are here.
+    """
+
+    lines: list[LogRecord]
+    examined: int
+    last_line: int
+    found: int
+    size: int
 
 
 _LOGS: Final = tables.job_logs.alias("l")
 LINE: Final = Projection(LogRecord, _LOGS)
-_LINES: Final = f"""
-    SELECT {LINE.select_list}, 150 + {size_of_texts("l.message")} AS size
-    FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
-    WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
-    ORDER BY l.line LIMIT :limit
-"""
+# The window is bounded before levels and attempt are compared, so that a sparse filter is never a long scan.
 PAGE = Statement(
-    f"SELECT :returned FROM {running_total(_LINES, 'line')} m WHERE {FITS} ORDER BY m.line",
+    f"""
+    WITH w AS MATERIALIZED (
+        SELECT {LINE.select_list}
+        FROM jobs j JOIN job_logs l ON l.project_id = j.project_id AND l.job_id = j.id
+        WHERE j.project_id = :project_id AND j.id = :job_id AND l.line >= :offset
+        ORDER BY l.line LIMIT :window
+    ), matching AS (
+        SELECT w.*, 150 + {size_of_texts("w.message")} AS size FROM w
+        WHERE (:levels IS NULL OR w.level = ANY (:levels)) AND (:attempt IS NULL OR w.attempt = :attempt)
+        ORDER BY w.line LIMIT :limit
+    )
+    SELECT :returned FROM (SELECT count(*) AS examined, coalesce(max(w.line), -1) AS last_line FROM w) e
+    LEFT JOIN {running_total("SELECT * FROM matching", "line")} m ON {FITS}
+    ORDER BY m.line
+    """,
     Values(_LinesFrom),
-    Projection(_Found, "m", {"size_so_far": "CAST(m.size_so_far AS bigint)", "line": LINE.over("m")}),
+    Projection(
+        _Found,
+        "e",
+        {
+            "found": "coalesce(m.found, 0)",
+            "size_so_far": "CAST(coalesce(m.size_so_far, 0) AS bigint)",
+            "line": LINE.over("m", absent_without="line"),
+        },
+    ),
 )
 
 
 async def select_page(
-    connection: Connection, project_id: UUID, job_id: UUID, *, offset: int, limit: int, max_size: int
-) -> tuple[list[LogRecord], int, int]:
-    """Read up to `limit` lines of a job's log from a line on, no more than `max_size` bytes of them but for the first;
-    returns them, how many there were, and the bytes of those that are here.
+    connection: Connection,
+    ref: JobRef,
+    *,
+    offset: int,
+    window: int,
+    limit: int,
+    max_size: int,
+    levels: Collection[str] | None = None,
+    attempt: int | None = None,
+) -> WindowOfLines:
+    """Examine up to `window` lines of a job's log from a line on; returns up to `limit` with one of the levels and of
+    the attempt, no more than `max_size` bytes of them, but for the first.
     """
-    page = _LinesFrom(project_id=project_id, job_id=job_id, offset=offset, limit=limit, max_size=max_size)
+    page = _LinesFrom(
+        project_id=ref.project_id,
+        job_id=ref.job_id,
+        offset=offset,
+        window=window,
+        levels=None if levels is None else frozenset(levels),
+        attempt=attempt,
+        limit=limit,
+        max_size=max_size,
+    )
     rows = await connection.fetch(PAGE, page)
-    return [row.line for row in rows], *((rows[-1].found, rows[-1].size_so_far) if rows else (0, 0))
+    lines = [row.line for row in rows if row.line is not None]
+    return WindowOfLines(lines, rows[0].examined, rows[0].last_line, rows[0].found, rows[-1].size_so_far)

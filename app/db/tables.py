@@ -206,6 +206,8 @@ items = Table(
     *not_null(TIME, "updated_at"),
     CheckConstraint(f"status IN ({literals(ItemStatus)})", name="items_status"),
     partial_index("items_position", "project_id", "job_id", "position", where="position IS NOT NULL", unique=True),
+    # Not by status: an index on that would be written at each change of an item.
+    partial_index("items_with_error", "project_id", "job_id", "position", where="error_code IS NOT NULL"),
     postgresql_with={"fillfactor": "80"},
 )
 

@@ -51,6 +51,10 @@ class Dialect:
     prefixes: tuple[str, ...]
     """The path prefixes that belong to this vendor. If the prefixes of two vendors match, the longer prefix wins: Fifth
     Element and Immuta share `/jobs`."""
+    job_path: str
+    """Where its clients read a job, with `{job_id}` in the place of the id, and `{collection}` if it names one."""
+    job_body: str | None = None
+    """What they post there; None where they read it by GET."""
 
 
 NONE: Final = "none"

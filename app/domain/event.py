@@ -2,10 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.domain.states import JobState
+
+
+class LogLevel(StrEnum):
+    """How loud a log line is, the quietest first."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
 
 
 class Position(NamedTuple):

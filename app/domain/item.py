@@ -7,6 +7,9 @@ from typing import Any
 
 from app.domain.records import quick
 
+NO_ERROR_CODE = "failed"
+"""The code of an item that failed without one."""
+
 
 class ItemStatus(StrEnum):
     """Where an item is. Any status may follow any other while the job is live."""
@@ -103,3 +106,24 @@ class ItemPage:
     next_position: int | None
     size: int
     """Bytes of the items, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemErrors:
+    """How many failed items have one error code, with the first of them."""
+
+    error_code: str
+    count: int
+    first_key: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedErrors:
+    """The errors of a job's items by code, the most frequent first; how many failed items were counted, and whether
+    those are all and every code is here.
+    """
+
+    errors: tuple[ItemErrors, ...]
+    counted: int
+    is_complete: bool

@@ -6,7 +6,7 @@ FastAPI application, in which the routes are declared: files, and 404.
 No BaseHTTPMiddleware: it puts a task and a queue between a wait and its client, and hides that the client left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from fastapi import Request
@@ -49,6 +49,7 @@ class Front:
         space_seconds: float = SPACE_SECONDS,
         public_url: str | None = None,
         settings: Sequence[SettingRow] = (),
+        readings: Mapping[str, tuple[str, str | None]] | None = None,
     ) -> None:
         self.app = app
         self._table = table
@@ -58,6 +59,7 @@ class Front:
         self._space_seconds = space_seconds
         self._public_url = public_url
         self._settings = settings
+        self._readings = dict(readings or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -75,6 +77,7 @@ class Front:
         state["space_seconds"] = self._space_seconds
         state["public_url"] = self._public_url
         state["settings"] = self._settings
+        state["readings"] = self._readings
         try:
             refusal = UnavailableError(_IS_FULL) if "is_full" in state else None
             if refusal or not has_host(scope):

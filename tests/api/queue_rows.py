@@ -146,6 +146,7 @@ ROWS = (
             "jobs_waiting",
             "workers_list",
             "items_list",
+            "items_list_errors",
             "events_stream",
             "queues_list",
             "queues_get",

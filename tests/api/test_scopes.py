@@ -45,6 +45,7 @@ def test_scopes_by_what_a_route_does() -> None:
         "jobs_rerun": Scope.SUBMIT,
         "jobs_cancel": Scope.SUBMIT,
         "items_list": Scope.READ,
+        "items_list_errors": Scope.READ,
         "claims_create": Scope.WORK,
         "jobs_report": Scope.WORK,
         "jobs_complete": Scope.WORK,

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.dashboard.system.views import feed_facts, installation_facts
-from app.domain.installation import FeedState, Installation, Storage, version
+from app.domain.installation import FeedState, Installation, Storage
+from app.version import running_version
 from tests.conftest import StartService
 from tests.dashboard.conftest import sign_in, visitor
 from tests.service_process import ServiceProcess
@@ -16,7 +17,7 @@ SECRET = "a-bootstrap-key-that-nobody-may-see-0123456789"
 
 async def test_operator_sees_the_installation(reader: httpx.AsyncClient) -> None:
     page = (await reader.get("/ui/system")).text
-    assert f"Jobtrack {version()}" in page
+    assert f"Jobtrack {running_version()}" in page
     assert re.search(r"<dt>PostgreSQL</dt><dd>1[5-8]", page)
     assert "what this version needs." in page
     assert "Nothing is left to be deleted." in page
@@ -58,7 +59,7 @@ async def test_other_keys_see_version_feed_and_their_project(
     async with visitor(service) as browser:
         await sign_in(browser, made.json()["key"])
         page = (await browser.get("/ui/system")).text
-    assert f"Jobtrack {version()}" in page
+    assert f"Jobtrack {running_version()}" in page
     assert "tenant &lt;b&gt;" in page
     assert "The feed" in page
     for hidden in ("JOBTRACK_", "browser_sessions", "PostgreSQL", "Schema", "Retention"):

@@ -7,6 +7,7 @@ from app.db import (
     events,
     idempotency,
     inputs,
+    item_keys,
     item_pages,
     key_lookups,
     keys,
@@ -56,7 +57,7 @@ async def test_item_reads_back(connection: Connection) -> None:
     )
     counted = await item_pages.select_by_offset(connection, ref, ItemStatus.SKIPPED, offset=0, **MOST)
     assert counted == CountedItems((item,), 1)
-    assert await item_pages.select_by_key(connection, job["project_id"], [job["id"]], row["key"]) == {job["id"]: item}
+    assert await item_keys.select_by_key(connection, job["project_id"], [job["id"]], row["key"]) == {job["id"]: item}
     assert await item_pages.count(connection, *ref) == row["position"]
 
 
@@ -92,8 +93,10 @@ async def test_event_and_log_line_read_back(connection: Connection) -> None:
     )
     assert await events.select_last_of_job(connection, job["project_id"], job["id"]) == event.position
     line = await distinct.insert(connection, tables.job_logs, **of_job(job))
-    found, _, _ = await logs.select_page(connection, job["project_id"], job["id"], offset=0, **MOST)
-    assert found == [made_of(LogRecord, line)]
+    found = await logs.select_page(
+        connection, JobRef(job["project_id"], job["id"]), offset=0, window=9, limit=9, max_size=ANY_SIZE
+    )
+    assert found.lines == [made_of(LogRecord, line)]
 
 
 async def test_event_reads_back_from_the_feed(database: Database) -> None:

@@ -15,6 +15,7 @@ async def use_copies(connection: Connection, original: JobRef, batch: int) -> No
             job_id=new_id(),
             original_job_id=original.job_id,
             only_failed=only_failed,
+            error_codes=frozenset({"torn"}) if only_failed else None,
             last_position=3000,
             position=10,
         )

@@ -20,6 +20,8 @@ from app.db import (
     idempotency,
     inputs,
     item_copies,
+    item_errors,
+    item_keys,
     item_pages,
     items,
     job_lists,
@@ -88,8 +90,9 @@ OF_HELD = (
     """,
     "INSERT INTO checkpoints (project_id, job_id, checkpoint) SELECT project_id, job_id, '{}' FROM runs",
     """
-    INSERT INTO items (project_id, job_id, position, key, status, updated_at)
-    SELECT project_id, job_id, n, 'file-' || n, 'queued', now()
+    INSERT INTO items (project_id, job_id, position, key, status, error_code, updated_at)
+    SELECT project_id, job_id, n, 'file-' || n, CASE WHEN n % 100 = 0 THEN 'failed' ELSE 'queued' END,
+           CASE WHEN n % 100 = 0 THEN 'torn' END, now()
     FROM (SELECT project_id, job_id, row_number() OVER (ORDER BY job_id) AS place FROM runs) r,
          generate_series(1, CASE WHEN r.place = 1 THEN 3000 WHEN r.place <= 400 THEN 20 ELSE 0 END) n
     """,
@@ -258,6 +261,12 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
         connection, JobRef(PROJECT, job_id), after=10, window=BATCH, limit=BATCH, max_size=ANY_SIZE
     )
     other = JobRef(PROJECT, other_id)
+    ref = JobRef(PROJECT, job_id)
+    await item_pages.select_window(
+        connection, ref, after=10, window=BATCH, limit=BATCH, max_size=ANY_SIZE, codes=["torn"]
+    )
+    await item_errors.count_with_codes(connection, ref, frozenset({"torn"}), window=BATCH)
+    await item_errors.select_by_code(connection, ref, window=BATCH, limit=50)
     await item_pages.select_by_offset(connection, other, ItemStatus.QUEUED, offset=2, limit=5, max_size=ANY_SIZE)
     await item_pages.count(connection, PROJECT, job_id)
     await claimed_items.select_unfinished(
@@ -269,7 +278,7 @@ async def _items(connection: Connection, held: list[reports.HeldToken]) -> None:
         max_size=ANY_SIZE,
     )
     await use_copies(connection, JobRef(PROJECT, job_id), BATCH)
-    await item_pages.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
+    await item_keys.select_by_key(connection, PROJECT, [lease.job_id for lease in held], "file-7")
 
 
 MOVES = [
@@ -308,7 +317,7 @@ async def _reads(connection: Connection, ended: list[JobRef]) -> None:
     key = ended[0] if ended else JobRef(PROJECT, new_id())
     await events.select_of_job(connection, *key, after=0, limit=BATCH, max_size=ANY_SIZE)
     await events.select_last_of_job(connection, *key)
-    await logs.select_page(connection, *key, offset=0, limit=BATCH, max_size=ANY_SIZE)
+    await logs.select_page(connection, key, offset=0, window=BATCH, limit=BATCH, max_size=ANY_SIZE)
     await inputs.select_of_job(connection, key)
     await key_lookups.select_by_digests(connection, [b"nobody's"] * BATCH)
     await key_lookups.select_valid(connection, [KeyRef(PROJECT, f"nobody-{n}") for n in range(BATCH)])

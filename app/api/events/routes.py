@@ -12,6 +12,7 @@ from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
 from app.domain.errors import CursorExpiredError
+from app.domain.event import LogLevel
 from app.domain.held import NOTHING, ONE_WAIT
 from app.domain.principal import Principal, Scope
 from app.web.auth import requires
@@ -80,6 +81,10 @@ async def read_logs(
         int,
         Query(ge=0, description="Page size, 1-1,000 (default 1,000); larger values are capped, 0 means the default."),
     ] = MAX_LINES,
+    level: Annotated[
+        list[LogLevel] | None, Query(max_length=len(LogLevel), description="Only lines of one of these levels.")
+    ] = None,
+    attempt: Annotated[int | None, Query(ge=0, le=MAX_INT, description="Only lines of this attempt.")] = None,
     wait: Annotated[
         int | None,
         Query(
@@ -90,6 +95,7 @@ async def read_logs(
     ] = None,
 ) -> Response:
     """Return log lines by number. To follow a log, repeat with `next_offset` and a `wait` until `ended` is true.
+    With a filter a page may be short or empty before the end.
 
     A page ends early where its lines reach the size of an answer, 16 MiB by default.
     """
@@ -101,6 +107,8 @@ async def read_logs(
             parsed,
             offset=offset,
             limit=min(limit, MAX_LINES) or MAX_LINES,
+            levels=level or None,
+            attempt=attempt,
             wait_seconds=min(wait or 0, MAX_WAIT_SECONDS),
         ),
         ONE_WAIT if wait else NOTHING,

@@ -152,7 +152,8 @@ async def rerun(
     options: Annotated[RerunIn | None, Body(examples=[{"only_failed_items": True}])] = None,
 ) -> Response:
     """Create a copy of a terminal job, which stays unchanged. While a rerun of the same items is live, further calls
-    without an Idempotency-Key return it; while one of other items is, they get 409 with that job.
+    without an Idempotency-Key return it; while one of other items is, they get 409 with that job. So do calls with
+    `error_codes` while any is live.
     A key without `read` gets null for its payload. Of more than 5,000 items the rest are copied after the answer:
     `counts.total` is final at once, and no claim takes the job before they are there.
     """
@@ -161,6 +162,7 @@ async def rerun(
         caller.project_id,
         parsed,
         only_failed_items=options is not None and options.only_failed_items,
+        error_codes=None if options is None else options.error_codes,
         idempotency=key,
         queues=caller.queues,
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from app.api.translate import LARGE, job_document, lease_document, time_text
-from app.domain.item import Item
+from app.domain.item import GroupedErrors, Item
 from app.domain.job import Created
 from app.domain.principal import Principal, Scope
 from app.domain.waiting import Waiting
@@ -42,9 +42,12 @@ def waiting_document(found: Waiting | None) -> dict[str, Any] | None:
     }
 
 
-def items_of(job_id: str, status: Collection[str]) -> tuple[str, ...]:
-    """Return what a cursor of a job's items is bound to: the job and the statuses."""
-    return ("items", job_id, ",".join(sorted(status)))
+def items_of(
+    job_id: str, status: Collection[str], codes: Collection[str] = (), *, with_error: bool = False
+) -> tuple[str, ...]:
+    """Return what a cursor of a job's items is bound to: the job, the statuses, and the errors that are wanted."""
+    bound: tuple[str, ...] = ("items", job_id, ",".join(sorted(status)))
+    return (*bound, "errors", *sorted(codes)) if codes or with_error else bound
 
 
 def items_cursor(job_id: str, status: Collection[str], position: int) -> str:
@@ -69,3 +72,12 @@ def item_document(job_id: str, item: Item) -> dict[str, Any]:
         "result": item.result,
         "updated_at": time_text(item.updated_at),
     }
+
+
+def errors_document(found: GroupedErrors) -> dict[str, Any]:
+    """Describe the errors of a job's items."""
+    errors = [
+        {"error_code": each.error_code, "count": each.count, "first_key": each.first_key, "message": each.message}
+        for each in found.errors
+    ]
+    return {"errors": errors, "counted": found.counted, "is_complete": found.is_complete}

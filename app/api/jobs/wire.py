@@ -33,6 +33,9 @@ from app.domain.item import ItemStatus, NewItem
 from app.domain.job import DEFAULT_LEASE_SECONDS, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Claim, NewJob, Retry
 from app.web.params import WHOLE
 
+MAX_CODES = 20
+"""Error codes that a call may name."""
+
 
 class ItemIn(Body):
     """An item known when the job is created."""
@@ -129,6 +132,9 @@ class RerunIn(Body):
     """Options of a rerun; optional."""
 
     only_failed_items: bool = False
+    error_codes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CODES)] | None = Field(
+        default=None, description="Only the failed items with one of these error codes."
+    )
 
 
 WaitUntil = TypeAliasType("WaitUntil", Literal["all", "any", "change"])

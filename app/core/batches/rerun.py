@@ -13,7 +13,7 @@ from app.core.access import check_queue, no_such_job
 from app.core.batches.create import insert_jobs, reserve_keys
 from app.core.batches.idempotency import key_of, new_job_deleted_error, reused_key_error
 from app.core.batches.queue_limit import QueueLimit
-from app.db import inputs, item_copies, item_pages, jobs, transitions
+from app.db import inputs, item_copies, item_errors, item_pages, jobs, transitions
 from app.db.connection import Connection
 from app.db.idempotency import select_creations
 from app.db.item_copies import ItemCopy
@@ -44,6 +44,8 @@ class RerunRequest:
 
     new_job_id: UUID
     only_failed_items: bool
+    error_codes: frozenset[str] | None
+    """Of the failed items those with one of these alone."""
     idempotency: Idempotency | None
     queues: frozenset[str] | None
     labels: Mapping[str, str]
@@ -100,10 +102,13 @@ async def _copy_items(connection: Connection, original: Job, request: RerunReque
         job_id=request.new_job_id,
         original_job_id=original.id,
         only_failed=request.only_failed_items,
+        error_codes=request.error_codes,
         last_position=last_position,
     )
-    # Both are kept with the items, so that nothing has to be counted.
+    # Both are kept with the items, so that nothing has to be counted but by code.
     total = original.counts.failed if request.only_failed_items else last_position
+    if request.error_codes is not None:
+        total = await _failed_with(connection, original, request.error_codes)
     if request.only_failed_items and not total:
         raise _nothing_failed()
     copy = await item_copies.copy_some(connection, copy, window=MOST_EXAMINED, limit=MOST_COPIED)
@@ -115,6 +120,15 @@ async def _copy_items(connection: Connection, original: Job, request: RerunReque
     if copy.copied:
         await item_copies.set_items_total(connection, copy.ref, copy.copied)
     return True
+
+
+async def _failed_with(connection: Connection, original: Job, codes: frozenset[str]) -> int:
+    examined, failed = await item_errors.count_with_codes(connection, original.ref, codes, window=MOST_EXAMINED)
+    if examined == MOST_EXAMINED:
+        raise InvalidError(f"{MOST_EXAMINED:,} items of this job have an error, too many to choose from by error code.")
+    if not failed:
+        raise InvalidError("No item of this job failed with one of these error codes, so there is nothing to rerun.")
+    return failed
 
 
 async def _lock_original(connection: Connection, ref: JobRef, request: RerunRequest) -> None:
@@ -157,10 +171,9 @@ async def _live_rerun(connection: Connection, original: Job, request: RerunReque
     failed = original.counts.failed
     if request.only_failed_items and not failed:
         raise _nothing_failed()
-    has_failed_alone = live.copied_items == failed and await item_pages.count(connection, *original.ref) > failed
-    has_same_items = live.copied_items == failed if request.only_failed_items else not has_failed_alone
-    if not has_same_items:
-        copied = "its failed items only" if has_failed_alone else "all its items"
+    every = await item_pages.count(connection, *original.ref)
+    if live.copied_items != (failed if request.only_failed_items else every):
+        copied = {every: "all its items", failed: "its failed items only"}.get(live.copied_items, "some of its items")
         raise InvalidTransitionError(f"A rerun of this job with {copied} is live; wait for it, or cancel it.", job)
     return job
 

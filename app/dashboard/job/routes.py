@@ -3,6 +3,7 @@
 from fastapi import Request, Response
 
 from app.dashboard.job.live import MOST_EVENTS, job_frames
+from app.dashboard.job.sections import sections
 from app.dashboard.job.stages import StageClock
 from app.dashboard.job.views import head_of, waits
 from app.dashboard.site import page, pages_router
@@ -22,14 +23,15 @@ job_pages = pages_router()
 async def show(request: Request, caller: Caller, services: CoreServices, job_id: str) -> Response:
     """Show a job as it is now; the stream goes on from there."""
     job = await services.jobs.get(caller.project_id, job_id_of(job_id), documents=True)
-    waiting, clock = None, StageClock()
+    waiting, clock, found = None, StageClock(), None
     if job.state is JobState.PENDING:
         # It has no attempt behind it whose events would say more than its state does.
         waiting = await services.waiting.get(*job.ref) if waits(job) else None
     else:
-        events, has_more = await services.events.of(job, limit=MOST_EVENTS)
-        clock = StageClock(events, is_partial=has_more)
-    return page(request, "job/page.html", head=head_of(job, caller, waiting, clock))
+        found = await services.events.of(job, limit=MOST_EVENTS)
+        clock = StageClock(found[0], is_partial=found[1])
+    head = head_of(job, caller, waiting, clock)
+    return page(request, "job/page.html", head=head, **await sections(request, services, caller, job, found))
 
 
 @job_pages.get("/ui/jobs/{job_id}/live", dependencies=[requires(Scope.READ)])

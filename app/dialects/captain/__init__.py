@@ -19,4 +19,5 @@ DIALECT = Dialect(
     router=router,
     render=render_detail,
     prefixes=PREFIXES,
+    job_path="/v2/jobs/{job_id}",
 )

@@ -17,4 +17,5 @@ DIALECT = Dialect(
     router=router,
     render=render,
     prefixes=PREFIXES,
+    job_path="/rest/{collection}/agent_runs/jobs/{job_id}",
 )

@@ -17,4 +17,5 @@ DIALECT = Dialect(
     router=router,
     render=render,
     prefixes=PREFIXES,
+    job_path="/jobs/{job_id}",
 )

@@ -18,4 +18,6 @@ DIALECT = Dialect(
     router=router,
     render=render,
     prefixes=PREFIXES,
+    job_path="/jobs/statuses",
+    job_body='{"jobIds":["{job_id}"]}',
 )

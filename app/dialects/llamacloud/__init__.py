@@ -18,4 +18,5 @@ DIALECT = Dialect(
     router=router,
     render=render_detail,
     prefixes=PREFIXES,
+    job_path="/api/v1/beta/batch-processing/{job_id}",
 )
