@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from app import dialects
 from app.api import document
 from app.api.responses import render_error
+from app.dashboard.now.routes import make_start_page
 from app.dashboard.pages import NATIVE, make_pages
 from app.dashboard.routers import ROUTERS as PAGES
 from app.dashboard.site import render_error as render_page
@@ -62,7 +63,7 @@ def create_app(
     served = dialects.discover(dialect_names)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in served}}
     pages = make_pages(titles, partial(_documents, dialect_names))
-    routers = (*document.ROUTERS, *(dialect.router for dialect in served), *PAGES, pages)
+    routers = (*document.ROUTERS, *(dialect.router for dialect in served), *PAGES, make_start_page(titles), pages)
     for router in routers:
         app.include_router(router)
     app.mount("/static", _Files(directory=_STATIC), name="static")

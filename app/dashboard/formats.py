@@ -1,7 +1,7 @@
 """How values read on the pages: times, ages, sizes, counts. Pure functions, which the templates use as filters."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -29,15 +29,23 @@ def age(moment: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
+def from_now(length: timedelta) -> datetime:
+    """Return the time that is so far from that of the answer; of a negative length, one that has passed."""
+    return datetime.now(UTC) + length
+
+
 def when(moment: datetime | None, form: str = "age") -> Markup:
     """Write a time as an element that the page's script shows in the reader's zone, with UTC on hover.
 
-    `form` is `age`, `time` or `date`; without the script all are UTC, and an age is as of the answer.
+    `form` is `age`, `span` (the time since), `until` (the time left), `time` or `date`; without the script all are UTC,
+    and ages are as of the answer.
     """
     if moment is None:
         return Markup("—")
     utc = moment.astimezone(UTC)
-    shown = age(moment) if form == "age" else utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+    passed = (datetime.now(UTC) - moment).total_seconds()
+    relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
+    shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         form,

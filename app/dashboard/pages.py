@@ -1,4 +1,4 @@
-"""HTML pages, written without a template engine, and the OpenAPI documents that they link to.
+"""The pages of the API, written without a template engine, and the OpenAPI documents that they link to.
 
 No page has an inline script, so the content security policy can forbid all of them.
 """
@@ -39,25 +39,6 @@ _HEAD: Final = """<!doctype html>
 {links}</head>
 """
 
-_HOME: Final = """<body>
-<main class="page home">
-<p class="mark" aria-hidden="true"><span></span><span></span><span></span></p>
-<h1>Jobtrack</h1>
-<p class="lead">This service tracks background jobs: who requested them, which worker holds them, their progress,
-and how they ended. Create a job, have a worker claim it, and wait for it to complete.</p>
-<p class="actions"><a class="button" href="/docs">Try the API</a> <a href="/openapi.json">OpenAPI document</a></p>
-<h2>Dialects</h2>
-<p>The same jobs are available through the job APIs of other products, at their own paths.</p>
-<ul class="cards">{dialects}</ul>
-<h2>For operators</h2>
-<p><a href="/livez">Liveness</a> · <a href="/readyz">Readiness</a> · <a href="/docs/problems">Error codes</a></p>
-</main>
-</body>
-</html>
-"""
-
-_NO_DIALECTS: Final = "<li>None are enabled (<code>JOBTRACK_DIALECTS</code>).</li>"
-
 _DOCS: Final = """<body class="docs">
 <header><a href="/">Jobtrack</a><label>API <select id="api">{options}</select></label></header>
 <div id="swagger-ui">{notice}</div>
@@ -94,15 +75,6 @@ def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, d
     pages = APIRouter(
         route_class=guarded_route(render=problem_response), dependencies=[public], include_in_schema=False
     )
-
-    @pages.get("/")
-    async def home() -> Response:
-        cards = "".join(
-            f'<li><a href="/docs?api={html.escape(name)}">{html.escape(title)}</a></li>'
-            for name, title in titles.items()
-            if name != NATIVE
-        )
-        return _page("Jobtrack", _HOME.format(dialects=cards or _NO_DIALECTS))
 
     @pages.get("/docs")
     async def docs() -> Response:

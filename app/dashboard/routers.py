@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.dashboard.job.routes import job_pages
+from app.dashboard.now.routes import now_pages
 from app.dashboard.sign_in import signing_in, signing_out
 
-ROUTERS: Final = (signing_in, signing_out, job_pages)
+ROUTERS: Final = (signing_in, signing_out, now_pages, job_pages)

@@ -59,6 +59,11 @@ def public_url(request: Request) -> str | None:
     return found
 
 
+def own_address(request: Request) -> str:
+    """Return the address of this service as the reader's programs may use it."""
+    return public_url(request) or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+
+
 def is_https(request: Request) -> bool:
     """Whether the browser speaks TLS, with us or with a proxy in front."""
     return request.scope["scheme"] == "https" or (public_url(request) or "").startswith("https:")
@@ -98,6 +103,17 @@ async def session_caller(request: Request) -> Principal:
         if request.headers.get(FORM_HEADER) != form_token(token):
             raise ForbiddenError("This page is of an older session. Reload it and try again.")
     return store_caller(request, found)
+
+
+async def current_session(request: Request) -> Principal | None:
+    """Return who is signed in; None if nobody is. For pages that are there without a session, too."""
+    token = session_token(request)
+    if token is None:
+        return None
+    try:
+        return await services(request).sessions.authenticate(token)
+    except UnauthorizedError:
+        return None
 
 
 def is_partial(request: Request) -> bool:
