@@ -15,6 +15,7 @@ from app import dialects
 from app.api import document
 from app.api.responses import render_error
 from app.dashboard.client_wheel import make_client_routes, read_client_wheel
+from app.dashboard.now.routes import make_start_page
 from app.dashboard.pages import NATIVE, make_pages
 from app.dashboard.routers import ROUTERS as PAGES
 from app.dashboard.site import render_error as render_page
@@ -65,9 +66,9 @@ def create_app(
     served = dialects.discover(dialect_names)
     titles = {NATIVE: "Jobtrack", **{dialect.name: dialect.title for dialect in served}}
     wheel = read_client_wheel()
-    pages = make_pages(titles, partial(_documents, dialect_names), wheel)
+    pages = (*PAGES, make_start_page(titles, wheel), make_pages(titles, partial(_documents, dialect_names)))
     dialect_routers = (dialect.router for dialect in served)
-    routers = (*document.ROUTERS, *dialect_routers, *PAGES, pages, make_client_routes(wheel))
+    routers = (*document.ROUTERS, *dialect_routers, *pages, make_client_routes(wheel))
     for router in routers:
         app.include_router(router)
     app.mount("/static", _Files(directory=_STATIC), name="static")

@@ -23,6 +23,7 @@ class Queue(TypedDict):
     scheduled: int
     held: int
     oldest_waiting_seconds: float | None
+    oldest_waiting_id: str | None
     rates: dict[str, int]
     created_at: str | None
     updated_at: str | None

@@ -38,5 +38,7 @@ def watch(
     if space.is_watched:
         free = "Free bytes of the embedded database's volume."
         metrics.watch("data_free_bytes", free, lambda: math.nan if (n := space.free_bytes()) is None else n)
+        least = "Free bytes below which creations and uploads are refused."
+        metrics.watch("data_least_free_bytes", least, lambda: space.least_bytes)
     metrics.watch("db_pool_checked_out_connections", "Connections in use.", database.connections_in_use)
     metrics.watch("db_pool_size_connections", "Connections there may be.", database.connections_allowed)

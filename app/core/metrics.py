@@ -6,6 +6,7 @@ do not look like one counter that jumps. Add them up in the query: `sum without 
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -114,10 +115,17 @@ class Metrics:
         self.queue_depths: Callable[[], Awaitable[Depths]] | None = None
         """Where the depths of the queues come from, from a memory of some seconds; nothing is shown without."""
         ProcessCollector(registry=registry)
+        self._gauges: dict[str, Callable[[], float]] = {}
 
     def watch(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Register a gauge that is read when the metrics are."""
         Gauge(f"jobtrack_{name}", documentation, registry=self.registry).set_function(read)
+        self._gauges[name] = read
+
+    def read(self, name: str) -> float | None:
+        """Return what a gauge shows now; None where there is no such gauge, or where it cannot know."""
+        value = self._gauges[name]() if name in self._gauges else math.nan
+        return None if math.isnan(value) else value
 
     def count_events(self, counts: Mapping[str, int]) -> None:
         """Count what happened to the jobs of a batch, by event type."""

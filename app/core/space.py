@@ -39,6 +39,11 @@ class Space:
         self._looked_at = self._full_at = self._written_at = float("-inf")
 
     @property
+    def least_bytes(self) -> int:
+        """The free bytes below which nothing new is taken."""
+        return self._least_bytes
+
+    @property
     def is_watched(self) -> bool:
         """Whether the free bytes can be read."""
         return self._read is not None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -33,6 +33,11 @@ def age(moment: datetime) -> str:
     """Write how long ago a time was, or in how long it will be."""
     seconds = (now() - moment).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def from_now(length: timedelta) -> datetime:
+    """Return the time that is so far from that of the answer; of a negative length, one that has passed."""
+    return datetime.now(UTC) + length
 
 
 def when(moment: datetime | None, form: str = "age") -> Markup:

@@ -1,4 +1,4 @@
-"""HTML pages, written without a template engine, and the OpenAPI documents that they link to.
+"""The pages of the API, written without a template engine, and the OpenAPI documents that they link to.
 
 No page has an inline script, so the content security policy can forbid all of them.
 """
@@ -9,9 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.dashboard.client_wheel import NOT_BUILT, ClientWheel, origin_of
 from app.dashboard.problem_help import HELP
 from app.domain.errors import NotFoundError
 from app.paths import assets_dir
@@ -42,30 +41,7 @@ _HEAD: Final = """<!doctype html>
 {links}</head>
 """
 
-_HOME: Final = """<body>
-<main class="page home">
-<p class="mark" aria-hidden="true"><span></span><span></span><span></span></p>
-<h1>Jobtrack</h1>
-<p class="lead">This service tracks background jobs: who requested them, which worker holds them, their progress,
-and how they ended. Create a job, have a worker claim it, and wait for it to complete.</p>
-<p class="actions"><a class="button" href="/docs">Try the API</a> <a href="/openapi.json">OpenAPI document</a></p>
-<h2>A worker in Python</h2>
-{client}
-<h2>Dialects</h2>
-<p>The same jobs are available through the job APIs of other products, at their own paths.</p>
-<ul class="cards">{dialects}</ul>
-<h2>For operators</h2>
-<p><a href="/livez">Liveness</a> · <a href="/readyz">Readiness</a> · <a href="/docs/problems">Error codes</a></p>
-</main>
-</body>
-</html>
-"""
-
-_CLIENT: Final = """<p>The client of this version is served here, and brings nothing of the server:</p>
-<pre><code>pip install '{address}'</code></pre>"""
-
 _CODE: Final = re.compile("`(.+?)`")
-_NO_DIALECTS: Final = "<li>None are enabled (<code>JOBTRACK_DIALECTS</code>).</li>"
 
 _DOCS: Final = """<body class="docs">
 <header><a href="/">Jobtrack</a><label>API <select id="api">{options}</select></label></header>
@@ -93,30 +69,14 @@ _DOCS_SCRIPTS: Final = (
 )
 
 
-def make_pages(
-    titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]], wheel: ClientWheel | None
-) -> APIRouter:
+def make_pages(titles: Mapping[str, str], documents: Callable[[], Mapping[str, dict[str, Any]]]) -> APIRouter:
     """Build the router of all pages.
 
-    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents;
-    `wheel` is the Python client, where it was built.
+    `titles` maps the name of each API to its title, the native API first; `documents` returns their OpenAPI documents.
     """
     pages = APIRouter(
         route_class=guarded_route(render=problem_response), dependencies=[public], include_in_schema=False
     )
-
-    @pages.get("/")
-    async def home(request: Request) -> Response:
-        cards = "".join(
-            f'<li><a href="/docs?api={html.escape(name)}">{html.escape(title)}</a></li>'
-            for name, title in titles.items()
-            if name != NATIVE
-        )
-        if wheel is None:
-            client = "<p>" + _CODE.sub(r"<code>\1</code>", html.escape(NOT_BUILT)) + "</p>"
-        else:
-            client = _CLIENT.format(address=html.escape(wheel.address(origin_of(request))))
-        return _page("Jobtrack", _HOME.format(client=client, dialects=cards or _NO_DIALECTS))
 
     @pages.get("/docs")
     async def docs() -> Response:

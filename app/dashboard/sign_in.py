@@ -13,6 +13,7 @@ from app.dashboard.forms import read_form, text_of
 from app.dashboard.site import (
     check_origin,
     cookie_name,
+    current_session,
     is_https,
     page,
     pages_router,
@@ -36,7 +37,7 @@ signing_out = pages_router()
 @signing_in.get("/sign-in", dependencies=[public])
 async def show(request: Request) -> Response:
     """Show the form; the script of the page takes a code from the fragment."""
-    return _form(request, await _current(request), back=request.query_params.get("next", ""))
+    return _form(request, await current_session(request), back=request.query_params.get("next", ""))
 
 
 @signing_in.post("/sign-in", dependencies=[public])
@@ -46,7 +47,7 @@ async def sign_in(request: Request) -> Response:
     form = await read_form(request)
     code, key, back = text_of(form, "code"), text_of(form, "key"), text_of(form, "next")
     core = services(request)
-    current = await _current(request)
+    current = await current_session(request)
     try:
         if code:
             found = await core.sessions.principal_of_code(code)
@@ -71,16 +72,6 @@ async def sign_out(request: Request) -> Response:
     response = Response(None, 204, {"HX-Redirect": "/sign-in"})
     response.delete_cookie(cookie_name(request), path="/", secure=is_https(request), httponly=True, samesite="lax")
     return response
-
-
-async def _current(request: Request) -> Principal | None:
-    token = session_token(request)
-    if token is None:
-        return None
-    try:
-        return await services(request).sessions.authenticate(token)
-    except UnauthorizedError:
-        return None
 
 
 def _form(

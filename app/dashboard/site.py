@@ -106,6 +106,17 @@ async def session_caller(request: Request) -> Principal:
     return store_caller(request, found)
 
 
+async def current_session(request: Request) -> Principal | None:
+    """Return who is signed in; None if nobody is. For pages that are there without a session, too."""
+    token = session_token(request)
+    if token is None:
+        return None
+    try:
+        return await services(request).sessions.authenticate(token)
+    except UnauthorizedError:
+        return None
+
+
 def is_partial(request: Request) -> bool:
     """Whether htmx asks for a part of a page."""
     return request.headers.get("hx-request") == "true"

@@ -32,6 +32,7 @@ class _Counted:
     n: int
     scheduled: int
     oldest_seconds: float | None
+    oldest_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +51,26 @@ _COUNTS: Final = f"""
     SELECT count(*) AS n,
            count(*) FILTER (
                WHERE s.state IN ({literals(CLAIMABLE)}) AND s.scheduled_at > statement_timestamp()) AS scheduled,
-           CAST(extract(epoch FROM statement_timestamp() - min(s.scheduled_at) FILTER (
+           min(s.scheduled_at) FILTER (
                WHERE s.state IN ({literals(CLAIMABLE)}) AND s.scheduled_at <= statement_timestamp()
-                     AND s.engine IS NULL AND NOT s.copying)) AS float8) AS oldest_seconds
+                     AND s.engine IS NULL AND NOT s.copying) AS oldest_at
     FROM ({_LANE}) s
+"""
+# Looked up again along the index of its lane: an ordered aggregate would sort all that were counted.
+_OLDEST: Final = f"""
+    CASE WHEN c.oldest_at IS NOT NULL THEN (
+        SELECT j.id FROM jobs j
+        WHERE j.project_id = l.project_id AND j.queue = l.queue AND j.state = l.state AND j.state IN ({literals(LIVE)})
+          AND j.scheduled_at = c.oldest_at AND j.engine IS NULL AND NOT j.copying
+        LIMIT 1) END
 """
 _DEPTH: Final = Projection(
     _Counted,
     columns={
         **{name: f"l.{name}" for name in ("project_id", "queue", "state")},
-        **{name: f"c.{name}" for name in ("n", "scheduled", "oldest_seconds")},
+        **{name: f"c.{name}" for name in ("n", "scheduled")},
+        "oldest_seconds": "CAST(extract(epoch FROM statement_timestamp() - c.oldest_at) AS float8)",
+        "oldest_id": _OLDEST,
     },
 )
 
@@ -112,9 +123,11 @@ def _depths(lanes: Sequence[_Counted]) -> dict[tuple[UUID, str], Depth]:
     for lane in lanes:
         queue = lane.project_id, lane.queue
         before = found.get(queue, Depth())
-        ages = [age for age in (before.oldest_waiting_seconds, lane.oldest_seconds) if age is not None]
+        age, oldest_id = before.oldest_waiting_seconds, before.oldest_waiting_id
+        if lane.oldest_seconds is not None and (age is None or lane.oldest_seconds > age):
+            age, oldest_id = lane.oldest_seconds, lane.oldest_id
         scheduled = before.scheduled + lane.scheduled
-        found[queue] = Depth({**before.by_state, lane.state: lane.n}, max(ages, default=None), scheduled)
+        found[queue] = Depth({**before.by_state, lane.state: lane.n}, age, scheduled, oldest_id)
     return found
 
 

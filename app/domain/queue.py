@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from app.domain.job import Retry
 from app.domain.states import JobState
@@ -70,6 +71,8 @@ class Depth:
     """How long the job that could be handed out first has been due; None if none is."""
     scheduled: int = 0
     """Those of the pending and the retrying whose time has not come."""
+    oldest_waiting_id: UUID | None = None
+    """The job that has been due for longest. One that no worker takes becomes it, sooner or later."""
 
     def count(self, states: Iterable[JobState]) -> int:
         """Return how many jobs are in some states."""

@@ -40,7 +40,7 @@ let lastWord = new Date();
 
 function setLive(state) {
   if (!live) return;
-  const text = { live: "live", lost: "reconnecting", stale: `stale since ${clock.format(lastWord)}`, off: "", ended: "ended" }[state];
+  const text = { live: "live", lost: "reconnecting", stale: `stale since ${clock.format(lastWord)}`, off: "", ended: "ended", held: "standing still under the pointer" }[state];
   live.dataset.state = state;
   if (live.textContent !== text) live.textContent = text;
   document.body.dataset.live = state;
@@ -48,7 +48,23 @@ function setLive(state) {
 const heard = () => { lastWord = new Date(); setLive("live"); hideBanner(); };
 document.addEventListener("htmx:sse:after:connection", heard);
 document.addEventListener("htmx:sse:after:message", heard);
-document.addEventListener("htmx:sse:error", () => setLive(Date.now() - lastWord > 15000 ? "stale" : "lost"));
+const lost = () => setLive(Date.now() - lastWord > 15000 ? "stale" : "lost");
+document.addEventListener("htmx:sse:error", lost);
+// What is asked for every few seconds is live as well, and stands still under the pointer.
+document.addEventListener("every", (event) => {
+  if (event.target.querySelector?.(".hands li:hover, tbody tr:hover")) {
+    event.stopImmediatePropagation();
+    setLive("held");
+  }
+}, true);
+document.addEventListener("htmx:after:request", (event) => {
+  const { sourceElement, response } = event.detail.ctx;
+  if (!sourceElement?.closest("[data-poll]")) return;
+  if (response?.status < 300) heard();
+  else lost();
+});
+document.addEventListener("htmx:error", () => { if (document.querySelector("[data-poll]")) lost(); });
+if (document.querySelector("[data-poll]")) heard();
 document.addEventListener("htmx:sse:close", () => setLive(document.querySelector("[data-ended]") ? "ended" : "off"));
 
 // Pages without a stream ask again every few seconds; that is their connection.

@@ -38,7 +38,7 @@ async def test_rules_are_read_as_they_were_put(api: httpx.AsyncClient) -> None:
     read = (await api.get(path)).json()
     assert read["name"] == name
     assert read["depth"] == {"cancelling": 0, "dispatched": 0, "pending": 0, "retrying": 0, "running": 0}
-    assert read["oldest_waiting_seconds"] is None
+    assert (read["oldest_waiting_seconds"], read["oldest_waiting_id"]) == (None, None)
     reset = (await api.put(path, json={})).json()
     assert (reset["concurrency_limit"], reset["retry"], reset["retention"]) == (None, None, None)
 
@@ -90,15 +90,16 @@ async def test_paused_queue_hands_out_nothing_and_goes_on_when_resumed(
 
 
 async def test_depth_and_age_say_how_a_queue_stands(api: httpx.AsyncClient, create: Create, queue: str) -> None:
-    await create()
-    await create()
+    taken = await create()
+    left = await create()
     await create(scheduled_at="2100-01-01T00:00:00Z")
-    await claimed(api, queue, max=1)
+    assert [job["id"] for job in await claimed(api, queue, max=1)] == [taken["id"]]
     async with asyncio.timeout(10):
         while (read := (await api.get(f"/v1/queues/{queue}")).json())["depth"]["pending"] != 2:
             await asyncio.sleep(0.1)  # a depth is up to a second old
     assert read["depth"]["dispatched"] == 1
     assert 0 <= read["oldest_waiting_seconds"] < 60
+    assert read["oldest_waiting_id"] == left["id"]
     assert read["rates"] == {"created_per_minute": 3, "ended_per_minute": 0}
 
 

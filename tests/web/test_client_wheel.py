@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.dashboard.client_wheel import ClientWheel, make_client_routes, read_client_wheel
-from app.dashboard.pages import make_pages
+from app.dashboard.now.routes import make_start_page
 from app.version import running_version
 from app.web.front import Front
 from app.web.http_metrics import HttpMetrics
@@ -22,7 +22,7 @@ PATH = f"/client/{WHEEL.name}"
 
 def browser(wheel: ClientWheel | None) -> httpx.AsyncClient:
     """A client without a key of a service that has only these routes."""
-    table = RouteTable([make_pages({"native": "Jobtrack"}, dict, wheel), make_client_routes(wheel)])
+    table = RouteTable([make_start_page({"native": "Jobtrack"}, wheel), make_client_routes(wheel)])
     front = Front(FastAPI(), table, None, HttpMetrics(CollectorRegistry()))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="https://jobs.example:8443")
 
@@ -76,7 +76,7 @@ async def test_address_has_the_callers_host_and_the_digest() -> None:
     address = f"https://jobs.example:8443{PATH}#sha256={WHEEL.sha256}"
     assert line.text == f"{address}\n"
     assert line.headers["content-type"].startswith("text/plain")
-    assert f"<code>pip install &#x27;{address}&#x27;</code>" in page.text.replace("'", "&#x27;")
+    assert f">pip install &#x27;{address}&#x27;</code>" in page.text.replace("'", "&#x27;")
 
 
 async def test_host_of_the_caller_is_no_markup() -> None:

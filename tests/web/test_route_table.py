@@ -19,7 +19,7 @@ from app.web.routing import GuardedRoute, guarded_route
 ROUTERS = (
     *document.ROUTERS,
     *(one.router for one in dialects.discover()),
-    make_pages({}, dict, None),
+    make_pages({}, dict),
     make_client_routes(None),
 )
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]

@@ -40,6 +40,7 @@ def queue_document(view: QueueView) -> dict[str, Any]:
         "scheduled": depth.scheduled,
         "held": depth.count(LEASED),
         "oldest_waiting_seconds": depth.oldest_waiting_seconds,
+        "oldest_waiting_id": depth.oldest_waiting_id and str(depth.oldest_waiting_id),
         "rates": {"created_per_minute": rates.created_per_minute, "ended_per_minute": rates.ended_per_minute},
         "created_at": view.row and time_text(view.row.created_at),
         "updated_at": view.row and time_text(view.row.updated_at),

@@ -152,6 +152,9 @@ class QueueOut(Answer):
     scheduled: int = Field(description="Pending and retrying jobs that start later: a start in the future, or a retry.")
     held: int = Field(description="Jobs that workers hold, which `concurrency_limit` bounds.")
     oldest_waiting_seconds: float | None = Field(description="How long the next job to be claimed has been due.")
+    oldest_waiting_id: str | None = Field(
+        description="Id of the job that has been due for longest; `/v1/jobs/{id}/waiting` says why."
+    )
     rates: RatesOut
     created_at: datetime | None = Field(description="Null if nothing is set for it and no job has used it of late.")
     updated_at: datetime | None

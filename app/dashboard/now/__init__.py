@@ -1,0 +1,1 @@
+"""The start page: what needs a hand, and a first worker to paste."""
