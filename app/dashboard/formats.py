@@ -9,6 +9,11 @@ from markupsafe import Markup
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
+def now() -> datetime:
+    """Return the time by the clock of the service, for ages and for what a reader calls the last hours."""
+    return datetime.now(UTC)
+
+
 def duration(seconds: float) -> str:
     """Write a length of time with its two largest units: `3 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
     whole = max(0, round(seconds))
@@ -32,12 +37,15 @@ def age(moment: datetime) -> str:
 def when(moment: datetime | None, form: str = "age") -> Markup:
     """Write a time as an element that the page's script shows in the reader's zone, with UTC on hover.
 
-    `form` is `age`, `time` or `date`; without the script all are UTC, and an age is as of the answer.
+    `form` is `age`, `span` (the time since), `until` (the time left), `time` or `date`; without the script all are UTC,
+    and ages are as of the answer.
     """
     if moment is None:
         return Markup("—")
     utc = moment.astimezone(UTC)
-    shown = age(moment) if form == "age" else utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+    passed = (datetime.now(UTC) - moment).total_seconds()
+    relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
+    shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         form,

@@ -23,6 +23,8 @@ function showTimes(root) {
     const form = element.dataset.form;
     const text = form === "time" ? clock.format(moment)
       : form === "date" ? zone.format(moment)
+      : form === "span" ? duration(seconds)
+      : form === "until" ? duration(-seconds)
       : seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
     if (element.textContent !== text) element.textContent = text;
   }
