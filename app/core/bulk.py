@@ -90,9 +90,9 @@ class Bulk:
         A job is counted as matched and not as changed if it has a live rerun, has nothing to rerun, was deleted in the
         meantime or fails for a reason of its own.
         """
-        page = await self._matching(
-            actor.principal, job_filter, RERUNNABLE, before=before, limit=min(limit, MOST_RERUNS)
-        )
+        # Counting copies nothing, so that it may look at more of them.
+        most = MOST_CANCELS if dry_run else MOST_RERUNS
+        page = await self._matching(actor.principal, job_filter, RERUNNABLE, before=before, limit=min(limit, most))
         plan = BulkPlan.of(page, dry_run=dry_run)
         if idempotency is None:
             return Done(await self._rerun_all(actor, job_filter, plan, None, only_failed_items=only_failed_items))

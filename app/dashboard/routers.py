@@ -5,6 +5,8 @@ from typing import Final
 from app.dashboard.job.actions import job_actions
 from app.dashboard.job.parts import job_parts
 from app.dashboard.job.routes import job_pages
+from app.dashboard.jobs.changes import jobs_changes
+from app.dashboard.jobs.routes import jobs_pages
 from app.dashboard.keys.routes import key_pages
 from app.dashboard.now.routes import now_pages
 from app.dashboard.queues.changes import queue_changes
@@ -16,6 +18,8 @@ ROUTERS: Final = (
     signing_in,
     signing_out,
     now_pages,
+    jobs_pages,
+    jobs_changes,
     job_pages,
     job_actions,
     job_parts,

@@ -17,7 +17,7 @@ import pytest_asyncio
 from app.dashboard.now import texts
 from tests.conftest import StartService
 from tests.dashboard.conftest import sign_in, visitor
-from tests.dashboard.projects import own_project
+from tests.dashboard.lone_projects import own_project
 from tests.service_process import ServiceProcess
 
 HOSTS_BYTES = Path("/etc/hosts").stat().st_size

@@ -13,7 +13,7 @@ from asyncpg import connect
 
 from app.db.opening import asyncpg_dsn
 from tests.dashboard.conftest import visitor
-from tests.dashboard.projects import own_project
+from tests.dashboard.lone_projects import own_project
 from tests.service_process import ServiceProcess
 
 HOSTILE = "<script>alert(1)</script>'\"&"
