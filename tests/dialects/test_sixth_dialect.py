@@ -16,7 +16,7 @@ SIXTH = {
 
         DIALECT = Dialect(
             name="sixth", title="Sixth", version="1", description="Over or not.",
-            router=router, render=render, prefixes=("/sixth",),
+            router=router, render=render, prefixes=("/sixth",), job_path="/sixth/{job_id}",
         )
     ''',
     "routes.py": '''

@@ -28,6 +28,8 @@ class LogQuery:
     attempt: int | None = None
     level: LogLevel = LogLevel.DEBUG
     offset: int = 0
+    is_continued: bool = False
+    """Whether the address names a line, where lines that were shown end."""
     place: str = "all"
     """The part of the page that shows the lines."""
 
@@ -36,14 +38,14 @@ class LogQuery:
         """The levels to read, None for all."""
         return None if self.level is LEVELS[0] else LEVELS[LEVELS.index(self.level) :]
 
-    def path(self, *, level: LogLevel | None = None, offset: int = 0) -> str:
+    def path(self, *, level: LogLevel | None = None, offset: int | None = None) -> str:
         """Write the address of a part of the log."""
         pairs: dict[str, str | int] = {}
         if self.attempt is not None:
             pairs["attempt"] = self.attempt
         if (shown := level or self.level) is not LEVELS[0]:
             pairs["level"] = shown.value
-        if offset:
+        if offset is not None:
             pairs["offset"] = offset
         if self.place != "all":
             pairs["place"] = self.place
@@ -85,7 +87,8 @@ def read_query(job_id: str, query: QueryParams) -> LogQuery:
         attempt,
         LogLevel(level),
         _number(query, "offset", _MAX_OFFSET) or 0,
-        "all" if place is None else str(place),
+        is_continued="offset" in query,
+        place="all" if place is None else str(place),
     )
 
 
@@ -106,7 +109,7 @@ def lines_of(query: LogQuery, page: LogPage) -> LogLines:
         lines=tuple(_plain(line) for line in page.lines),
         following=None if page.ended else query.path(offset=page.next_offset),
         follows=not page.more,
-        is_first=query.offset == 0,
+        is_first=not query.is_continued,
     )
 
 

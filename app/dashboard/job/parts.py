@@ -100,10 +100,11 @@ async def show_log(request: Request, caller: Caller, services: CoreServices, job
         *job.ref, offset=query.offset, limit=logs.PAGE_LINES, levels=query.levels, attempt=query.attempt
     )
     shown = logs.lines_of(query, found)
-    if shown.follows and shown.following and not shown.lines and query.offset and is_partial(request):
+    is_continued = query.is_continued and is_partial(request)
+    if is_continued and found.next_offset == query.offset and not found.ended:
         # Nothing new: what asks goes on asking.
         return Response(status_code=204)
-    name = "log_lines" if query.offset and is_partial(request) else "log"
+    name = "log_lines" if is_continued else "log"
     return _part(request, name, "Log", job=job, log=shown)
 
 
