@@ -10,7 +10,7 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
 def now() -> datetime:
-    """Return the time by the clock of the service, for ages and for what a reader calls the last hours."""
+    """Return the moment of the answer, by which its ages are written."""
     return datetime.now(UTC)
 
 
@@ -30,7 +30,7 @@ def duration(seconds: float) -> str:
 
 def age(moment: datetime) -> str:
     """Write how long ago a time was, or in how long it will be."""
-    seconds = (datetime.now(UTC) - moment).total_seconds()
+    seconds = (now() - moment).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
@@ -43,7 +43,7 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
     if moment is None:
         return Markup("—")
     utc = moment.astimezone(UTC)
-    passed = (datetime.now(UTC) - moment).total_seconds()
+    passed = (now() - moment).total_seconds()
     relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
     shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
