@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.dashboard.projects import OwnProject, fields_of, own_project
+from tests.dashboard.job_lists import OwnProject, fields_of, own_project
 from tests.service_process import ServiceProcess
 
 

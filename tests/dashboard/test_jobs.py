@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.dashboard.projects import OwnProject, own_project
+from tests.dashboard.job_lists import OwnProject, own_project
 from tests.service_process import ServiceProcess
 
 HOSTILE = '"><img src=x onerror=alert(1)>\'{{7*7}}<hx-partial hx-target="#rows">'
