@@ -48,8 +48,6 @@ async def show(
         "queues/page.html",
         state=state,
         rows=rows,
-        new=0,
-        here=link(PATH, **state),
         numbers=link(f"{PATH}/numbers", name=name, after=after, seen=",".join(row.key for row in rows)),
         next_queues=_next(state, "after", next_name, name),
         first_queues=link(PATH, **(state | {"after": ""})) if after else "",
@@ -80,7 +78,7 @@ async def show_numbers(
     rows = queue_rows(views, caller)
     shown, _ = seen_rows(rows, seen)
     _, new = seen_rows(rows[:PAGE], seen)
-    return page(request, "queues/table.html", rows=shown, new=new, here=link(PATH, name=name, after=after))
+    return page(request, "queues/numbers.html", rows=shown, new=new, here=link(PATH, name=name, after=after))
 
 
 @queue_pages.get(f"{PATH}/card", dependencies=_READ)
