@@ -47,9 +47,7 @@ class ItemIn(Body):
 
 
 class ClaimIn(Body):
-    """Create the job already claimed, for engines that run it themselves. Requires the scope `work`, and a place where
-    the queue has a `concurrency_limit`; a pause does not matter.
-    """
+    """Create the job already claimed, for engines that run it themselves. Needs the scope `work` and a free place."""
 
     worker: Name
     lease_seconds: LeaseSeconds | None = Field(
