@@ -95,7 +95,7 @@ async def test_list_includes_why_jobs_wait_on_request(api: httpx.AsyncClient, qu
     assert (await api.get("/v1/jobs", params={**query, "include": "why"})).status_code == 422
 
 
-@pytest.mark.parametrize("job_id", [str(uuid4()), "01890a5d-ac96-774b-bcce-b302099a8057", "x"])
+@pytest.mark.parametrize("job_id", ["01890a5d-ac96-774b-bcce-b302099a8057", "x"])
 async def test_unknown_job_has_no_reason(api: httpx.AsyncClient, job_id: str) -> None:
     answer = await api.get(f"/v1/jobs/{job_id}/waiting")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
