@@ -33,6 +33,7 @@ def test_bounds_are_those_of_the_api() -> None:
     assert bounds(QueueIn, "retry", "factor") == rules.FACTOR
     assert bounds(QueueIn, "retry", "max_delay_seconds") == rules.MAX_DELAY
     assert bounds(QueueIn, "retention", "seconds") == rules.RETENTION
+    assert bounds(QueueIn, "expected_seconds") == rules.EXPECTED
     assert bounds(QueueIn, "reason") == (1, rules.MOST_REASON)
     assert bounds(KeyIn, "name") == (1, forms.MOST_NAME)
     assert bounds(KeyIn, "queues") == (1, forms.MOST_QUEUES)
@@ -49,6 +50,12 @@ PAUSED = QueueRules(paused=True, pause=Pause(by="ops", reason="why"))
         ("retry", "retry", Retry(0.000001, 1.1234567890123, 604_800.0)),
         ("retry", "retry", Retry(0.0, 100.0, 0.0)),
         ("retry", "retry", None),
+        ("retention", "retention_seconds", 0),
+        ("retention", "retention_failed_seconds", 90 * 86_400),
+        ("retention", "retention_failed_seconds", 0),
+        ("expected", "expected_seconds", 90),
+        ("expected", "expected_seconds", rules.EXPECTED[1]),
+        ("expected", "expected_seconds", None),
         ("retention", "retention_seconds", 60),
         ("retention", "retention_seconds", 61),
         ("retention", "retention_seconds", 7 * 86_400),

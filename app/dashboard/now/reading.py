@@ -1,6 +1,6 @@
 """What the start page is made of, read from the core: a handful of statements, some of them shared by all readers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,6 @@ from app.domain.job import Job
 from app.domain.job_filter import JobFilter
 from app.domain.queue import Depth
 from app.domain.states import LEASED
-from app.domain.waiting import Reason
 from app.web.deps import Services
 
 MOST_QUEUES: Final = 100
@@ -30,10 +29,9 @@ async def read_now(core: Services, project_id: UUID) -> Found | None:
     )
     if not depths and not failed.jobs and not await newest_job(core, project_id):
         return None
-    held, more_held = await _held(core, project_id, depths)
+    jobs, more_held = await _held(core, project_id, depths)
+    held = [job.id for job in jobs]
     reasons = await core.waiting.of(project_id, [*_oldest(depths), *held])
-    silent = [id_ for id_ in held if id_ in reasons and reasons[id_].reason is Reason.WORKER_SILENT]
-    types = {id_: job.type for id_, job in (await core.jobs.get_many(project_id, silent)).items()}
     queues, more_queues = await core.queues.page(project_id, limit=MOST_QUEUES)
     workers, more_workers = await core.workers.page(project_id, limit=MOST_WORKERS)
     return Found(
@@ -41,7 +39,8 @@ async def read_now(core: Services, project_id: UUID) -> Found | None:
         depths=depths,
         reasons=reasons,
         held=held,
-        types=types,
+        types={job.id: job.type for job in jobs},
+        overdue=[job for job in jobs if job.overdue],
         more_held=more_held,
         failed=failed.jobs,
         more_failed=failed.next_before is not None,
@@ -71,9 +70,9 @@ def _oldest(depths: Mapping[str, Depth]) -> list[UUID]:
     return [id_ for _, id_ in oldest[:MOST_QUEUES]]
 
 
-async def _held(core: Services, project_id: UUID, depths: Mapping[str, Depth]) -> tuple[list[UUID], bool]:
+async def _held(core: Services, project_id: UUID, depths: Mapping[str, Depth]) -> tuple[Sequence[Job], bool]:
     """Return jobs that are held, the newest first, and whether there are more."""
     if not any(depth.count(LEASED) for depth in depths.values()):
         return [], False
-    page = await core.lists.page_of_ids(project_id, JobFilter(states=LEASED), before=None, limit=MOST_HELD)
-    return list(page.job_ids), page.next_before is not None
+    page = await core.lists.page(project_id, JobFilter(states=LEASED), limit=MOST_HELD)
+    return page.jobs, page.next_before is not None

@@ -35,7 +35,9 @@ class Found:
     """Why they do not go on: the job of each queue that is due for longest, and the jobs that are held."""
     held: Sequence[UUID]
     types: Mapping[UUID, str]
-    """Of the jobs that are held and do not go on."""
+    """Of the jobs that are held."""
+    overdue: Sequence[Job] = ()
+    """Those of them whose attempt takes longer than expected."""
     more_held: bool
     failed: Sequence[Job]
     more_failed: bool
@@ -124,7 +126,7 @@ def view_of(found: Found) -> NowView:
     """Return what the page shows."""
     service = tuple(_faults(found))
     queues = sorted(_queues(found), key=lambda row: row.name)
-    overdue: list[JobRow] = []
+    overdue = [JobRow(job.id, job.type, _late(job)) for job in found.overdue]
     silent = [
         JobRow(id_, found.types.get(id_, "job"), found.reasons[id_].detail)
         for id_ in found.held
@@ -158,6 +160,11 @@ def view_of(found: Found) -> NowView:
         failures_unseen=found.more_failed,
         numbers=_numbers(found),
     )
+
+
+def _late(job: Job) -> str:
+    by = f" by {job.worker}" if job.worker else ""
+    return f"Attempt {job.attempt}{by} was expected to take {duration(job.expected_seconds or 0)}, and goes on."
 
 
 def due_of(depth: Depth) -> int:

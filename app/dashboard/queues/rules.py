@@ -19,7 +19,10 @@ LIMIT: Final = (1, 1_000_000)
 DELAY: Final = (0.0, 86_400.0)
 FACTOR: Final = (1.0, 100.0)
 MAX_DELAY: Final = (0.0, 604_800.0)
-RETENTION: Final = (60, (2**53 - 1) // 1_000_000)
+RETENTION: Final = (0, (2**53 - 1) // 1_000_000)
+LEAST_KEPT: Final = 60
+"""Seconds, if it is not 0."""
+EXPECTED: Final = (1, 31_536_000)
 UNITS: Final = {"minutes": 60, "hours": 3_600, "days": 86_400}
 UNIT_CHOICES: Final = [(unit, unit) for unit in ("seconds", *UNITS)]
 _DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,24})?", re.ASCII)
@@ -78,20 +81,40 @@ def _retry_fields(rules: QueueRules) -> dict[str, str]:
 
 
 def _read_retention(form: Form, rules: QueueRules) -> QueueRules:
-    unit = UNITS.get(text_of(form, "unit"), 1)
-    length = _number(form, "length", (1, RETENTION[1] // unit))
+    return replace(rules, retention_seconds=_kept(form, ""), retention_failed_seconds=_kept(form, "failed_"))
+
+
+def _kept(form: Form, which: str) -> int | None:
+    """Read how long jobs are kept: 0 is for ever, None the service's default."""
+    unit = UNITS.get(text_of(form, f"{which}unit"), 1)
+    length = _number(form, f"{which}length", (0, RETENTION[1] // unit))
     seconds = None if length is None else int(length) * unit
-    if seconds is not None and seconds < RETENTION[0]:
-        raise _fault("length", f"This is {RETENTION[0]} seconds at least.")
-    return replace(rules, retention_seconds=seconds)
+    if seconds and seconds < LEAST_KEPT:
+        raise _fault(f"{which}length", f"This is {LEAST_KEPT} seconds at least, or 0, for ever.")
+    return seconds
 
 
 def _retention_fields(rules: QueueRules) -> dict[str, str]:
-    seconds = rules.retention_seconds
-    if seconds is None:
-        return {"length": "", "unit": "days"}
+    failed = _kept_fields(rules.retention_failed_seconds)
+    return _kept_fields(rules.retention_seconds) | {f"failed_{name}": text for name, text in failed.items()}
+
+
+def _kept_fields(seconds: int | None) -> dict[str, str]:
+    if not seconds:
+        return {"length": "" if seconds is None else "0", "unit": "days"}
     unit = next((unit for unit, size in reversed(UNITS.items()) if seconds % size == 0), "seconds")
     return {"length": str(seconds // UNITS.get(unit, 1)), "unit": unit}
+
+
+def _read_expected(form: Form, rules: QueueRules) -> QueueRules:
+    unit = UNITS.get(text_of(form, "expected_unit"), 1)
+    length = _number(form, "expected", (1, EXPECTED[1] // unit))
+    return replace(rules, expected_seconds=None if length is None else int(length) * unit)
+
+
+def _expected_fields(rules: QueueRules) -> dict[str, str]:
+    shown = _kept_fields(rules.expected_seconds)
+    return {"expected": shown["length"], "expected_unit": shown["unit"]}
 
 
 RULES: Final = {
@@ -100,6 +123,7 @@ RULES: Final = {
         RuleForm("limit", _read_limit, _limit_fields, "The limit is set. It applies within a second."),
         RuleForm("retry", _read_retry, _retry_fields, "The retries are set, for jobs that are created from now on."),
         RuleForm("retention", _read_retention, _retention_fields, "It is set how long ended jobs are kept."),
+        RuleForm("expected", _read_expected, _expected_fields, "It is set when a job is overdue that is created now."),
     )
 }
 
