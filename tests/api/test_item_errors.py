@@ -112,6 +112,15 @@ async def test_a_rerun_takes_the_items_of_some_error_codes(api: httpx.AsyncClien
         assert refused.json()["job"]["id"] == made.json()["id"]
 
 
+async def test_a_live_rerun_of_all_failed_items_is_none_of_some_codes(
+    api: httpx.AsyncClient, held: tuple[str, str]
+) -> None:
+    job, token = held
+    await api.post(f"/v1/jobs/{job}/complete", json={"token": token})
+    assert (await api.post(f"/v1/jobs/{job}/rerun", json={"only_failed_items": True})).status_code == 201
+    assert (await api.post(f"/v1/jobs/{job}/rerun", json={"error_codes": ["bad_csv"]})).status_code == 409
+
+
 async def test_a_plain_rerun_is_returned_to_plain_calls_alone(api: httpx.AsyncClient, held: tuple[str, str]) -> None:
     job, token = held
     await api.post(f"/v1/jobs/{job}/complete", json={"token": token})

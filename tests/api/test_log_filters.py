@@ -34,7 +34,9 @@ async def test_followers_of_a_level_wait_for_a_line_of_it(api: httpx.AsyncClient
     path = f"/v1/jobs/{job['id']}"
     token = (await claim())["lease"]["token"]
     await api.post(f"{path}/report", json={"token": token, "logs": [{"level": "debug", "message": "quiet"}]})
-    waited = (await api.get(f"{path}/logs", params={"level": "error", "wait": 1})).json()
+    answer = await api.get(f"{path}/logs", params={"level": "error", "wait": 1})
+    assert answer.headers["Jobtrack-Wait-Ended"] == "timeout"
+    waited = answer.json()
     assert (waited["logs"], waited["next_offset"], waited["ended"]) == ([], 1, False)
     await api.post(f"{path}/report", json={"token": token, "logs": [{"level": "error", "message": "loud"}]})
     found = (await api.get(f"{path}/logs", params={"level": "error", "wait": 10, "offset": 1})).json()
