@@ -132,6 +132,11 @@ ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = {
             _EVENT | {"id": _EVENT_ID, "type": "job.completed", "at": _ENDED, "from": "running", "to": "completed"}
         ]
     },
+    "GroupedErrorsOut": {
+        "errors": [{"error_code": "broken_pdf", "count": 2, "first_key": "b.pdf", "message": "The file ends early"}],
+        "counted": 2,
+        "is_complete": True,
+    },
     "InputOut": {
         "content_type": "text/plain",
         "size_bytes": 5,

@@ -89,5 +89,5 @@ def _addresses(url: str, key: str, job: Job) -> str:
         f"Its files:  {curl} '{url}/v1/jobs/{job_id}/items?limit=20'\n"
         f"{failed}"
         # The last line, because it is the one to press.
-        f"Open        {url}/docs"
+        f"Open        {url}/ui/jobs/{job_id}"
     )

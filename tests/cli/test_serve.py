@@ -181,7 +181,9 @@ async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_pa
     )
     assert {item["key"] for item in json.loads(files.stdout)["items"]} == {"notes.txt", "broken.pdf"}
     assert f"jobtrack jobs rerun {submitted[1]} --only-failed-items" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"Open        {service.url}/docs", "one address to open is the last line"
+    assert done.stdout.splitlines()[-1] == f"Open        {service.url}/ui/jobs/{submitted[1]}", (
+        "one address to open is the last line"
+    )
 
 
 async def test_the_demo_goes_with_the_service(data_dir: Path) -> None:

@@ -54,6 +54,8 @@ def _running(job: Job) -> Parts:
         told.append(f"{counts.failed:,} failed")
     if job.eta is not None:
         told.append(f"{time_left(job.eta)} left")
+    if job.overdue:
+        told.append(f"overdue, for it was expected to take {duration(job.expected_seconds or 0)}")
     return (f"Running: {', '.join(told)}",)
 
 
