@@ -35,7 +35,7 @@ EFFECTS = """
 """
 VOLATILE = {
     "lease", "expires_in_seconds", "depth", "oldest_waiting_seconds", "rates", "key", "last_used_at", "updated_at",
-    "due", "scheduled", "held",
+    "due", "scheduled", "held", "oldest_waiting_id",
 }  # fmt: skip
 
 

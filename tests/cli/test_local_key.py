@@ -27,7 +27,7 @@ COMMANDS = [
         for verb in ("get", "wait", "why", "files", "events", "logs", "cancel", "rerun", "delete")
     ),
     *(f"queues {verb} x" for verb in ("show", "pause", "resume", "delete")),
-    *("workers list", "jobs submit x", "queues set x --concurrency-limit 1"),
+    *("workers list", "jobs submit x", "queues set x --concurrency-limit 1", "open"),
 ]
 
 
