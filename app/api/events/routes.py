@@ -11,6 +11,7 @@ from app.api.fields import MAX_BIGINT, MAX_INT
 from app.api.headers import MAX_WAIT_SECONDS, WAIT_ENDED, wait_ended
 from app.api.responses import json_response
 from app.api.routes import JobIdText, problems, router
+from app.api.workers.item_wire import LogLevel as LevelName
 from app.domain.errors import CursorExpiredError
 from app.domain.event import LogLevel
 from app.domain.held import NOTHING, ONE_WAIT
@@ -82,7 +83,7 @@ async def read_logs(
         Query(ge=0, description="Page size, 1-1,000 (default 1,000); larger values are capped, 0 means the default."),
     ] = MAX_LINES,
     level: Annotated[
-        list[LogLevel] | None, Query(max_length=len(LogLevel), description="Only lines of one of these levels.")
+        list[LevelName] | None, Query(max_length=len(LogLevel), description="Only lines of one of these levels.")
     ] = None,
     attempt: Annotated[int | None, Query(ge=0, le=MAX_INT, description="Only lines of this attempt.")] = None,
     wait: Annotated[
@@ -107,7 +108,7 @@ async def read_logs(
             parsed,
             offset=offset,
             limit=min(limit, MAX_LINES) or MAX_LINES,
-            levels=level or None,
+            levels=[LogLevel(name) for name in level] if level else None,
             attempt=attempt,
             wait_seconds=min(wait or 0, MAX_WAIT_SECONDS),
         ),

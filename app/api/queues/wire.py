@@ -21,20 +21,11 @@ def _is_kept(seconds: int) -> int:
     return seconds
 
 
-KeptSeconds: TypeAlias = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=MAX_BIGINT // 1_000_000,
-        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": MIN_RETENTION_SECONDS}]},
-    ),
-    WHOLE,
-    AfterValidator(_is_kept),
-]
+KeptSeconds: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BIGINT // 1_000_000), WHOLE, AfterValidator(_is_kept)]
 
 
 class RetentionIn(Body):
-    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
+    """How long terminal jobs are kept: 60 seconds or more. Null: as long as the service's default says; 0: for ever."""
 
     seconds: KeptSeconds | None = Field(default=None, description="Of all but failed and expired jobs.")
     failed_seconds: KeptSeconds | None = Field(default=None, description="Of failed and expired jobs.")
@@ -111,7 +102,7 @@ class RetryOut(Answer):
 
 
 class RetentionOut(Answer):
-    """How long terminal jobs are kept. Null: as long as the service's default says; 0: for ever."""
+    """How long terminal jobs are kept: 60 seconds or more. Null: as long as the service's default says; 0: for ever."""
 
     seconds: int | None
     failed_seconds: int | None
