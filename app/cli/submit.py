@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,6 +100,12 @@ def submit(
             "--max-attempts", metavar="NUMBER", help="How often it is tried before it has failed; default: 3."
         ),
     ] = None,
+    expected: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--expected", parser=times.duration, metavar="DURATION", help="It is overdue when an attempt takes longer."
+        ),
+    ] = None,
     retry_delay: Annotated[
         float | None,
         typer.Option(
@@ -144,6 +151,7 @@ def submit(
         "collection": collection,
         "engine": engine,
         "max_attempts": max_attempts,
+        "expected_seconds": None if expected is None else math.ceil(expected.total_seconds()),
         "retry": {name: value for name, value in retry.items() if value is not None},
         "items": [*({"key": key} for key in item or ()), *_items(payload, items)],
         "payload": None if payload is None else json_of("--payload", payload),

@@ -146,6 +146,7 @@ def test_full_rows_are_read_by_type() -> None:
         "scheduled_at": "2026-01-01T00:00:00Z", "expires_at": "2027-01-01T00:00:00+01:00", "max_attempts": 5,
         "retry": {"delay_seconds": 1, "factor": 2, "max_delay_seconds": 3.5}, "labels": {"a": "b"},
         "items": [{"key": "k", "name": "n", "uri": "u", "size_bytes": 5}], "claim": {"worker": "w"},
+        "expected_seconds": 60,
     }  # fmt: skip
     item = {"key": "k", "status": "failed", "stage": "s", "result": {"n": 1}, "message": "m", "skip_reason": "r"}
     report = {

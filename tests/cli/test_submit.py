@@ -56,6 +56,7 @@ def test_no_field_of_a_creation_is_missing() -> None:
     document = json.loads((Path(__file__).parents[2] / "openapi/native.json").read_text())
     fields = set(document["components"]["schemas"]["JobIn"]["properties"]) - {"claim"}
     names = {"kind": "type", "label": "labels", "at": "scheduled_at", "retry_delay": "retry"}
+    names["expected"] = "expected_seconds"
     options = {names.get(option.name, option.name) for option in COMMANDS["jobs", "submit"].params}
     assert fields <= options
 
