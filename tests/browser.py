@@ -53,17 +53,42 @@ class Browser:
         """Run the body of a function in the page, and return what it returns."""
         return await self.call("POST", "/execute/sync", {"script": script, "args": arguments})
 
+    async def until(self, script: str, *arguments: Any) -> Any:
+        """Run the body of a function until it returns something, also while the page changes to another."""
+        ends_at = asyncio.get_running_loop().time() + SECONDS
+        while not (found := await self.run(script, *arguments)):
+            assert asyncio.get_running_loop().time() < ends_at, f"still not: {script} {arguments}"
+            await asyncio.sleep(0.05)
+        return found
+
+    async def shows(self, selector: str, text: str) -> None:
+        """Wait until an element holds a text that is seen."""
+        script = "return document.querySelector(arguments[0])?.innerText?.includes(arguments[1])"
+        try:
+            await self.until(script, selector, text)
+        except AssertionError:
+            seen = await self.run("return document.querySelector(arguments[0])?.innerText", selector)
+            raise AssertionError(f"{selector} does not hold {text!r} but {seen!r}") from None
+
+    async def devtools(self, command: str, **parameters: Any) -> Any:
+        """Run a command of the DevTools' protocol."""
+        return await self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     async def emulate(self, command: str, **parameters: Any) -> None:
         """Change what the page runs in, by a command of the DevTools' domain Emulation."""
-        await self.call("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{command}", "params": parameters})
+        await self.devtools(f"Emulation.{command}", **parameters)
 
-    async def dark(self) -> None:
-        """Prefer dark colours."""
-        await self.emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    async def dark(self, value: str = "dark") -> None:
+        """Prefer dark colours, or light ones."""
+        await self.emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
 
     async def narrow(self, width: int = 375) -> None:
         """Be as wide as a telephone."""
         await self.emulate("setDeviceMetricsOverride", width=width, height=812, deviceScaleFactor=1, mobile=True)
+
+    async def path(self) -> str:
+        """Read the address, without the service's own."""
+        return str(await self.run("return location.pathname + location.search"))
 
     async def element(self, selector: str) -> str:
         """Find an element, waiting until it is there and shown."""

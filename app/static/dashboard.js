@@ -158,6 +158,7 @@ document.addEventListener("keydown", (event) => {
     if (!filter) return;
     event.preventDefault();
     filter.focus();
+    filter.setSelectionRange?.(filter.value.length, filter.value.length);
   } else if (event.key === "j" || event.key === "k") {
     const links = [...document.querySelectorAll("[data-row]")];
     if (!links.length) return;

@@ -20,8 +20,13 @@ document.addEventListener("change", (event) => {
   if (event.target === selectAll) for (const box of boxes()) box.checked = selectAll.checked;
   if (event.target === selectAll || event.target.name === "job") showSelected();
 });
-// A browser that goes back restores what was selected.
-addEventListener("pageshow", showSelected);
+// A browser that goes back restores what was selected, and what was typed before the page was left, which is not what
+// this page shows.
+addEventListener("pageshow", () => {
+  showSelected();
+  const filter = document.getElementById("filter");
+  filter.value = filter.defaultValue;
+});
 
 // Closing the dialog takes its form away, and with it the next step of a change that is under way.
 document.getElementById("change")?.addEventListener("close", () => document.getElementById("change-body").replaceChildren());

@@ -3,11 +3,13 @@
 import re
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from tests.browser import Browser, open_browser
 from tests.service_process import ServiceProcess
 
 
@@ -43,6 +45,21 @@ async def reader(service: ServiceProcess, browser: httpx.AsyncClient) -> httpx.A
     """A browser that is signed in with the first key."""
     await sign_in(browser, service.api_key)
     return browser
+
+
+@pytest_asyncio.fixture
+async def screen(tmp_path: Path) -> AsyncIterator[Browser]:
+    """A real browser that has never been here; its tests are skipped where there is none."""
+    async with open_browser(tmp_path / "profile") as opened:
+        yield opened
+
+
+async def open_link(screen: Browser, service: ServiceProcess, api: httpx.AsyncClient) -> None:
+    """Sign a real browser in as people do: by the link that is printed, with a code for one use."""
+    made = await api.post("/v1/sessions/codes")
+    assert made.status_code == 201, made.text
+    await screen.open(f"{service.url}{made.json()['path']}")
+    await screen.element(".who")
 
 
 @pytest.fixture
