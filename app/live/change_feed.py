@@ -116,8 +116,8 @@ class Announcer(Loop):
                 events[event_type] += 1
         # Once for the batch: a counter's lock and look-up by label cost more than the rest of this loop.
         self._count(events)
-        log.debug("jobs changed", jobs=len(jobs), **events)
         if jobs:
+            log.debug("jobs changed", jobs=len(jobs), **events)
             self._listeners.changed(jobs)
             self._listeners.claimable(claimable)
             self._news.jobs.update(dict.fromkeys(jobs))

@@ -271,6 +271,11 @@ def test_no_rows_are_a_sentence(service: ServiceProcess, command: Command) -> No
 WITHOUT_JSON = {
     # Its options are those of `python -m jobtrack_client worker`, and what it says goes to the log.
     "worker",
+    # A file, a shell, and a link: nothing that a program would take apart.
+    "backup",
+    "restore",
+    "psql",
+    "open",
 }
 
 

@@ -188,7 +188,7 @@ async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_pa
 
 async def test_the_demo_goes_with_the_service(data_dir: Path) -> None:
     async with serve(data_dir, "--port", "0", "--demo") as process:
-        shown = await said(data_dir, r"Ctrl-C stops it\.\nOpen +(http://\S+/docs)\n", process)
+        shown = await said(data_dir, r"Ctrl-C stops it\.\nOpen +(http://\S+/)\n", process)
         async with httpx.AsyncClient() as browser:
             assert (await browser.get(shown.group(1))).status_code == 200
         await said(data_dir, r"Submitted job (\S+)", process)

@@ -171,7 +171,7 @@ async def test_calls_about_many_jobs_have_a_line_with_the_filter_and_the_counts(
     wanted = JobFilter(queues=frozenset({"q"}), labels=(("of", "x"),))
     await core.bulk.cancel(actor, wanted, dry_run=True)
     await core.bulk.rerun(actor, wanted)
-    assert lines == [], "nothing was changed"
+    assert [line for line in lines if line["log_level"] != "debug"] == [], "nothing was changed"
     await core.bulk.cancel(actor, wanted, limit=2)
     line = only(lines)
     assert (line["action"], line["changes"]) == ("jobs_cancel_many", {"matched": 2, "changed": 2})

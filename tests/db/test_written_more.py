@@ -79,12 +79,13 @@ async def test_item_copy(connection: Connection) -> None:
         "job_id": JOB,
         "original_job_id": OTHER,
         "only_failed": True,
+        "error_codes": frozenset({"a code"}),
         **place,
     }
     copy = ItemCopy(**values)
     await item_copies.begin(connection, copy, 4)
     row = await distinct.stored(connection, tables.item_copies, job_id=JOB)
-    assert row == values | {"stepped_at": row["stepped_at"]}
+    assert row == values | {"stepped_at": row["stepped_at"], "error_codes": ["a code"]}
     held_back = before | {"copying": True, "items_total": 4}
     assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back
     assert await item_copies.select_next(connection) == item_copies.Next(copy, live=True)
