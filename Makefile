@@ -30,7 +30,7 @@ ENSURE_NPM = command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/python -m
 PG15_BINDIR ?= $(shell for dir in /usr/lib/postgresql/15/bin "$$(pg_config --bindir 2>/dev/null)"; do \
 	if [ -x "$$dir/initdb" ] && "$$dir/postgres" --version | grep -q ' 15\.'; then echo "$$dir"; break; fi; done)
 
-.PHONY: help install assets run test test-all lint format bench bench-full openapi lock clean
+.PHONY: help install assets run test test-all lint format bench bench-full screenshots openapi lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -116,6 +116,9 @@ $(VENV)/.generators: requirements/sdk/generators.lock requirements/sdk/package.j
 	@cp requirements/sdk/package.json requirements/sdk/package-lock.json $(VENV)/generators/
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix $(VENV)/generators $(NPM_FLAGS) >/dev/null
 	@touch $@
+
+screenshots: install assets ## Take pictures of the pages with Chromium, to docs/screenshots
+	@$(BIN)/python -m tests.dashboard.screenshots
 
 openapi: install ## Write the OpenAPI documents in openapi/ anew
 	@$(BIN)/jobtrack openapi openapi

@@ -133,13 +133,13 @@ class Browser:
 
 
 @asynccontextmanager
-async def open_browser(profile: Path) -> AsyncIterator[Browser]:
+async def open_browser(profile: Path, *flags: str) -> AsyncIterator[Browser]:
     """Start a browser with a profile of its own."""
     port = free_port()
     driver = await asyncio.create_subprocess_exec(
         str(CHROMEDRIVER), f"--port={port}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}"]}
+    options = {"binary": CHROMIUM, "args": [*FLAGS, *flags, f"--user-data-dir={profile}"]}
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:

@@ -92,7 +92,8 @@ async def test_item_copy(connection: Connection) -> None:
     further = replace(copy, position=6, copied=4)
     await item_copies.advance(connection, further)
     row = await distinct.stored(connection, tables.item_copies, job_id=JOB)
-    assert row == values | {"position": 6, "copied": 4, "stepped_at": row["stepped_at"]}
+    moved = {"position": 6, "copied": 4, "stepped_at": row["stepped_at"], "error_codes": ["a code"]}
+    assert row == values | moved
     assert (await item_copies.release(connection, further)).queue == before["queue"]
     assert await distinct.stored(connection, tables.jobs, id=JOB) == held_back | {"copying": False}
     await item_copies.release(connection, replace(further, copied=5))
