@@ -58,7 +58,7 @@ def packages_of(place: Path) -> Path:
 
 
 def make_environment(interpreter: Path, place: Path, distributions: Iterable[Distribution]) -> None:
-    """Make an environment that holds copies of distributions, and none of the interpreter's own old packages."""
+    """Build an environment that holds copies of distributions, and none of the interpreter's own old packages."""
     subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(place)], check=True)
     packages = packages_of(place)
     for one in distributions:

@@ -34,14 +34,14 @@ def run(*words: object, cwd: Path, environment: Mapping[str, str] | None = None,
 
 
 def check_types(folder: Path, *modules: str, strict: bool = True) -> None:
-    """Let mypy check generated Python, with the packages that it needs."""
+    """Check generated Python with mypy and the packages that it needs."""
     python = BIN / "python"
     mypy = (sys.executable, "-m", "mypy", "--python-executable", python, "--cache-dir", folder / ".mypy_cache")
     run(*mypy, *(["--strict"] if strict else []), *modules, cwd=folder)
 
 
 def compile_typescript(folder: Path, **options: bool) -> None:
-    """Let the TypeScript compiler check generated code, and write the programs as JavaScript to `out`."""
+    """Check generated code with the TypeScript compiler, and write the programs as JavaScript to `out`."""
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": {**TYPESCRIPT, **options}}))
     run("node", HOME / "node_modules/typescript/bin/tsc", cwd=folder)
 
