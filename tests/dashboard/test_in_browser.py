@@ -11,6 +11,7 @@ from tests.conftest import StartService
 from tests.dashboard.conftest import open_link
 from tests.dashboard.jobs import call, claim, create
 from tests.service_process import ServiceProcess
+from tests.tcp_proxy import tcp_proxy
 
 pytestmark = [pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason=MISSING), pytest.mark.slow]
 
@@ -188,6 +189,27 @@ async def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
             token = await claim(api, queue)
             await report(api, job, token, "a.csv", "completed")
         await screen.shows("#legend-completed", "1 completed")
+
+
+@pytest.mark.parametrize("page", ["job", "now"])
+async def test_a_page_says_that_the_database_is_away(
+    screen: Browser, start_service: StartService, database_url: str, queue: str, page: str
+) -> None:
+    async with tcp_proxy(database_url) as (proxy, url):
+        service = await start_service(JOBTRACK_DATABASE_URL=url)
+        async with service.client() as api:
+            job = await create(api, queue)
+            await open_link(screen, service, api)
+        await screen.open(service.url + {"job": f"/ui/jobs/{job}", "now": "/"}[page])
+        await screen.shows("#live", "live")
+        text = await screen.text("h1")
+        await proxy.go_away()
+        await screen.shows("#banner", "last state")
+        assert await screen.text("h1") == text, "the last state stays"
+        proxy.away = False
+        await screen.until("return document.querySelector('#banner').hidden")
+        await screen.shows("#live", "live")
+        service.stop()
 
 
 async def test_the_keys_reach_the_filter_the_rows_and_their_own_list(
