@@ -70,6 +70,8 @@ class Job(BaseModel):
     priority: int
     attempt: int
     max_attempts: int
+    expected_seconds: int | None
+    overdue: bool
     original_job_id: UUID | None
     worker: str | None
     version: int
