@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
 
+from app.dashboard.jobs.filter_text import quoted
 from app.dashboard.links import link
 from app.dashboard.queues.rules import RULES, UNIT_CHOICES
 from app.dashboard.queues.views import PATH, may_change, queue_row, queue_rows, seen_rows, worker_rows
@@ -96,13 +97,8 @@ async def card_of(services: Services, caller: Principal, name: str) -> dict[str,
         "forms": {rule.name: rule.fields(view.rules) for rule in RULES.values()},
         "faults": {},
         "units": UNIT_CHOICES,
-        "jobs": link("/ui/jobs", filter=f"queue:{_quoted(name)}"),
+        "jobs": link("/ui/jobs", filter=f"queue:{quoted(name)}"),
     }
-
-
-def _quoted(name: str) -> str:
-    """Write a name for the filter of jobs, which separates conditions by blanks."""
-    return f'"{name}"' if any(character.isspace() for character in name) else name
 
 
 def _place(cursor: str, kind: str, part: str) -> str:
