@@ -24,6 +24,7 @@ from bench.rows import (
     history,
     idle,
     items,
+    pages,
     peers,
     processes,
     reads,
@@ -60,6 +61,7 @@ GROUPS = (
     Group(frozenset({11}), history.measure),
     Group(frozenset({12}), heartbeats.measure),
     Group(frozenset({14}), processes.measure),
+    Group(frozenset({16}), pages.measure),
     Group(frozenset({15}), peers.measure),
 )
 

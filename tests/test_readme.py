@@ -1,17 +1,12 @@
 """The README's tour and its first workers as they stand, against a live service, and the tables against the code."""
 
 import asyncio
-import inspect
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import tomllib
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +15,10 @@ import pytest
 
 from app.cli.exits import Exit
 from app.settings import Settings
-from jobtrack_client import JobtrackClient, Worker
+from jobtrack_client import JobtrackClient
+from tests.readme import FUNCTIONS, README, TOUR, Reached, block, run_script, working
 from tests.service_process import ROOT, ServiceProcess
 
-README = (ROOT / "README.md").read_text()
 RUNNING = (ROOT / "docs" / "running.md").read_text()
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -48,12 +43,6 @@ def compare(expected: Any, real: Any, ids: dict[str, str], where: str = "answer"
         assert expected == real, where
 
 
-def block(language: str, beginning: str) -> str:
-    """The one block of the README that begins so."""
-    (found,) = re.findall(rf"^```{language}\n({re.escape(beginning)}.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return str(found)
-
-
 def objects(text: str) -> Iterator[Any]:
     """The JSON objects of a text, one after the other."""
     decoder, place = json.JSONDecoder(), 0
@@ -62,29 +51,10 @@ def objects(text: str) -> Iterator[Any]:
         yield found
 
 
-def environment(service: ServiceProcess) -> dict[str, str]:
-    # With our Python in front: the machine's may be a slow one of a version manager.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "JOBTRACK_URL": service.url, "JOBTRACK_API_KEY": service.api_key, "PATH": path}
-
-
-def run_script(script: str, service: ServiceProcess) -> str:
-    """Run a script as a paste into a shell; what it prints."""
-    done = subprocess.run(
-        ["bash", "-euc", script], check=False, capture_output=True, text=True, timeout=120, env=environment(service)
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
-
-
-TOUR = block("sh", "# api PATH")
-FUNCTIONS = TOUR.partition("QUEUE=")[0]
-
-
 def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
     # Twice: what the first one leaves behind is not in the way of another.
     for _ in range(2):
-        said = [line.removeprefix("data: ") for line in run_script(TOUR, service).splitlines()]
+        said = [line.removeprefix("data: ") for line in run_script(TOUR, Reached.of(service)).splitlines()]
         real = [json.loads(line) for line in said if line.startswith("{")]
         shown = list(objects(block("json", "{")))
         assert len(real) == len(shown) == 9
@@ -93,54 +63,32 @@ def test_the_tour_is_what_happens(service: ServiceProcess) -> None:
             compare(expected, answer, ids, f"answer {number}")
 
 
-@contextmanager
-def working(command: list[str], service: ServiceProcess, cwd: Path) -> Iterator[None]:
-    """A worker of the README in a process of its own, which ends when it is told to."""
-    worker = subprocess.Popen(
-        command, cwd=cwd, env=environment(service) | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield
-        assert worker.poll() is None, worker.communicate()[1]
-    finally:
-        # With what the loop of a shell has started.
-        os.killpg(worker.pid, signal.SIGTERM)
-        worker.communicate(timeout=30)
-
-
 def test_the_first_worker_in_python_is_what_happens(service: ServiceProcess, tmp_path: Path) -> None:
     job_type = f"nightly-{uuid.uuid4()}"
     program = block("python", "from pathlib").replace('"nightly"', f'"{job_type}"')
-    if "client" in inspect.signature(Worker).parameters and not _makes_its_own_client():
-        # The README shows the form of the next version of the client.
-        program = program.replace("Worker(", "Worker(AsyncJobtrackClient(), ").replace(
-            "import JobContext", "import AsyncJobtrackClient, JobContext"
-        )
     (tmp_path / "README.md").write_text("ten bytes.")
     (tmp_path / "worker.py").write_text(program)
-    with working([sys.executable, "worker.py"], service, tmp_path):
+    with working([sys.executable, "worker.py"], Reached.of(service), tmp_path):
         creation = block("sh", 'api jobs \'{"type": "nightly"').replace('"nightly"', f'"{job_type}"')
-        _, said = run_script(FUNCTIONS + creation, service).splitlines()
+        _, said = run_script(FUNCTIONS + creation, Reached.of(service)).splitlines()
         ended = json.loads(said)
-        assert (ended["status"], ended["result"]) == ("completed_with_failures", {"bytes": 10})
+        assert ended["status"] == "completed_with_failures"
         items = httpx.get(
             f"{service.url}/v1/jobs/{ended['id']}/items", headers={"Authorization": f"Bearer {service.api_key}"}
         ).json()["items"]
-        assert [(item["key"], item["status"], item["error_code"]) for item in items] == [
-            ("README.md", "completed", None),
-            ("nowhere.txt", "failed", "unreadable"),
+        assert [(item["key"], item["status"], item["error_code"], item["result"]) for item in items] == [
+            ("README.md", "completed", None, {"bytes": 10}),
+            ("nowhere.txt", "failed", "file_not_found_error", None),
         ]
-
-
-def _makes_its_own_client() -> bool:
-    return inspect.signature(Worker).parameters["client"].default is not inspect.Parameter.empty
 
 
 def test_the_first_worker_in_bash_is_what_happens(service: ServiceProcess, tmp_path: Path) -> None:
     job_type = f"disk-use-{uuid.uuid4()}"
     program = block("bash", "api() {").replace("disk-use", job_type)
-    with working(["bash", "-c", program], service, tmp_path), JobtrackClient(service.url, service.api_key) as jobs:
+    with (
+        working(["bash", "-c", program], Reached.of(service), tmp_path),
+        JobtrackClient(service.url, service.api_key) as jobs,
+    ):
         (tmp_path / "file").write_bytes(bytes(100_000))
         for folder, status in ((str(tmp_path), "completed"), (str(tmp_path / "none"), "failed")):
             ended = jobs.wait(jobs.create_job(job_type, payload={"folder": folder})["id"], timeout=60)

@@ -86,7 +86,8 @@ def _serve(settings: Settings, shown: list[dict[str, Any]], *, demo: bool, as_js
         worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, enabled=demo, as_json=as_json))
 
         # On a terminal alone: a log would keep the link.
-        path = sign_in_path(url, first.key) if first.key and sys.stdout.isatty() and not as_json else None
+        page = "/ui/jobs/newest" if demo else None
+        path = sign_in_path(url, first.key, page=page) if first.key and sys.stdout.isatty() and not as_json else None
 
         def on_started() -> None:
             _say_where(own, first, as_json=as_json, pages=(settings.public_url or own) + (path or "/"))

@@ -15,6 +15,7 @@ from app.core.batches.idempotency import bind
 from app.core.batches.queue_limit import QueueLimit
 from app.core.batches.rerun import RerunRequest, apply_rerun
 from app.core.space import Space
+from app.db import checkpoints
 from app.db.documents import DocumentRead
 from app.db.engine import Database
 from app.db.transitions import Move
@@ -23,6 +24,7 @@ from app.domain.errors import JobtrackError, NoSpaceError
 from app.domain.idempotency import Done, Idempotency
 from app.domain.ids import new_id
 from app.domain.job import Created, CreateRequest, Job, JobRef, NewJob
+from app.domain.json_text import JsonText
 from app.live.body_cache import BodyCache, CachedBody
 from app.live.change_feed import Change
 from app.live.group_writer import GroupWriter
@@ -121,6 +123,10 @@ class Jobs:
         refs = [JobRef(project_id, job_id) for job_id in job_ids]
         found = await self._reads.get_many(refs)
         return {ref.job_id: found[ref] for ref in refs if ref in found}
+
+    async def checkpoint(self, project_id: UUID, job_id: UUID) -> JsonText | None:
+        """Read what a worker last kept of a job that has not ended; None where there is nothing."""
+        return await self._database.slow(project_id).read(checkpoints.select, JobRef(project_id, job_id))
 
     async def get_with_documents(
         self, project_id: UUID, job_ids: Collection[UUID], include: Include

@@ -10,6 +10,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from app.dashboard.site import address_of
 from app.domain.errors import NotFoundError
 from app.paths import wheels_dir
 from app.version import running_version
@@ -49,16 +50,6 @@ def read_client_wheel(folder: Path | None = None) -> ClientWheel | None:
     return ClientWheel(path.name, content, hashlib.sha256(content).hexdigest())
 
 
-def origin_of(request: Request) -> str:
-    """Return the scheme and the host by which the caller reaches the service."""
-    host = request.headers.get("host")
-    if host is None:
-        # HTTP/1.0, which may name none.
-        address, port = request.scope["server"]
-        host = f"{address}:{port}"
-    return f"{request.scope['scheme']}://{host}"
-
-
 def make_client_routes(wheel: ClientWheel | None) -> APIRouter:
     """Build the router of the client: its address as a line of text, and the wheel itself."""
     router = APIRouter(
@@ -69,7 +60,7 @@ def make_client_routes(wheel: ClientWheel | None) -> APIRouter:
     async def client_address(request: Request) -> Response:
         if wheel is None:
             raise NotFoundError(NOT_BUILT)
-        return Response(f"{wheel.address(origin_of(request))}\n", media_type="text/plain")
+        return Response(f"{wheel.address(address_of(request))}\n", media_type="text/plain")
 
     @router.get(f"{PREFIX}{{name}}")
     async def client_wheel(request: Request, name: str) -> Response:

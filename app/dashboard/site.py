@@ -61,8 +61,14 @@ def public_url(request: Request) -> str | None:
 
 def address_of(request: Request) -> str:
     """Return the address at which the reader reaches this service, for calls to copy."""
-    found = public_url(request) or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
-    return found.rstrip("/")
+    if public := public_url(request):
+        return public.rstrip("/")
+    host = request.headers.get("host")
+    if host is None:
+        # HTTP/1.0, which may name none.
+        address, port = request.scope["server"]
+        host = f"{address}:{port}"
+    return f"{request.scope['scheme']}://{host}"
 
 
 def is_https(request: Request) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from app.db import tables
@@ -215,28 +215,3 @@ async def record_at_once(connection: Connection, updates: Sequence[RunUpdate]) -
 def array_text(samples: Sequence[Sample]) -> str:
     """Write samples as the text of an array."""
     return "{" + ",".join(f"{at!r},{progress!r}" for at, progress in samples) + "}"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The checkpoint from which a later attempt continues."""
-
-    project_id: UUID
-    job_id: UUID
-    checkpoint: Any
-
-
-UPSERT_CHECKPOINTS = Statement(
-    """
-    INSERT INTO checkpoints (project_id, job_id, checkpoint)
-    SELECT i.project_id, i.job_id, CAST(i.checkpoint AS json)
-    FROM :rows
-    ON CONFLICT (project_id, job_id) DO UPDATE SET checkpoint = excluded.checkpoint
-    """,
-    Batch(Checkpoint),
-)
-
-
-async def upsert_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> None:
-    """Store checkpoints, each in place of the one before."""
-    await connection.execute(UPSERT_CHECKPOINTS, checkpoints)

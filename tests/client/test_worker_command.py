@@ -110,6 +110,17 @@ async def run(folder: Path, *arguments: str, command: str, **more: str) -> subpr
     )  # fmt: skip
 
 
+def read_until(process: subprocess.Popen[bytes], text: bytes) -> bytes:
+    """Read what a program prints, to the line with a text; nothing for none. Its pipe must be without a buffer."""
+    assert process.stdout is not None
+    printed = b""
+    while text not in printed:
+        line = process.stdout.readline()
+        assert line, f"it ended without {text!r}: {printed!r}"
+        printed += line
+    return printed
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_a_worker_says_what_it_does_and_stops(
     service: ServiceProcess, client: AsyncJobtrackClient, queue: str, folder: Path, command: str
@@ -172,16 +183,21 @@ async def test_a_name_is_a_mapping_a_function_or_several(
 async def test_where_no_terminal_is_nothing_is_printed_unless_that_is_requested(
     service: ServiceProcess, client: AsyncJobtrackClient, queue: str, folder: Path
 ) -> None:
-    for option, pattern in (("--lease-seconds=30", b"^$"), ("--no-quiet", b"claiming quick.*finished quick.*stopping")):
+    for option, last, pattern in (
+        ("--lease-seconds=30", b"", b"^$"),
+        ("--no-quiet", b"finished quick", b"claiming quick.*finished quick.*stopping"),
+    ):
         process = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
             [sys.executable, "-m", "jobtrack_client", "worker", "mine:quick", "--queue", queue, option],
-            cwd=folder, env=environment(service), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=folder, env=environment(service), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
         )  # fmt: skip
         try:
             job = await client.create_job("quick", queue=queue)
             assert (await client.wait(job["id"], timeout=60))["status"] == "completed"
+            # Whoever waits may know before the worker does, whose line comes with the answer to its completion.
+            printed = await asyncio.to_thread(read_until, process, last)
             process.terminate()
-            printed, _ = await asyncio.to_thread(process.communicate, timeout=20)
+            printed += (await asyncio.to_thread(process.communicate, timeout=20))[0]
         finally:
             process.kill()
         assert process.returncode == 0

@@ -71,8 +71,8 @@ async def test_texts_name_the_readers_own_address(newcomer: Newcomer) -> None:
         await newcomer.text("exports") == f"export JOBTRACK_URL={newcomer.service.url}\nexport JOBTRACK_API_KEY=jt_..."
     )
     python = await newcomer.text("python")
-    assert f"pip install {newcomer.service.url}/client/jobtrack_client-" in python
-    assert 'Worker(types={"nightly": nightly}).run_until_signal()' in python
+    assert 'pip install "$(curl -sSf "$JOBTRACK_URL/client/")"' in python
+    assert "Worker(types=nightly).run_until_signal()" in python
     for name in ("python", "typescript", "bash", "create"):
         assert KEY.search(await newcomer.text(name)) is None
     page = (await newcomer.browser.get("/")).text
@@ -87,8 +87,9 @@ async def test_the_public_address_goes_before_what_the_browser_says(start_servic
         # The cookie is Secure: the client would not send it over http by itself.
         cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
         page = (await browser.get("/", headers=cookie)).text
+        wheel = (await browser.get("/client/")).text
     assert text_of("exports", page).startswith("export JOBTRACK_URL=https://jobs.example.com\n")
-    assert "pip install https://jobs.example.com/client/" in text_of("python", page)
+    assert wheel.startswith("https://jobs.example.com/client/jobtrack_client-")
 
 
 @pytest.mark.parametrize("host", ["x$(id)", "a';id;'", 'a"><script>alert(1)</script>'])

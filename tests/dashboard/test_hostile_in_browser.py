@@ -12,7 +12,7 @@ import pytest
 
 from tests.browser import CHROMEDRIVER, CHROMIUM, MISSING, Browser
 from tests.dashboard.conftest import open_link
-from tests.dashboard.jobs import call, claim, create, failed_job
+from tests.dashboard.jobs import call, create, failed_job
 from tests.dashboard.lone_projects import own_project
 from tests.service_process import ServiceProcess
 
@@ -69,29 +69,6 @@ async def test_hostile_words_are_text(screen: Browser, service: ServiceProcess, 
     assert await screen.count("img, main script") == 0
     # What is no filter is told with a 422, which the browser logs.
     assert [one for one in await screen.complaints() if "status of 422" not in one] == []
-
-
-async def test_a_page_of_ten_thousand_files_is_turned(
-    screen: Browser, service: ServiceProcess, api: httpx.AsyncClient, queue: str
-) -> None:
-    job = await create(api, queue)
-    token = await claim(api, queue)
-    for start in range(0, 10_000, 1_000):
-        rows = [{"key": f"{number:05}.csv", "status": "completed"} for number in range(start, start + 1_000)]
-        await call(api, job, "report", token, items=rows)
-    await open_link(screen, service, api)
-    await screen.open(f"{service.url}/ui/jobs/{job}")
-    await screen.shows("#files", "00000.csv")
-    shown = await screen.count("#files tbody tr")
-    await screen.click("#files-next")
-    await screen.shows("#files", f"{shown:05}.csv")
-    await screen.click("#files-next")
-    await screen.shows("#files", f"{2 * shown:05}.csv")
-    await screen.call("POST", "/back", {})
-    await screen.shows("#files", f"{shown:05}.csv")
-    await screen.call("POST", "/refresh", {})
-    await screen.shows("#files", f"{shown:05}.csv")
-    assert await screen.complaints() == []
 
 
 async def requests_before_load(screen: Browser) -> list[str]:

@@ -114,6 +114,33 @@ async def test_addresses_of_no_list_are_refused(
         assert (await reader.get(f"/ui/jobs/{job}/{part}")).status_code == 422, part
 
 
+async def test_checkpoint_of_a_job_that_goes_on_is_shown_when_it_is_unfolded(
+    api: httpx.AsyncClient, reader: httpx.AsyncClient, queue: str
+) -> None:
+    job = await _create(api, queue, retry={"delay_seconds": 0, "factor": 1, "max_delay_seconds": 0})
+    path = f"/ui/jobs/{job}"
+    assert "Checkpoint" not in (await reader.get(path)).text, "no worker had it yet"
+    token = await _claim(api, queue)
+    assert f'hx-get="{path}/checkpoint"' in (await reader.get(path)).text
+    assert "No worker has kept a checkpoint" in (await reader.get(f"{path}/checkpoint", headers=PARTIAL)).text
+
+    kept = {"done": [HOSTILE] * 2_000}
+    await _call(api, job, "report", token, checkpoint=kept)
+    part = (await reader.get(f"{path}/checkpoint", headers=PARTIAL)).text
+    assert "<html" not in part, "a part of the page"
+    assert "more characters are not shown here." in _text(part)
+    assert "curl" not in part, "nothing but a claim reads it"
+    assert "<img" not in part
+    await _call(api, job, "report", token, checkpoint={"row": 7})
+    assert '"row": 7' in _text((await reader.get(f"{path}/checkpoint")).text), "without script a page of its own"
+
+    await _call(api, job, "fail", token, code="s3_down", message="bucket gone")
+    assert '"row": 7' in _text((await reader.get(f"{path}/checkpoint")).text), "the next attempt goes on from it"
+    await _call(api, job, "complete", await _claim(api, queue))
+    assert "Checkpoint" not in (await reader.get(path)).text
+    assert "goes when its job ends" in (await reader.get(f"{path}/checkpoint")).text
+
+
 async def test_log_of_an_attempt_is_chosen_by_level_and_followed(
     api: httpx.AsyncClient, reader: httpx.AsyncClient, queue: str
 ) -> None:

@@ -1,5 +1,6 @@
 """As `test_written`, for everything that is no job: items, history, queues, keys, inputs, idempotency records."""
 
+import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from app.db import idempotency, inputs, item_copies, items, keys, logs, projects, queues, reports, tables
+from app.db import checkpoints, idempotency, inputs, item_copies, items, keys, logs, projects, queues, tables
+from app.db.checkpoints import Checkpoint
 from app.db.connection import Connection
 from app.db.idempotency import CreationRecord, IdempotencyRecord
 from app.db.item_copies import ItemCopy
 from app.db.items import ItemRow, NewItemRow
 from app.db.logs import NumberedLine
-from app.db.reports import Checkpoint
 from app.domain.input import StoredInput
 from app.domain.item import ItemStatus
 from app.domain.job import JobRef, Retry
@@ -107,9 +108,12 @@ async def test_log_line_and_checkpoint(connection: Connection) -> None:
     row = await distinct.stored(connection, tables.job_logs, job_id=JOB)
     assert not differences(row, asdict(line) | {"at": row["at"]})
     checkpoint = Checkpoint(PROJECT, JOB, {"check": "point"})
-    await reports.upsert_checkpoints(connection, [Checkpoint(PROJECT, JOB, 1)])
-    await reports.upsert_checkpoints(connection, [checkpoint])
+    await checkpoints.upsert(connection, [Checkpoint(PROJECT, JOB, 1)])
+    await checkpoints.upsert(connection, [checkpoint])
     assert await distinct.stored(connection, tables.checkpoints, job_id=JOB) == asdict(checkpoint)
+    stored = await checkpoints.select(connection, JobRef(PROJECT, JOB))
+    assert stored is not None
+    assert json.loads(stored.text) == checkpoint.checkpoint
 
 
 async def test_queue(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.db import (
     aged,
+    checkpoints,
     claimable,
     claimed_items,
     claims,
@@ -200,7 +201,8 @@ async def _reports(connection: Connection, held: list[reports.HeldToken]) -> Non
     await transitions.lock_in_order(connection, refs)
     await transitions.lock_free(connection, [*refs, JobRef(PROJECT, new_id())])
     await reports.admit(connection, held)
-    await reports.upsert_checkpoints(connection, [reports.Checkpoint(PROJECT, lease.job_id, {}) for lease in held])
+    await checkpoints.upsert(connection, [checkpoints.Checkpoint(PROJECT, lease.job_id, {}) for lease in held])
+    await checkpoints.select(connection, refs[0] if refs else JobRef(PROJECT, new_id()))
     for extend in (reports.extend, reports.extend_at_once):
         await extend(
             connection,

@@ -12,16 +12,19 @@ import pytest_asyncio
 from app.live import collector as module
 from app.live.collector import (
     BUSY_GROWTH,
+    CHECK_SECONDS,
+    GROWTH_SECONDS,
     IDLE_CONNECTIONS,
     IDLE_GROWTH,
     IDLE_SECONDS,
-    NEW_OBJECTS,
     THRESHOLDS,
     WAIT_BLOCKS,
     Activity,
     Collector,
-    new_objects,
 )
+
+SMALL, WHOLE = 1, 2
+"""Collections at a look: a whole one comes after a small one."""
 
 
 class Cycle:
@@ -35,32 +38,33 @@ class Process:
     """A process in which nothing happens but what the test says; its collections are real."""
 
     def __init__(self) -> None:
-        self.now, self.objects, self.blocks = 1_000.0, 0, 500_000
+        self.now, self.blocks, self.counted = 1_000.0, 500_000, 0
         self.connections = self.in_flight = self.answered = 0
         self.pauses: list[tuple[int, float]] = []
         self.collector = Collector(
             lambda: Activity(self.connections, self.in_flight, self.answered),
             lambda generation, seconds: self.pauses.append((generation, seconds)),
-            new=lambda: self.objects,
-            allocated=lambda: self.blocks,
+            allocated=self._allocated,
             clock=lambda: self.now,
         )
 
-    def collects(self) -> bool:
-        """Look once; whether that began a collection."""
+    def _allocated(self) -> int:
+        self.counted += 1
+        return self.blocks
+
+    def looks(self, *, after: float = 0.0, busy: bool = True) -> int:
+        """Look once, some time later; returns how many collections that began."""
+        self.now += after
+        self.answered += busy
         before = len(self.pauses)
         self.collector.check()
-        if len(self.pauses) == before:
-            return False
-        self.objects = 0
-        return True
+        return len(self.pauses) - before
 
     def frozen_cycle(self) -> "weakref.ref[Cycle]":
         """Garbage in a cycle that was alive at a collection: a whole one alone finds it."""
         cycle = Cycle()
         left = weakref.ref(cycle)
-        self.objects = NEW_OBJECTS
-        assert self.collects()
+        assert self.looks() == SMALL
         del cycle
         return left
 
@@ -75,6 +79,7 @@ def _as_before() -> Iterator[None]:
 async def process(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     # It looks when the test does.
     monkeypatch.setattr(module, "CHECK_SECONDS", 3_600.0)
+    monkeypatch.setattr(module, "IDLE_CHECK_SECONDS", 3_600.0)
     one = Process()
     await one.collector.start()
     # Nothing of the interpreter's own comes between.
@@ -84,73 +89,67 @@ async def process(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     await one.collector.stop()
 
 
-async def test_process_that_does_nothing_is_never_stopped(process: Process) -> None:
-    for _ in range(100):
-        process.now += IDLE_SECONDS
-        assert not process.collects()
+async def test_what_is_new_is_collected_at_each_look(process: Process) -> None:
+    for _ in range(3):
+        left = weakref.ref(Cycle())
+        assert process.looks() == SMALL
+        assert left() is None
 
 
-async def test_so_many_new_objects_call_for_a_collection(process: Process) -> None:
-    process.objects = NEW_OBJECTS - 1
-    assert not process.collects()
-    process.objects += 1
-    assert process.collects()
+@pytest.mark.parametrize("busy", [True, False])
+async def test_memory_is_looked_at_rarely(process: Process, busy: bool) -> None:
+    process.connections = IDLE_CONNECTIONS + 1
+    process.looks(after=GROWTH_SECONDS)
+    process.counted = 0
+    looks = 400
+    for _ in range(looks):
+        process.looks(after=CHECK_SECONDS, busy=busy)
+    assert process.counted == looks * CHECK_SECONDS / GROWTH_SECONDS
+
+
+async def test_process_without_clients_looks_at_its_memory_when_the_last_one_has_gone(process: Process) -> None:
+    left = process.frozen_cycle()
+    process.blocks += IDLE_GROWTH
+    assert process.looks() == SMALL
+    assert process.looks(after=IDLE_SECONDS - 0.1, busy=False) == SMALL
+    assert left() is not None, "not idle yet"
+    assert process.looks(after=0.1, busy=False) == WHOLE
+    assert left() is None
+    assert process.looks(after=0.1, busy=False) == SMALL, "it has not grown since"
 
 
 @pytest.mark.parametrize("what", ["connections", "in_flight", "answered"])
-async def test_process_that_becomes_idle_collects_once_what_its_clients_left(process: Process, what: str) -> None:
+async def test_whoever_comes_or_goes_keeps_it_from_being_deserted(process: Process, what: str) -> None:
+    seen = [process.collector.deserted]
     setattr(process, what, 1)
-    process.now += 100 * IDLE_SECONDS
-    assert not process.collects()
-    process.now += IDLE_SECONDS / 2
-    assert not process.collects()
-    process.now += IDLE_SECONDS / 2
-    assert process.collects()
-    process.now += 100 * IDLE_SECONDS
-    assert not process.collects()
-
-
-async def test_frozen_garbage_is_collected_by_a_process_that_has_grown_and_becomes_idle(process: Process) -> None:
-    left = process.frozen_cycle()
-    process.blocks += IDLE_GROWTH
-    process.answered += 1
-    process.objects = NEW_OBJECTS
-    assert process.collects()
-    assert left() is not None, "not idle yet"
-    process.now += IDLE_SECONDS
-    assert process.collects()
-    assert left() is None
+    for _ in range(2):
+        process.looks(after=IDLE_SECONDS, busy=False)
+        seen.append(process.collector.deserted)
+    assert seen == [True, False, True]
 
 
 async def test_process_with_many_connections_is_not_deserted(process: Process) -> None:
     process.connections = IDLE_CONNECTIONS + 1
     left = process.frozen_cycle()
     process.blocks += IDLE_GROWTH
-    process.now += IDLE_SECONDS
-    assert process.collects()
+    assert process.looks(after=GROWTH_SECONDS, busy=False) == SMALL
     assert left() is not None
     process.connections -= 1
-    assert not process.collects(), "somebody has just left"
-    process.now += IDLE_SECONDS
-    assert process.collects()
+    assert process.looks(busy=False) == SMALL, "somebody has just left"
+    assert process.looks(after=IDLE_SECONDS, busy=False) == WHOLE
     assert left() is None
 
 
 async def test_frozen_garbage_is_collected_by_growth_where_a_process_is_never_idle(process: Process) -> None:
     left = process.frozen_cycle()
     process.blocks += BUSY_GROWTH - 1
-    process.answered += 1
-    process.objects = NEW_OBJECTS
-    assert process.collects()
+    assert process.looks(after=GROWTH_SECONDS) == SMALL
     assert left() is not None
     process.blocks += 1
-    process.objects = NEW_OBJECTS
-    assert process.collects()
+    assert process.looks(after=GROWTH_SECONDS) == WHOLE
     assert left() is None
     again = process.frozen_cycle()
-    process.answered += 1
-    process.objects = NEW_OBJECTS
-    assert process.collects()
+    assert process.looks(after=GROWTH_SECONDS) == SMALL
     assert again() is not None, "it has not grown since"
 
 
@@ -159,45 +158,15 @@ async def test_ten_thousand_waits_are_no_growth(process: Process) -> None:
     for _ in range(100):
         process.in_flight += 100
         process.blocks += 100 * WAIT_BLOCKS
-        process.objects = NEW_OBJECTS
-        assert process.collects()
+        assert process.looks(after=GROWTH_SECONDS) == SMALL
     assert left() is not None
-
-
-async def test_never_idle_process_keeps_no_more_cycles_than_come_between_two_collections(process: Process) -> None:
-    left: list[weakref.ref[Cycle]] = []
-    a_request, looks = 50, 7
-    between = NEW_OBJECTS // a_request + looks
-    for _ in range(10 * between):
-        # Each request leaves one, and some more that is alive; each look comes after a few of them.
-        left.append(weakref.ref(Cycle()))
-        process.objects += a_request
-        process.answered += 1
-        process.now += IDLE_SECONDS / 10
-        if process.answered % looks == 0:
-            process.collects()
-        assert all(one() is None for one in left[-2 * between : -between])
-    assert len(process.pauses) == 10
-
-
-async def test_what_is_new_is_counted_and_what_is_frozen_is_not() -> None:
-    gc.collect()
-    gc.freeze()
-    before = new_objects()
-    made = [[number] for number in range(1_000)]
-    assert 1_000 <= new_objects() - before < 1_100
-    gc.freeze()
-    assert new_objects() < 100
-    del made
 
 
 async def test_every_collection_is_timed_by_its_generation_even_those_of_the_interpreter(process: Process) -> None:
     process.pauses.clear()
     gc.collect(0)
     gc.collect(1)
-    process.answered += 1
-    process.objects = NEW_OBJECTS
-    process.collector.check()
+    process.looks()
     assert [generation for generation, _ in process.pauses] == [0, 1, 2]
     assert all(0 < seconds < 60 for _, seconds in process.pauses)
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from app.core.batches.places import take_places
-from app.db import items, logs, reports
+from app.db import checkpoints, items, logs, reports
+from app.db.checkpoints import Checkpoint
 from app.db.connection import Connection
 from app.db.items import CountChange, ItemRow
 from app.db.limits import QueueRef
 from app.db.logs import NumberedLine
-from app.db.reports import Admitted, Checkpoint, Heartbeat, HeldToken, Recorded, RunUpdate, array_text
+from app.db.reports import Admitted, Heartbeat, HeldToken, Recorded, RunUpdate, array_text
 from app.domain.errors import QueueFullError
 from app.domain.estimate import eta_of, keep_samples, progress_of
 from app.domain.item import Counts, ItemStatus, ItemUpdate
@@ -185,4 +186,4 @@ async def _write_rest(connection: Connection, admitted: Sequence[Report], runs: 
         if report.checkpoint is not None
     ]
     if saving:
-        await reports.upsert_checkpoints(connection, saving)
+        await checkpoints.upsert(connection, saving)

@@ -26,8 +26,8 @@ class Document:
     text: str
     left_out: int
     """Characters of it that are not here."""
-    call: str
-    """What reads all of it."""
+    call: str | None
+    """What reads all of it, None where workers alone get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,12 @@ def documents_of(job: Job, address: str) -> tuple[Document, ...]:
     return tuple(_document(name, value, f"{call} | jq .{name}") for name, value in parts if value is not None)
 
 
-def _document(name: str, value: Any, call: str) -> Document:
+def checkpoint_of(text: JsonText | None) -> Document | None:
+    """Return a checkpoint as the page shows it."""
+    return None if text is None else _document("checkpoint", text, None)
+
+
+def _document(name: str, value: Any, call: str | None) -> Document:
     text = value.text if isinstance(value, JsonText) else json.dumps(value, ensure_ascii=False)
     if len(text) <= MOST_FORMATTED:
         text = json.dumps(json.loads(text) if isinstance(value, JsonText) else value, indent=2, ensure_ascii=False)

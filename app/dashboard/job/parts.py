@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from app.dashboard.forms import read_form
 from app.dashboard.job import files, logs
 from app.dashboard.job.attempts import attempts_of, change_of
+from app.dashboard.job.documents import checkpoint_of
 from app.dashboard.job.files import groups_of, news_of
 from app.dashboard.job.sections import MOST_EVENTS, files_in, sections
 from app.dashboard.site import is_partial, page, pages_router
@@ -89,6 +90,14 @@ async def show_attempts(request: Request, caller: Caller, services: CoreServices
     job = await services.jobs.get(caller.project_id, job_id_of(job_id))
     events, is_cut = await services.events.of(job, limit=MOST_EVENTS)
     return _part(request, "attempts", "Attempts", job=job, attempts=attempts_of(job, events, is_cut=is_cut))
+
+
+@job_parts.get("/ui/jobs/{job_id}/checkpoint", dependencies=[requires(Scope.READ)])
+async def show_checkpoint(request: Request, caller: Caller, services: CoreServices, job_id: str) -> Response:
+    """Show what the worker last kept, from which the next attempt continues."""
+    job = await services.jobs.get(caller.project_id, job_id_of(job_id))
+    document = checkpoint_of(await services.jobs.checkpoint(*job.ref))
+    return _part(request, "checkpoint", "Checkpoint", job=job, document=document)
 
 
 @job_parts.get("/ui/jobs/{job_id}/log", dependencies=[requires(Scope.READ)])

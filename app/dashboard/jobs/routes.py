@@ -70,6 +70,13 @@ async def show(
     )
 
 
+@jobs_pages.get("/ui/jobs/newest", dependencies=[requires(Scope.READ)])
+async def go_to_newest(caller: Caller, services: CoreServices) -> Response:
+    """Go to the newest job: where the link leads that is printed beside a demo, whose job has no id yet."""
+    found = await services.lists.page_of_ids(caller.project_id, JobFilter(), before=None, limit=1)
+    return Response(None, 303, {"Location": f"/ui/jobs/{found.job_ids[0]}" if found.job_ids else "/ui/jobs"})
+
+
 @jobs_pages.get("/ui/jobs/complete", dependencies=[requires(Scope.READ)])
 async def complete(request: Request, caller: Caller, services: CoreServices, filter_text: FilterText = "") -> Response:
     """Complete the last word of the filter."""

@@ -86,13 +86,12 @@ async def make_key(request: Request, actor: Acting, core: CoreServices) -> Respo
 
 
 async def _first_worker(request: Request, core: CoreServices, caller: Caller) -> Response:
-    address = address_of(request)
     return page(
         request,
         "now/first_worker.html",
-        exports=texts.exports(address),
+        exports=texts.exports(address_of(request)),
         stored=None,
-        workers=texts.workers(address),
+        workers=texts.WORKERS,
         create=texts.CREATE,
         connection=await _connection(core, caller),
     )

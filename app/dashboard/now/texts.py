@@ -9,31 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.version import running_version
-
 JOB_TYPE: Final = "nightly"
 NO_KEY: Final = "jt_..."
 """Stands for a key that the reader has."""
 
 _PYTHON: Final = """\
-cd "$(mktemp -d)" && python3 -m venv .venv && .venv/bin/pip install {wheel}
+cd "$(mktemp -d)" && python3 -m venv .venv && .venv/bin/pip install "$(curl -sSf "$JOBTRACK_URL/client/")"
 cat > nightly.py <<'END'
 from pathlib import Path
-from jobtrack_client import JobContext, Worker
+from jobtrack_client import JobContext, Worker, job
 
 
-def nightly(ctx: JobContext) -> dict[str, int]:
-    size = 0
-    for name in ctx.payload["files"]:
-        try:
-            size += len(Path(name).read_bytes())
-            ctx.item(key=name, status="completed")
-        except OSError as error:
-            ctx.item(key=name, status="failed", error_code="unreadable", error_message=str(error))
-    return {{"bytes": size}}
+@job("nightly")
+def nightly(ctx: JobContext) -> None:
+    files = ctx.track(ctx.todo(default=ctx.payload["files"]))
+    for name in files:
+        with files.guard(OSError):
+            files.item(result={"bytes": len(Path(name).read_bytes())})
 
 
-Worker(types={{"nightly": nightly}}).run_until_signal()
+Worker(types=nightly).run_until_signal()
 END
 .venv/bin/python nightly.py
 """
@@ -125,15 +120,9 @@ def exports(address: str, key: str = NO_KEY) -> str:
     return f"export JOBTRACK_URL={shlex.quote(address)}\nexport JOBTRACK_API_KEY={shlex.quote(key)}"
 
 
-def workers(address: str) -> Sequence[WorkerText]:
-    """Write the worker in each language."""
-    return (
-        WorkerText("python", "Python", "Python 3.11 or newer", _PYTHON.format(wheel=shlex.quote(wheel_at(address)))),
-        WorkerText("typescript", "TypeScript", "Node.js 22.18 or newer, Deno or Bun", _TYPESCRIPT),
-        WorkerText("bash", "bash", "bash, curl and python3", _BASH),
-    )
-
-
-def wheel_at(address: str) -> str:
-    """Return where this version's client is served, for pip."""
-    return f"{address}/client/jobtrack_client-{running_version() or '0'}-py3-none-any.whl"
+WORKERS: Final[Sequence[WorkerText]] = (
+    WorkerText("python", "Python", "Python 3.11 or newer and curl", _PYTHON),
+    WorkerText("typescript", "TypeScript", "Node.js 22.18 or newer, Deno or Bun", _TYPESCRIPT),
+    WorkerText("bash", "bash", "bash, curl and python3", _BASH),
+)
+"""The worker in each language."""
