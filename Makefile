@@ -19,6 +19,10 @@ ARGS ?=
 # runs them in one process. The long tests measure deadlines over minutes, and run without company.
 PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
+# Some containers forbid Python its caches: each of the few hundred services and commands that the tests start would then
+# compile the whole program anew, a third of a second each.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The lock decides what is installed; questions about newer versions of pip only cost time.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # npm's comments on itself and on funding are nobody's concern here.

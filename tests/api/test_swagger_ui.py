@@ -1,5 +1,6 @@
 """Swagger UI in a real browser: Authorize, then Execute alone, on pages of every width and colour.
 
+A page of sixty operations takes the browser seconds for each Execute, so most of these are among the long tests.
 Skipped where there is no Chromium (tests/browser.py).
 """
 
@@ -87,6 +88,7 @@ async def test_create_wait_and_read_by_execute_alone(
     assert await browser.complaints() == []
 
 
+@pytest.mark.long
 async def test_claimed_job_is_reported_and_completed_by_execute_alone(
     browser: Browser, start_service: StartService
 ) -> None:
@@ -109,6 +111,7 @@ async def test_claimed_job_is_reported_and_completed_by_execute_alone(
     assert await browser.complaints() == []
 
 
+@pytest.mark.long
 async def test_what_somebody_has_written_stays(browser: Browser, service: ServiceProcess) -> None:
     await authorize(browser, service)
     place = await expand(browser, "Jobs-jobs_get")
@@ -121,6 +124,7 @@ async def test_what_somebody_has_written_stays(browser: Browser, service: Servic
     assert await parameter(browser, "Jobs-jobs_cancel") == made["id"]
 
 
+@pytest.mark.long
 async def test_no_read_puts_a_job_of_others_where_execute_could_delete_it(
     browser: Browser, service: ServiceProcess, api: httpx.AsyncClient
 ) -> None:
@@ -133,12 +137,14 @@ async def test_no_read_puts_a_job_of_others_where_execute_could_delete_it(
     assert await parameter(browser, "Jobs-jobs_delete") == JOB_ID
 
 
+@pytest.mark.long
 async def test_new_key_stands_where_keys_are_ended(browser: Browser, service: ServiceProcess) -> None:
     await authorize(browser, service)
     made = await execute(browser, "Keys-keys_create")
     assert await parameter(browser, "Keys-keys_revoke", "key_id") == made["id"]
 
 
+@pytest.mark.long
 async def test_job_of_a_dialect_is_created_and_read_by_execute_alone(browser: Browser, service: ServiceProcess) -> None:
     await authorize(browser, service, "captain")
     made = await execute(browser, "Indexing-captain_index_url")
@@ -147,6 +153,7 @@ async def test_job_of_a_dialect_is_created_and_read_by_execute_alone(browser: Br
     assert await browser.complaints() == []
 
 
+@pytest.mark.long
 async def test_stream_says_curl_and_has_no_execute(browser: Browser, service: ServiceProcess) -> None:
     await authorize(browser, service)
     for operation in ("History-events_stream", "History-jobs_stream"):
@@ -181,7 +188,7 @@ async def test_page_is_as_dark_as_the_system(browser: Browser, service: ServiceP
     assert await browser.complaints() == []
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/problems"])
+@pytest.mark.parametrize("path", ["/", pytest.param("/docs", marks=pytest.mark.long), "/docs/problems"])
 async def test_no_page_is_wider_than_a_telephone(browser: Browser, service: ServiceProcess, path: str) -> None:
     await browser.narrow(375)
     if path == "/docs":

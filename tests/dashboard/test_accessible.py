@@ -51,7 +51,7 @@ async def running_job(api: httpx.AsyncClient, queue: str) -> str:
     return job
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("colours", ["light", pytest.param("dark", marks=pytest.mark.long)])
 async def test_nothing_serious_stands_in_the_way(
     screen: Browser, service: ServiceProcess, api: httpx.AsyncClient, queue: str, colours: str
 ) -> None:

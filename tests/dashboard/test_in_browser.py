@@ -16,6 +16,7 @@ from tests.tcp_proxy import tcp_proxy
 pytestmark = [pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason=MISSING), pytest.mark.slow]
 
 FILES = ("a.csv", "b.csv", "c.csv", "d.csv")
+PAGES = pytest.mark.parametrize("page", ["job", pytest.param("now", marks=pytest.mark.long)])
 DOT = "return getComputedStyle(document.querySelector(arguments[0]), '::before').backgroundColor"
 SHIFTS = """
 window.shifts = 0;
@@ -162,7 +163,7 @@ async def test_a_filter_stands_in_the_address_of_each_tab(
     assert await screen.complaints() == []
 
 
-@pytest.mark.parametrize("page", ["job", "now"])
+@PAGES
 async def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     screen: Browser, start_service: StartService, queue: str, page: str
 ) -> None:
@@ -191,7 +192,7 @@ async def test_a_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
         await screen.shows("#legend-completed", "1 completed")
 
 
-@pytest.mark.parametrize("page", ["job", "now"])
+@PAGES
 async def test_a_page_says_that_the_database_is_away(
     screen: Browser, start_service: StartService, database_url: str, queue: str, page: str
 ) -> None:

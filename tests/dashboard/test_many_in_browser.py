@@ -50,6 +50,7 @@ async def turn(screen: Browser, link: str) -> None:
     await screen.until(PAGE_LOADED, before)
 
 
+@pytest.mark.long
 async def test_a_hundred_thousand_jobs_are_paged_and_searched(screen: Browser, start_service: StartService) -> None:
     service = await start_service()
     async with service.client() as api:

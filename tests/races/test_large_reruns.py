@@ -56,6 +56,7 @@ async def claimed(client: httpx.AsyncClient, *, seconds: float) -> dict[str, obj
     return jobs[0]
 
 
+@pytest.mark.long
 async def test_copy_is_finished_by_another_process_when_the_first_is_killed(
     database: Database, start_service: StartService
 ) -> None:

@@ -110,6 +110,7 @@ async def workers(service: Service, count: int, *leases: int) -> AsyncIterator[l
         assert (answer.status_code, answer.json()["attempt"]) == (200, 1), answer.text
 
 
+@pytest.mark.long
 async def test_live_workers_keep_their_jobs_through_an_outage_longer_than_their_leases(service: Service) -> None:
     async with workers(service, 8, 2, 4):
         await service.outage(6)
@@ -120,6 +121,7 @@ async def test_live_workers_keep_their_jobs_through_a_restart_of_every_process(s
         await service.restart_of_all(4)
 
 
+@pytest.mark.long
 async def test_a_worker_that_died_before_an_outage_loses_its_job_after_it(service: Service) -> None:
     await create(service.client, QUEUE)
     await claim(service.client, QUEUE, lease_seconds=2)
