@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import quote
