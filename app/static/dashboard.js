@@ -67,6 +67,16 @@ document.addEventListener("htmx:error", () => { if (document.querySelector("[dat
 if (document.querySelector("[data-poll]")) heard();
 document.addEventListener("htmx:sse:close", () => setLive(document.querySelector("[data-ended]") ? "ended" : "off"));
 
+// When a job has ended, all that stands below its head is asked for anew, unless somebody reads there: then it is offered.
+let isTouched = false;
+document.addEventListener("pointerdown", (event) => { isTouched ||= Boolean(event.target.closest("#sections")); });
+document.addEventListener("htmx:sse:close", () => {
+  const sections = document.getElementById("sections");
+  if (!sections || !document.querySelector("[data-ended]")) return;
+  if (isTouched || scrollY > 0 || sections.matches(":hover, :focus-within")) return;
+  htmx.ajax("GET", `${location.pathname}/sections${location.search}`, { target: "#sections", swap: "outerHTML" });
+});
+
 // Pages without a stream ask again every few seconds; that is their connection.
 const isPoll = (event) => event.detail?.ctx?.sourceElement?.matches?.("[data-poll]");
 document.addEventListener("htmx:after:request", (event) => {

@@ -107,5 +107,6 @@ async def test_from_a_fresh_clone_to_a_green_rerun(screen: Browser, room: Path, 
             await screen.shows("#outcome", "Completed")
             await screen.element("#job-state.completed")
             await screen.shows("#legend-completed", "1 completed")
+            await screen.shows("#files td .state.completed", "completed")
             assert await screen.complaints() == []
     assert "Jobtrack has stopped." in log_of(data_dir).read_text()

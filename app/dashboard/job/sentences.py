@@ -49,7 +49,7 @@ def _dispatched(job: Job) -> Parts:
 def _running(job: Job) -> Parts:
     counts = job.counts
     told = [job.stage] if job.stage else []
-    told.append(f"{counts.done:,} of {counts.total:,} files" if counts.total else f"{job.progress:.0f} %")
+    told.append(f"{counts.done:,} of {_files(counts.total)}" if counts.total else f"{job.progress:.0f} %")
     if counts.failed:
         told.append(f"{counts.failed:,} failed")
     if job.eta is not None:
@@ -69,13 +69,13 @@ def _completed(job: Job) -> Parts:
     counts = job.counts
     told = f"Completed{_run_time(job)}"
     if counts.total:
-        told += f": {counts.processed:,} of {counts.total:,} files" if counts.skipped else f": {counts.total:,} files"
+        told += f": {counts.processed:,} of {_files(counts.total)}" if counts.skipped else f": {_files(counts.total)}"
     return (told + (f", {counts.skipped:,} skipped" if counts.skipped else ""),)
 
 
 def _partly(job: Job) -> Parts:
     counts = job.counts
-    return (f"Completed with failures{_run_time(job)}: {counts.failed:,} of {counts.total:,} files failed",)
+    return (f"Completed with failures{_run_time(job)}: {counts.failed:,} of {_files(counts.total)} failed",)
 
 
 def _failed(job: Job) -> Parts:
@@ -118,6 +118,10 @@ def time_left(eta: Eta) -> str:
             words = unit if high == 1 else f"{unit}s"
             return f"{low:,} to {high:,} {words}" if low < high else f"{high:,} {words}"
     raise AssertionError("the last unit has no bound")
+
+
+def _files(count: int) -> str:
+    return f"{count:,} {'file' if count == 1 else 'files'}"
 
 
 def _run_time(job: Job) -> str:
