@@ -48,16 +48,20 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
     """
     if moment is None:
         return Markup("—")
-    utc = moment.astimezone(UTC)
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    second = f"{utc.isoformat(' ', 'seconds')} UTC"
     passed = (now() - moment).total_seconds()
-    relative = {"age": age(moment), "span": duration(passed), "until": duration(-passed)}
-    shown = relative.get(form) or utc.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
-        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        form,
-        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        shown,
-    )
+    match form:
+        case "age":
+            shown = age(moment)
+        case "span" | "until":
+            shown = duration(passed if form == "span" else -passed)
+        case _:
+            shown = second
+    # Put together as text, for none of it is anybody's but ours: by `Markup.format` the fifty times of a job's page were a
+    # fifth of what it cost.
+    exact = utc.isoformat(timespec="milliseconds")
+    return Markup(f'<time datetime="{exact}Z" data-form="{form}" title="{second}">{shown}</time>')  # noqa: S704
 
 
 def told(parts: Iterable[str | datetime]) -> Markup:

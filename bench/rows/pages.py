@@ -68,7 +68,9 @@ def _signed_in(service: Service) -> str:
         if answer.status_code != httpx.codes.SEE_OTHER:
             raise RuntimeError(f"signing in was answered with {answer.status_code}")
         ((name, value),) = browser.cookies.items()
-        return f"{name}={value}"
+    # Its name has the port by which the browser knows the service, and not every generator names one.
+    prefix = name.rpartition("_")[0]
+    return f"{prefix}_{service.port}={value}; {prefix}_80={value}"
 
 
 def _job(service: Service, *, ends: bool = False) -> str:
