@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobtrack_client import discovery, terminal
+from jobtrack_client import discovery, program_end, terminal
 from jobtrack_client.claim_options import ClaimOptions
 from jobtrack_client.client import AsyncJobtrackClient
 from jobtrack_client.errors import JobtrackError
 from jobtrack_client.handlers import Handlers, handlers_of
 from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import interval_of
-from jobtrack_client.lost_handlers import LostHandlers
+from jobtrack_client.lost_handlers import LostHandlers, WorkerStuckError
 from jobtrack_client.models import ClaimedJob, WorkersNextClaim
 from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, may_pass, pause_seconds
 from jobtrack_client.run import RunOptions
@@ -87,8 +87,6 @@ class Worker:
             raise ValueError(f"concurrency is the number of jobs that run at a time, at least 1, not {concurrency}")
         if not 0 <= grace_seconds < math.inf:
             raise ValueError(f"grace_seconds is a number of seconds, not {grace_seconds}")
-        if client is None:
-            discovery.api_key(discovery.address())  # a missing key is known here, before anything runs
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._client = client
         handlers = handlers_of(types)
@@ -122,8 +120,8 @@ class Worker:
     async def run(self) -> None:
         """Claim and run jobs until `stop`. Cancelling this stops as well, but without time to finish the running jobs.
 
-        Raises the errors that no retry can mend: an API key that is unknown or lacks the scope, an invalid claim;
-        `WorkerStuckError` when no handler can be started any more.
+        Raises the errors that no retry can mend: an API key that is missing, unknown or lacks the scope, an invalid
+        claim; `WorkerStuckError` when no handler can be started any more.
         """
         with terminal.said(self._quiet):
             if self._client is not None:
@@ -164,11 +162,15 @@ class Worker:
         """Run as the main program until SIGINT or SIGTERM, then stop gracefully; a second signal stops `now`.
 
         A client that was passed is closed at the end. When the worker is stuck with a handler in its event loop, which
-        nothing can end, it ends the process.
+        nothing can end, it ends the process. What `run` raises is one sentence on standard error and `SystemExit`, with
+        the exit codes of the command line.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("run_until_signal is for a program's main thread: elsewhere `await worker.run()`")
-        asyncio.run(self._run_until_signal())
+        try:
+            asyncio.run(self._run_until_signal())
+        except (JobtrackError, WorkerStuckError) as error:
+            program_end.end(error, self._client.url if self._client else discovery.address())
 
     async def _run_until_signal(self) -> None:
         self._lost.may_end_process = True
