@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import os
 import signal
@@ -15,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobtrack_client import discovery, program_end, terminal
+from jobtrack_client.absence import Absence
+from jobtrack_client.call import Call
 from jobtrack_client.claim_options import ClaimOptions
 from jobtrack_client.client import AsyncJobtrackClient
 from jobtrack_client.errors import JobtrackError
@@ -23,7 +24,7 @@ from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import interval_of
 from jobtrack_client.lost_handlers import LostHandlers, WorkerStuckError
 from jobtrack_client.models import ClaimedJob, WorkersNextClaim
-from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, may_pass, pause_seconds
+from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, pause_seconds
 from jobtrack_client.run import RunOptions
 from jobtrack_client.run_limits import MAX_RUN_SECONDS, limits_by_type
 from jobtrack_client.runs import Runs
@@ -193,7 +194,7 @@ class Worker:
         self, client: AsyncJobtrackClient, start: Callable[[list[ClaimedJob]], object]
     ) -> None:
         stopped = asyncio.create_task(self._runs.stopping.wait())
-        failures = 0
+        absence = Absence(self._longest_pause)
         try:
             while not stopped.done():
                 self._lost.check()
@@ -204,30 +205,24 @@ class Worker:
                     continue
                 began = time.monotonic()
                 try:
-                    jobs = await self._claim_unless(stopped, client, free)
+                    jobs = await self._claim_unless(stopped, client, self._claims.call(free, waits=not absence.lasts))
                 except JobtrackError as error:
-                    if not may_pass(error):
-                        raise
-                    failures += 1
-                    # Once for each absence: a service may be away for the whole night.
-                    logger.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s; trying again", error)
-                    await self._pause(failures)
+                    await self._pause(absence.pause_after(error))
                     continue
-                if failures and not stopped.done():
-                    logger.info("Jobtrack at %s answers again", client.url)
-                failures = 0
+                if not stopped.done():
+                    absence.ended(client.url)
                 start(jobs)
                 if not jobs and time.monotonic() - began < min(1, self._claims.wait_seconds):
                     # The response came early, as from a service that is shutting down: do not hammer it.
-                    await self._pause(1)
+                    await self._pause(pause_seconds(1, self._longest_pause))
         finally:
             stopped.cancel()
 
     async def _claim_unless(
-        self, stopped: asyncio.Task[bool], client: AsyncJobtrackClient, free: int
+        self, stopped: asyncio.Task[bool], client: AsyncJobtrackClient, claim: Call[list[ClaimedJob]]
     ) -> list[ClaimedJob]:
         """Claim jobs, but give up when the stop is requested: the service takes back jobs that it cannot hand over."""
-        claiming = asyncio.create_task(client.send(self._claims.call(free)))
+        claiming = asyncio.create_task(client.send(claim))
         try:
             await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -239,10 +234,10 @@ class Worker:
         """Return what to claim with calls that free so many places; what is free besides is claimed by waiting."""
         return None if self._runs.stopping.is_set() else self._claims.next(places)
 
-    async def _pause(self, failures: int) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Wait before the next claim, or until the stop is requested."""
         try:
-            async with asyncio.timeout(pause_seconds(failures, self._longest_pause)):
+            async with asyncio.timeout(seconds):
                 await self._runs.stopping.wait()
         except TimeoutError:
             pass
