@@ -125,12 +125,18 @@ class Worker:
         claim; `WorkerStuckError` when no handler can be started any more.
         """
         with terminal.said(self._quiet):
-            if self._client is not None:
-                await self._run(self._client)
-                return
-            url = discovery.address()
-            async with AsyncJobtrackClient(url, discovery.api_key(url)) as client:
-                await self._run(client)
+            try:
+                if self._client is not None:
+                    await self._run(self._client)
+                    return
+                url = discovery.address()
+                async with AsyncJobtrackClient(url, discovery.api_key(url)) as client:
+                    await self._run(client)
+            except JobtrackError as error:
+                if not self._lost.may_end_process:
+                    # Inside another program the error may be seen only when that ends and awaits its tasks.
+                    logger.error("%s; the worker ends", str(error).rstrip("."))
+                raise
 
     async def _run(self, client: AsyncJobtrackClient) -> None:
         logger.info("claiming %s at %s as %s", self._claims, client.url, self.name)

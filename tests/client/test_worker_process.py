@@ -96,7 +96,11 @@ async def test_a_program_that_its_key_does_not_let_work_ends_with_one_sentence_a
         assert re.fullmatch(f"jobtrack: {sentence}\n", ended.stderr), ended.stderr
 
 
-async def test_what_a_program_prints_is_what_run_raises(service: Any) -> None:
+async def test_inside_another_program_run_raises_it_and_logs_it_at_once(
+    service: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async with AsyncJobtrackClient(service.url, "wrong") as stranger:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Unauthorized) as refused:
             await Worker(stranger, types={"work": print}).run()
+    [record] = [record for record in caplog.records if record.name == "jobtrack_client"]
+    assert (record.levelname, record.getMessage()) == ("ERROR", f"{str(refused.value).rstrip('.')}; the worker ends")
