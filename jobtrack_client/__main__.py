@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from jobtrack_client.program_end import explain
 from jobtrack_client.run_limits import MAX_RUN_SECONDS
 from jobtrack_client.worker_command import work
 
-_MAX_SENTENCE = 2000
 _EXAMPLE = """
 nightly.py:
 
@@ -28,12 +28,12 @@ class _Parser(argparse.ArgumentParser):
     """Explains a wrong argument in one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        _explain(f"{message}. Try '{self.prog} --help'.")
+        explain(f"{message}. Try '{self.prog} --help'.")
         sys.exit(2)
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "python -m jobtrack_client") -> int:
-    """Run the command with these arguments, or those of this process, and return its exit code."""
+def main(arguments: Sequence[str] | None = None, program: str = "python -m jobtrack_client") -> None:
+    """Run the command with these arguments, or those of this process. Raises `SystemExit` where something is wrong."""
     parser = _Parser(prog=program, description="The client of Jobtrack.")
     commands = parser.add_subparsers(metavar="command", required=True)
     worker = commands.add_parser(
@@ -44,10 +44,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m jobtr
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_options(worker)
-    end = work(**vars(parser.parse_args(arguments)))
-    if end.sentence:
-        _explain(end.sentence)
-    return end.code
+    work(**vars(parser.parse_args(arguments)))
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -73,12 +70,5 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action=argparse.BooleanOptionalAction, help="print what happens or not; default: on a terminal")
 
 
-def _explain(sentence: str) -> None:
-    if len(sentence) > _MAX_SENTENCE:
-        sentence = f"{sentence[: _MAX_SENTENCE // 2]} ... {sentence[-_MAX_SENTENCE // 2 :]}"
-    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
-    print(f"jobtrack: {text}", file=sys.stderr)  # noqa: T201  it talks to a terminal
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -32,8 +32,8 @@ class ClaimOptions:
             return f"{len(self.job_ids)} jobs by id" if len(self.job_ids) > 1 else f"job {self.job_ids[0]}"
         return f"{', '.join(self.types)} from {', '.join(self.queues) or 'every queue'}"
 
-    def call(self, places: int) -> Call[list[ClaimedJob]]:
-        """Return the call that waits for jobs for so many places."""
+    def call(self, places: int, *, waits: bool) -> Call[list[ClaimedJob]]:
+        """Return the call that claims jobs for so many places; unless it `waits` for them, the answer comes at once."""
         call = claim(
             worker=self.worker,
             queues=self.queues,
@@ -42,7 +42,7 @@ class ClaimOptions:
             job_ids=self.job_ids,
             max=min(places, _MAX_CLAIM),
             lease_seconds=self.lease_seconds,
-            wait=self.wait_seconds,
+            wait=self.wait_seconds if waits else 0,
             include=_INCLUDED,
         )
         return once(call)

@@ -73,6 +73,18 @@ def is_loopback(url: str) -> bool:
     return parts is not None and _origin(parts).host == _THIS_MACHINE
 
 
+def kept_address(folder: Path) -> str | None:
+    """Return the address of the service that keeps its key in this data directory; None where it keeps none."""
+    service = _parsed(_read(folder / ADDRESS_FILE) or "")
+    return None if service is None else str(service)
+
+
+def are_same(url: str, other: str) -> bool:
+    """Check whether two addresses are those of one service."""
+    parts, others = _parsed(url), _parsed(other)
+    return parts is not None and others is not None and _origin(parts) == _origin(others)
+
+
 def _parsed(url: str) -> httpx.URL | None:
     """Read an address with the parser that decides where the request goes: by another's reading the key might stray."""
     try:

@@ -174,5 +174,6 @@ def from_response(response: httpx.Response, address: str) -> JobtrackError:
     if not isinstance(problem, dict):
         problem = {"detail": f"HTTP {response.status_code} {response.reason_phrase}".strip()}
     if response.status_code == _UNAUTHORIZED and "Authorization" not in response.request.headers:
-        problem = {**problem, "detail": "No API key was sent: pass api_key to the client, or set JOBTRACK_API_KEY."}
+        detail = f"No API key was sent to {address}: pass api_key to the client, or set JOBTRACK_API_KEY."
+        problem = {**problem, "detail": detail}
     return from_problem(response.status_code, problem, address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import os
 import signal
@@ -14,16 +13,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobtrack_client import discovery, terminal
+from jobtrack_client import discovery, program_end, terminal
+from jobtrack_client.absence import Absence
+from jobtrack_client.call import Call
 from jobtrack_client.claim_options import ClaimOptions
 from jobtrack_client.client import AsyncJobtrackClient
 from jobtrack_client.errors import JobtrackError
 from jobtrack_client.handlers import Handlers, handlers_of
 from jobtrack_client.heartbeats import Heartbeats
 from jobtrack_client.lease import interval_of
-from jobtrack_client.lost_handlers import LostHandlers
+from jobtrack_client.lost_handlers import LostHandlers, WorkerStuckError
 from jobtrack_client.models import ClaimedJob, WorkersNextClaim
-from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, may_pass, pause_seconds
+from jobtrack_client.patience import LONGEST_PAUSE_SECONDS, logger, pause_seconds
 from jobtrack_client.run import RunOptions
 from jobtrack_client.run_limits import MAX_RUN_SECONDS, limits_by_type
 from jobtrack_client.runs import Runs
@@ -87,8 +88,6 @@ class Worker:
             raise ValueError(f"concurrency is the number of jobs that run at a time, at least 1, not {concurrency}")
         if not 0 <= grace_seconds < math.inf:
             raise ValueError(f"grace_seconds is a number of seconds, not {grace_seconds}")
-        if client is None:
-            discovery.api_key(discovery.address())  # a missing key is known here, before anything runs
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._client = client
         handlers = handlers_of(types)
@@ -122,16 +121,22 @@ class Worker:
     async def run(self) -> None:
         """Claim and run jobs until `stop`. Cancelling this stops as well, but without time to finish the running jobs.
 
-        Raises the errors that no retry can mend: an API key that is unknown or lacks the scope, an invalid claim;
-        `WorkerStuckError` when no handler can be started any more.
+        Raises the errors that no retry can mend: an API key that is missing, unknown or lacks the scope, an invalid
+        claim; `WorkerStuckError` when no handler can be started any more.
         """
         with terminal.said(self._quiet):
-            if self._client is not None:
-                await self._run(self._client)
-                return
-            url = discovery.address()
-            async with AsyncJobtrackClient(url, discovery.api_key(url)) as client:
-                await self._run(client)
+            try:
+                if self._client is not None:
+                    await self._run(self._client)
+                    return
+                url = discovery.address()
+                async with AsyncJobtrackClient(url, discovery.api_key(url)) as client:
+                    await self._run(client)
+            except JobtrackError as error:
+                if not self._lost.may_end_process:
+                    # Inside another program the error may be seen only when that ends and awaits its tasks.
+                    logger.error("%s; the worker ends", str(error).rstrip("."))
+                raise
 
     async def _run(self, client: AsyncJobtrackClient) -> None:
         logger.info("claiming %s at %s as %s", self._claims, client.url, self.name)
@@ -164,11 +169,15 @@ class Worker:
         """Run as the main program until SIGINT or SIGTERM, then stop gracefully; a second signal stops `now`.
 
         A client that was passed is closed at the end. When the worker is stuck with a handler in its event loop, which
-        nothing can end, it ends the process.
+        nothing can end, it ends the process. What `run` raises is one sentence on standard error and `SystemExit`, with
+        the exit codes of the command line.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("run_until_signal is for a program's main thread: elsewhere `await worker.run()`")
-        asyncio.run(self._run_until_signal())
+        try:
+            asyncio.run(self._run_until_signal())
+        except (JobtrackError, WorkerStuckError) as error:
+            program_end.end(error, self._client.url if self._client else discovery.address())
 
     async def _run_until_signal(self) -> None:
         self._lost.may_end_process = True
@@ -191,7 +200,7 @@ class Worker:
         self, client: AsyncJobtrackClient, start: Callable[[list[ClaimedJob]], object]
     ) -> None:
         stopped = asyncio.create_task(self._runs.stopping.wait())
-        failures = 0
+        absence = Absence(self._longest_pause)
         try:
             while not stopped.done():
                 self._lost.check()
@@ -202,30 +211,24 @@ class Worker:
                     continue
                 began = time.monotonic()
                 try:
-                    jobs = await self._claim_unless(stopped, client, free)
+                    jobs = await self._claim_unless(stopped, client, self._claims.call(free, waits=not absence.lasts))
                 except JobtrackError as error:
-                    if not may_pass(error):
-                        raise
-                    failures += 1
-                    # Once for each absence: a service may be away for the whole night.
-                    logger.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s; trying again", error)
-                    await self._pause(failures)
+                    await self._pause(absence.pause_after(error))
                     continue
-                if failures and not stopped.done():
-                    logger.info("Jobtrack at %s answers again", client.url)
-                failures = 0
+                if not stopped.done():
+                    absence.ended(client.url)
                 start(jobs)
                 if not jobs and time.monotonic() - began < min(1, self._claims.wait_seconds):
                     # The response came early, as from a service that is shutting down: do not hammer it.
-                    await self._pause(1)
+                    await self._pause(pause_seconds(1, self._longest_pause))
         finally:
             stopped.cancel()
 
     async def _claim_unless(
-        self, stopped: asyncio.Task[bool], client: AsyncJobtrackClient, free: int
+        self, stopped: asyncio.Task[bool], client: AsyncJobtrackClient, claim: Call[list[ClaimedJob]]
     ) -> list[ClaimedJob]:
         """Claim jobs, but give up when the stop is requested: the service takes back jobs that it cannot hand over."""
-        claiming = asyncio.create_task(client.send(self._claims.call(free)))
+        claiming = asyncio.create_task(client.send(claim))
         try:
             await asyncio.wait({stopped, claiming}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -237,10 +240,10 @@ class Worker:
         """Return what to claim with calls that free so many places; what is free besides is claimed by waiting."""
         return None if self._runs.stopping.is_set() else self._claims.next(places)
 
-    async def _pause(self, failures: int) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Wait before the next claim, or until the stop is requested."""
         try:
-            async with asyncio.timeout(pause_seconds(failures, self._longest_pause)):
+            async with asyncio.timeout(seconds):
                 await self._runs.stopping.wait()
         except TimeoutError:
             pass

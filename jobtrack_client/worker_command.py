@@ -8,60 +8,26 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from jobtrack_client import discovery
+from jobtrack_client import discovery, program_end
 from jobtrack_client.client import AsyncJobtrackClient
-from jobtrack_client.errors import Forbidden, JobtrackError, NotFound, Unauthorized, Unavailable, Unprocessable
+from jobtrack_client.errors import JobtrackError
 from jobtrack_client.handler import Handler
 from jobtrack_client.handlers import NoHandlerError, handlers_of
-from jobtrack_client.lost_handlers import WorkerStuckError
 from jobtrack_client.worker import Worker
 
-# The first that fits, with the exit codes of the command line.
-_EXIT_CODES: Sequence[tuple[type[Exception], int]] = (
-    (Unauthorized, 5),
-    (Forbidden, 5),
-    (NotFound, 4),
-    (Unavailable, 6),
-    (Unprocessable, 2),
-    (JobtrackError, 7),
-    (WorkerStuckError, 1),
-    (ValueError, 2),
-    (RuntimeError, 3),
-)
 
-
-class End(NamedTuple):
-    """How a command ended: its exit code, and a sentence if something was wrong."""
-
-    code: int
-    sentence: str = ""
-
-
-def work(target: str, *, url: str | None = None, queues: Sequence[str] = (), **options: Any) -> End:
-    """Run the handlers until a signal comes; `options` are those of `Worker`. Raises no error."""
+def work(target: str, *, url: str | None = None, queues: Sequence[str] = (), **options: Any) -> None:
+    """Run the handlers until a signal comes; `options` are those of `Worker`. Raises `SystemExit`, no other error."""
+    address = discovery.address(url)
     try:
         handlers = _load(target)
-        address = discovery.address(url)
         client = AsyncJobtrackClient(address, discovery.api_key(address))
         worker = Worker(client, types=handlers, queues=queues, **options)
     except (JobtrackError, ValueError, RuntimeError) as error:
-        return _end(error)
-    try:
-        worker.run_until_signal()
-    except (JobtrackError, WorkerStuckError) as error:
-        return _end(error)
-    return End(0)
-
-
-def _end(error: Exception) -> End:
-    code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
-    sentence = str(error).strip()
-    sentence = sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
-    if code == 5 and "JOBTRACK_API_KEY" not in sentence:
-        sentence = f"{sentence} Set JOBTRACK_API_KEY to a key of the service."
-    return End(code, sentence)
+        program_end.end(error, address)
+    worker.run_until_signal()
 
 
 def _load(target: str) -> dict[str, Handler]:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 import typer
 
 from app.cli.exits import Exit, fail, needing
+from app.cli.which_database import name_of, warn_of_another
 
 if TYPE_CHECKING:
     from app.cli.postgres_tools import Tools
@@ -44,7 +45,7 @@ def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file t
             fail(Exit.USAGE, f"{file} cannot be written: {error.strerror}.")
         finally:
             partial.unlink(missing_ok=True)
-    print(f"Wrote {file}, {file.stat().st_size:,} bytes.")
+    print(f"Wrote {file}, {file.stat().st_size:,} bytes: {name_of(settings)}.")
 
 
 def restore(
@@ -64,7 +65,9 @@ def restore(
             fail(Exit.REFUSED, "The database holds jobs, which a restore replaces: say --yes if they may go.")
         tools = _tools("pg_restore", url)
         _restore(tools, file)
-    print("Restored. The next `jobtrack serve` or `jobtrack migrate` brings its schema up to date.")
+    print(
+        f"Restored {name_of(settings)}. The next `jobtrack serve` or `jobtrack migrate` brings its schema up to date."
+    )
 
 
 def psql(context: typer.Context) -> None:
@@ -83,6 +86,7 @@ def opened(settings: Settings, *, alone: bool = False) -> Iterator[str]:
     """Return the URL of the service's database: of the one that is named, or of the embedded one, running or not."""
     from app.cli.database import url_of
 
+    warn_of_another(settings)
     if named := url_of(settings):
         yield named
         return

@@ -11,6 +11,7 @@ import typer
 
 from app.cli.exits import Exit, fail, needing
 from app.cli.tables import Column, print_json, print_rows
+from app.cli.which_database import warn_of_another
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -29,6 +30,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
         settings = load()
     except SettingsError as error:
         fail(Exit.START_UP, str(error))
+    warn_of_another(settings)
     rows = described(settings)
     if as_json:
         print_json({"settings": rows, "warnings": unknown_names(os.environ)})

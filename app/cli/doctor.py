@@ -19,8 +19,9 @@ import typer
 
 from app.cli.backup import check_file
 from app.cli.exits import Exit, needing
-from app.cli.tables import print_json, print_rows
+from app.cli.tables import Column, print_json, print_rows
 from app.cli.target import AsJson
+from app.cli.which_database import name_of
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -45,7 +46,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the schema, the feed, the disk, poolers, the clock and the settings."""
+    """Check the database of the settings: the schema, the feed, the disk, poolers, the clock and the settings."""
     if bundle is not None:
         check_file(bundle, exists=False)
     with needing("server", "The doctor"):
@@ -60,7 +61,13 @@ def doctor(
         print_json({"checks": [asdict(check) for check in checks]})
     else:
         rows = [(check.name, "ok" if check.ok else "look", check.finding) for check in checks]
-        print_rows(("check", "state", "finding"), rows, empty="")
+        # A finding that is cut would lack its cure.
+        columns = (
+            Column("check", rank=0, wide=False),
+            Column("state", rank=0, wide=False),
+            Column("finding", fold=True),
+        )
+        print_rows(columns, rows, empty="")
     if not all(check.ok for check in checks):
         raise typer.Exit(Exit.START_UP)
 
@@ -70,6 +77,7 @@ def _checks(settings: Settings, url: str) -> Iterator[Check]:
     from app.db.migrate import check_not_newer, is_current
 
     check_not_newer(url)
+    yield Check("database", True, _sentence(name_of(settings)))
     current = is_current(url)
     yield Check("schema", current, "It is this version's." if current else "It is older: run `jobtrack migrate`.")
     if current:

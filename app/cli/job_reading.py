@@ -95,7 +95,7 @@ def why(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
     """
     url = address(url)
     with clear_sentences(url), client(url) as api:
-        waiting = api.get_waiting(job_id)
+        waiting = api.get_waiting(whole_id(api, job_id))
     if as_json:
         print_json(waiting)
     else:

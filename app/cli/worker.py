@@ -20,4 +20,4 @@ def worker(
     # It reads its options itself, so that there is one list of them.
     from jobtrack_client.__main__ import main
 
-    raise typer.Exit(main(["worker", *(arguments or [])], program="jobtrack"))
+    main(["worker", *(arguments or [])], program="jobtrack")

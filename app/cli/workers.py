@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from app.cli import cells
 from app.cli.exits import clear_sentences
 from app.cli.tables import print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
@@ -37,7 +38,7 @@ def list_workers(url: Url = None, as_json: AsJson = False) -> None:
             worker["name"],
             "present" if worker["present"] else "silent",
             worker["held"],
-            worker["last_asked_at"],
+            cells.age(worker["last_asked_at"]),
             _names(worker["queues"], worker["more_queues"]),
             _names(worker["types"], worker["more_types"]),
             worker["client"],

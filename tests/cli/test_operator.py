@@ -145,6 +145,7 @@ async def test_embedded_database_is_backed_up_while_it_runs_and_while_it_does_no
         await said(data_dir, "Jobtrack is up", process)
         running = await run("backup", str(tmp_path / "running"), JOBTRACK_DATA_DIR=str(data_dir))
         assert running.returncode == 0, running.stderr
+        assert running.stdout.endswith(f" bytes: the embedded database in {data_dir}.\n")
         asked = await run("psql", "-tAc", "SELECT count(*) FROM keys", JOBTRACK_DATA_DIR=str(data_dir))
         assert (asked.returncode, asked.stdout) == (0, "1\n"), asked.stderr
         refused = await run("restore", str(tmp_path / "running"), JOBTRACK_DATA_DIR=str(data_dir))
@@ -198,7 +199,7 @@ async def test_doctor_finds_nothing_in_a_healthy_database_and_says_what_is_wrong
     healthy = await run("doctor", "--json", JOBTRACK_DATABASE_URL=database_url)
     assert healthy.returncode == 0, healthy.stdout + healthy.stderr
     checks = {check["name"]: check for check in json.loads(healthy.stdout)["checks"]}
-    assert set(checks) == {"schema", "retention", "feed", "disk", "pooler", "clock", "settings"}
+    assert set(checks) == {"database", "schema", "retention", "feed", "disk", "pooler", "clock", "settings"}
     assert all(check["ok"] and check["finding"].endswith(".") for check in checks.values())
     await asyncio.to_thread(migrate.downgrade, database_url, "0009")
     await with_job(database_url, state=JobState.COMPLETED)

@@ -11,13 +11,14 @@ import pytest
 from app.cli.exits import Exit
 from jobtrack_client import JobtrackClient
 from tests.cli.commands import UNKNOWN, reach
-from tests.cli.in_process import Command, command
+from tests.cli.in_process import PARAMETERS, Command, command
 from tests.service_process import ServiceProcess
 
 __all__ = ["command"]
 
 END = "0123abcd"
-JOBS = ("get", "wait", "watch", "files", "events", "logs", "cancel", "rerun", "delete")
+JOBS = [option.command for option in PARAMETERS if option.name in ("job_id", "job_ids")]
+"""Every command that takes the id of a job, those to come as well."""
 
 
 @pytest.fixture
@@ -28,13 +29,14 @@ async def job_id(api: httpx.AsyncClient) -> str:
     return str(job["id"])
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("path", JOBS, ids=" ".join)
 @pytest.mark.parametrize("change", [str, str.upper], ids=["as shown", "in capitals"])
 def test_every_command_takes_the_end_of_an_id(
-    service: ServiceProcess, command: Command, job_id: str, name: str, change: Callable[[str], str]
+    service: ServiceProcess, command: Command, job_id: str, path: tuple[str, ...], change: Callable[[str], str]
 ) -> None:
-    whole = command("jobs", name, job_id, environment=reach(service)) if name not in ("rerun", "delete") else None
-    ended = command("jobs", name, change(job_id[-8:]), environment=reach(service))
+    name = path[-1]
+    whole = command(*path, job_id, environment=reach(service)) if name not in ("rerun", "delete") else None
+    ended = command(*path, change(job_id[-8:]), environment=reach(service))
     assert ended.code in (Exit.OK, Exit.JOB_FAILED, Exit.REFUSED), ended
     if whole is not None:
         assert ended == whole

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import re
 import uuid
 
 import httpx
 import pytest
 
 from tests.cli.commands import UNKNOWN, reach, run
+from tests.cli.in_process import Command, command
 from tests.service_process import ServiceProcess
+
+__all__ = ["command"]
 
 
 @pytest.fixture
@@ -53,11 +57,17 @@ async def test_end_that_is_none_is_wrong_usage(queue: str, options: tuple[str, .
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
 
 
-async def test_workers_are_listed(service: ServiceProcess, api: httpx.AsyncClient, queue: str) -> None:
+async def test_workers_are_listed(
+    service: ServiceProcess, api: httpx.AsyncClient, queue: str, command: Command
+) -> None:
     await api.post("/v1/claims", json={"worker": queue, "queues": ["a", "b"]}, headers={"User-Agent": "x/1"})
     async with asyncio.timeout(60):
         while queue not in (done := await run("workers", "list", **reach(service))).stdout:
             assert done.returncode == 0, done.stderr
     [line] = [line for line in done.stdout.splitlines() if line.startswith(f"{queue}\t")]
-    name, state, held, _, *rest = line.split("\t")
+    name, state, held, asked, *rest = line.split("\t")
     assert (name, state, held, rest) == (queue, "present", "0", ["a, b", "any", "x/1"])
+    shown = (await asyncio.to_thread(command, "workers", "list", environment=reach(service), columns=200)).out
+    [row] = [line for line in shown.splitlines() if line.startswith(queue)]
+    assert re.search(r" \d+ (s|m) ago ", row), row
+    assert asked[:4] not in row.removeprefix(queue)

@@ -56,10 +56,12 @@ def test_the_kept_key_goes_to_its_service_alone(monkeypatch: pytest.MonkeyPatch,
     assert played() == "Bearer set"
 
 
-def test_a_missing_key_is_one_sentence_that_names_the_variable(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+async def test_a_missing_key_is_one_sentence_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
     monkeypatch.setenv("JOBTRACK_URL", "http://127.0.0.1:8001")
     with pytest.raises(Unauthorized) as missing:
-        Worker(types={"work": print})
+        await Worker(types={"work": print}).run()
     assert str(missing.value) == (
         "No key for http://127.0.0.1:8001: set JOBTRACK_API_KEY; "
         f"the one in {data_dir}/api-key is only for http://127.0.0.1:8000."

@@ -2,12 +2,14 @@
 
 import asyncio
 import collections
+import json
 from typing import Any
 
 import httpx
 import pytest
 
-from jobtrack_client import AsyncJobtrackClient, Fail, JobContext, Retry, Worker
+from jobtrack_client import AsyncJobtrackClient, Fail, JobContext, Retry, Unavailable, Worker
+from jobtrack_client.absence import Absence
 from jobtrack_client.patience import pause_seconds
 
 LEASE_SECONDS = 3
@@ -114,6 +116,36 @@ async def test_an_absence_is_one_warning_however_long_it_is(caplog: pytest.LogCa
         await worker.run()
     assert len(calls) == 5
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
+
+async def test_the_end_of_an_absence_is_noticed_by_a_claim_that_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        waits.append(json.loads(request.content).get("wait", 0))
+        said.append("answers again" in caplog.text)
+        if len(waits) == 6:
+            worker.stop()
+        return httpx.Response(503 if len(waits) in (2, 3, 5) else 200, json={"jobs": []})
+
+    caplog.set_level("INFO", "jobtrack_client")
+    waits: list[int] = []
+    said: list[bool] = []
+    async with AsyncJobtrackClient("http://jobs.test", "k", transport=httpx.MockTransport(answer)) as client:
+        worker = Worker(client, types={"work": print}, lease_seconds=1)
+        await worker.run()
+    assert waits == [20, 20, 0, 0, 20, 0]
+    assert said == [False, False, False, False, True, True]
+
+
+def test_pauses_grow_until_a_claim_that_waits_is_answered() -> None:
+    """What answers short claims alone, as a proxy does that waits for less, is not asked without a pause."""
+    absence, away = Absence(1000), Unavailable("away", code="unreachable")
+    for _ in range(9):
+        absence.pause_after(away)
+        absence.ended("http://jobs.test")
+    assert absence.pause_after(away) > 60
+    absence.ended("http://jobs.test")
+    absence.ended("http://jobs.test")
+    assert absence.pause_after(away) < 1
 
 
 def test_a_pause_grows_to_its_bound_and_never_over_it() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 
 from jobtrack_client import AsyncJobtrackClient
 from tests.cli.serving import gone, terminal
-from tests.service_process import ROOT, ServiceProcess
+from tests.client.programs import environment
+from tests.service_process import ServiceProcess
 
 HANDLERS = """
 import asyncio, threading
@@ -52,12 +52,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_text(HANDLERS)
     (tmp_path / "faulty.py").write_text("import nothing_of_this_name\n")
     return tmp_path
-
-
-def environment(service: ServiceProcess | None = None) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
-    reached = {"JOBTRACK_URL": service.url, "JOBTRACK_API_KEY": service.api_key} if service else {}
-    return {**kept, "PYTHONPATH": str(ROOT), "JOBTRACK_DATA_DIR": "/nonexistent", **reached}
 
 
 class Terminal:
@@ -247,6 +241,7 @@ async def test_a_key_that_is_missing_or_refused_is_one_sentence_and_5(
     for done in (missing, wrong):
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (5, "", 1), done.stderr
         assert "JOBTRACK_API_KEY" in done.stderr
+    assert wrong.stderr.endswith(f" Set JOBTRACK_API_KEY to a key of the service at {service.url}.\n")
 
 
 async def test_an_absent_service_is_one_line_until_it_answers(
