@@ -14,10 +14,10 @@ WHEELS := app/wheels
 CLIENT := $(shell find jobtrack_client -name __pycache__ -prune -o -print)
 ARGS ?=
 
-# Most of a test's time is waiting for processes and the database, so a worker a core, and no more than four: each has a
-# PostgreSQL and services of its own. A file's tests stay together, in their order. The last -n counts: ARGS="-n 0 ..."
-# runs them in one process. The long tests measure deadlines over minutes, and run without company.
-PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# A tenth of a test's time is waiting, so a worker more than there are cores, and no more than four: each has a PostgreSQL
+# and services of its own. A file's tests stay together, in their order. The last -n counts: ARGS="-n 0 ..." runs them in
+# one process. The long tests measure deadlines over minutes, and run without company.
+PYTEST = $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))') --dist loadfile
 
 # Some containers forbid Python its caches: each of the few hundred services and commands that the tests start would then
 # compile the whole program anew, a third of a second each.

@@ -58,8 +58,8 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
             shown = duration(passed if form == "span" else -passed)
         case _:
             shown = second
-    # Put together as text, for none of it is anybody's but ours: by `Markup.format` the fifty times of a job's page were
-    # a fifth of what it cost.
+    # Put together as text, for none of it is anybody's but ours: by `Markup.format` the fifty times of a job's page
+    # were a fifth of what it cost.
     exact = utc.isoformat(timespec="milliseconds")
     return Markup(f'<time datetime="{exact}Z" data-form="{form}" title="{second}">{shown}</time>')  # noqa: S704
 
