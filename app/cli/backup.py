@@ -52,7 +52,10 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `jobtrack backup` has written.")],
     yes: Annotated[bool, typer.Option("--yes", help="Replace the jobs and keys that the database holds.")] = False,
 ) -> None:
-    """Replace the database's content by a backup, whole or not at all. The service must not run meanwhile."""
+    """Replace the database's content by a backup, whole or not at all. The service must not run meanwhile.
+
+    An empty data directory gets its database first.
+    """
     check_file(file, exists=True)
     with needing("server", "Restoring"):
         from app.cli.start import start_up
@@ -60,14 +63,17 @@ def restore(
     with start_up() as settings, opened(settings, alone=True) as url:
         jobs, others = asyncio.run(_look(url))
         if others:
-            fail(Exit.REFUSED, f"{others} connections of Jobtrack use the database: stop the service first.")
+            fail(Exit.START_UP, f"{others} connections of Jobtrack use the database: stop the service first.")
         if jobs and not yes:
-            fail(Exit.REFUSED, "The database holds jobs, which a restore replaces: say --yes if they may go.")
+            fail(Exit.USAGE, "The database holds jobs, which a restore replaces: say --yes if they may go.")
         tools = _tools("pg_restore", url)
         _restore(tools, file)
+        of_elsewhere = _keys_of_elsewhere(settings, url)
     print(
         f"Restored {name_of(settings)}. The next `jobtrack serve` or `jobtrack migrate` brings its schema up to date."
     )
+    if of_elsewhere:
+        print(f"The first key is {of_elsewhere}.")
 
 
 def psql(context: typer.Context) -> None:
@@ -83,7 +89,11 @@ def psql(context: typer.Context) -> None:
 
 @contextlib.contextmanager
 def opened(settings: Settings, *, alone: bool = False) -> Iterator[str]:
-    """Return the URL of the service's database: of the one that is named, or of the embedded one, running or not."""
+    """Return the URL of the service's database: of the one that is named, or of the embedded one, running or not.
+
+    `alone` refuses one that is in use, and makes the embedded one where there is none: a restore is how a new machine
+    gets its data.
+    """
     from app.cli.database import url_of
 
     warn_of_another(settings)
@@ -93,14 +103,15 @@ def opened(settings: Settings, *, alone: bool = False) -> Iterator[str]:
     with needing("embedded", "The embedded PostgreSQL"):
         from app.embedded import AlreadyRunningError, EmbeddedError, EmbeddedPostgres
 
-    server = EmbeddedPostgres(settings.data_dir, log=logger.debug)
-    if not server.exists:
+    # A restore into the wrong directory would make a database there: that is said.
+    server = EmbeddedPostgres(settings.data_dir, log=logger.info if alone else logger.debug)
+    if not server.exists and not alone:
         fail(Exit.START_UP, f"There is no database in {settings.data_dir}: set JOBTRACK_DATA_DIR to the service's.")
     try:
         url = server.start()
     except AlreadyRunningError as error:
         if alone:
-            fail(Exit.REFUSED, str(error))
+            fail(Exit.START_UP, str(error))
         url = server.url_while_running
     except EmbeddedError as error:
         fail(Exit.START_UP, str(error))
@@ -132,6 +143,21 @@ async def _look(url: str) -> tuple[bool, int]:
     from app.db.server import holds_jobs, other_sessions
 
     return await holds_jobs(url), await other_sessions(url)
+
+
+def _keys_of_elsewhere(settings: Settings, url: str) -> str | None:
+    """Return the sentence about the key that the embedded service kept, if the restored database does not know it."""
+    from app.cli import keys
+    from app.cli.database import url_of
+    from app.db.server import knows_key
+    from app.domain.key_text import digest_of
+    from jobtrack_client.discovery import KEY_FILE
+
+    path = settings.data_dir / KEY_FILE
+    if url_of(settings):
+        return None
+    kept = keys.read(path)
+    return None if kept and asyncio.run(knows_key(url, digest_of(kept))) else keys.unknown(path)
 
 
 def _run(tools: Tools, program: str, *options: str) -> None:

@@ -23,10 +23,13 @@ _STOP_SECONDS = 2.0
 class DemoProcess:
     """Starts the demo, if it is enabled, once the service is up, and ends it with the service."""
 
-    def __init__(self, url: str, key: str | None, data_dir: Path, *, enabled: bool, as_json: bool) -> None:
+    def __init__(self, url: str, key: str | None, data_dir: Path, *, where: str, enabled: bool, as_json: bool) -> None:
         key = key or os.environ.get("JOBTRACK_API_KEY") or os.environ.get("JOBTRACK_BOOTSTRAP_KEY")
         if enabled and not key:
-            fail(Exit.START_UP, "--demo needs an API key of this service: set JOBTRACK_API_KEY.")
+            fail(
+                Exit.START_UP,
+                f"--demo needs an API key of this service: set JOBTRACK_API_KEY. The first key is {where}.",
+            )
         self._arguments = ["demo", "--stay", *(["--json"] if as_json else [])] if enabled else None
         self._settings = {"JOBTRACK_URL": url, "JOBTRACK_API_KEY": key or "", "JOBTRACK_DATA_DIR": str(data_dir)}
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.exits import Exit, fail
-from app.core.first_key import prepare
+from app.core.first_key import is_valid, prepare
 from app.domain.key_text import make_key
 from jobtrack_client.discovery import ADDRESS_FILE, KEY_FILE, is_loopback
 
@@ -41,7 +41,7 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
             return FirstKey(made, "shown this once: keep it", is_new=True)
         return FirstKey(None, "the one of JOBTRACK_BOOTSTRAP_KEY" if made else "as before: a key was made earlier")
     path = settings.data_dir / KEY_FILE
-    kept = _read(path)
+    kept = read(path)
     offered = chosen or kept or make_key()[1]
     # Before the database has it: a crash in between must not leave a service whose only key is unknown to everyone.
     if kept is None:
@@ -49,11 +49,23 @@ def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     made = asyncio.run(prepare(url, offered))
     if made is None and kept is None:
         path.unlink()
-        return FirstKey(None, f"as before: a key was made earlier, and is not in {path} any more")
+        return FirstKey(None, unknown(path))
+    if made is None and kept and not asyncio.run(is_valid(url, kept)):
+        return FirstKey(None, unknown(path))
     if made and made != kept:
         _write(path, made)
     is_new = made is not None and chosen is None and kept is None
     return FirstKey(made or kept, f"kept in {path}", is_new, path)
+
+
+def unknown(path: Path) -> str:
+    """Return a sentence for a database, such as a restored one, that has keys and not the one in the file."""
+    holds = "holds one that is not valid here" if path.exists() else "is not there"
+    return (
+        f"one that was made earlier; {path} {holds}. After a restore the keys are those of the backup: copy the "
+        "api-key file from where that was made, or set JOBTRACK_API_KEY to another of these; `jobtrack keys create` "
+        "makes more"
+    )
 
 
 def note_address(url: str, data_dir: Path) -> None:
@@ -72,7 +84,8 @@ def note_address(url: str, data_dir: Path) -> None:
         fail(Exit.START_UP, f"{path} cannot be removed: {error.strerror or error}.")
 
 
-def _read(path: Path) -> str | None:
+def read(path: Path) -> str | None:
+    """Return the key that a file keeps, if there is one."""
     try:
         return path.read_text().strip() or None
     except FileNotFoundError:

@@ -83,7 +83,9 @@ def _serve(settings: Settings, shown: list[dict[str, Any]], *, demo: bool, as_js
         if database_url is None:
             # Before anybody can be answered, and while the port and the data directory are ours.
             keys.note_address(own, settings.data_dir)
-        worker = stack.enter_context(DemoProcess(own, first.key, settings.data_dir, enabled=demo, as_json=as_json))
+        worker = stack.enter_context(
+            DemoProcess(own, first.key, settings.data_dir, where=first.where, enabled=demo, as_json=as_json)
+        )
 
         # On a terminal alone: a log would keep the link.
         page = "/ui/jobs/newest" if demo else None

@@ -43,6 +43,15 @@ async def holds_jobs(url: str) -> bool:
     return await _value(url, "SELECT EXISTS (SELECT FROM jobs)::int") > 0
 
 
+async def knows_key(url: str, digest: bytes) -> bool:
+    """Whether a key with the digest is in the database, of whatever version."""
+    connection = await open_connection(asyncpg_dsn(url))
+    try:
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM keys WHERE digest = $1)", digest))
+    finally:
+        await connection.close()
+
+
 async def oldest_transaction_seconds(url: str) -> float:
     """Return the age of the oldest transaction that has written something, open or prepared; 0 without one."""
     return await _value(
