@@ -6,11 +6,12 @@ output is for the result of a command.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -152,3 +153,22 @@ def configure(*, secrets: Iterable[str] = (), level: int = logging.INFO, as_json
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+@contextlib.contextmanager
+def hushed(*names: str) -> Iterator[None]:
+    """Keep what these loggers say at info from a terminal, inside the block or the function.
+
+    For what the service itself does at its start, above the lines that somebody waits for. A log that is kept, or one
+    at debug, has it.
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    if sys.stderr.isatty() and not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

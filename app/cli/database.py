@@ -45,6 +45,21 @@ def migrate(as_json: AsJson = False) -> None:
         print("The database was up to date." if was_current else "The database is up to date now.")
 
 
+def bring_up_to_date(url: str) -> None:
+    """Upgrade the embedded database at a start of the service: a new one in one line, where a terminal shows it."""
+    from app.db.migrate import count_of_new, is_current, upgrade
+    from app.logs import hushed
+
+    if is_current(url):
+        return
+    if count := count_of_new(url):
+        logger.info("Creating its tables (%d migrations)", count)
+        with hushed("alembic"):
+            upgrade(url)
+    else:
+        upgrade(url)
+
+
 def url_of(settings: Settings) -> str | None:
     """Return the URL of the database in the settings, if there is one."""
     return settings.database_url.get_secret_value() if settings.database_url else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.cli.exits import Exit, fail
 from app.core.first_key import is_valid, prepare
 from app.domain.key_text import make_key
+from app.logs import hushed
 from jobtrack_client.discovery import ADDRESS_FILE, KEY_FILE, is_loopback
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class FirstKey:
         return self.key if self.is_new or terminal else None
 
 
+@hushed("app.core.audit")
 def install(url: str, settings: Settings, *, keep: bool) -> FirstKey:
     """Install the first API key if there is none; `keep` stores it in the data directory, for later starts to read."""
     chosen = settings.bootstrap_key.get_secret_value() if settings.bootstrap_key else None

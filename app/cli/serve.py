@@ -57,12 +57,18 @@ def _serve(settings: Settings, shown: list[dict[str, Any]], *, demo: bool, as_js
 
     with needing("server", "The service"):
         from app.cli import keys
-        from app.cli.database import note_cluster, require_current, url_of, warn_of_kept_jobs, warn_of_missing_settings
+        from app.cli.database import (
+            bring_up_to_date,
+            note_cluster,
+            require_current,
+            url_of,
+            warn_of_kept_jobs,
+            warn_of_missing_settings,
+        )
         from app.cli.demo_process import DemoProcess
         from app.cli.server import BACKLOG, Serving, serve_until_signal
         from app.cli.sign_in import sign_in_path
         from app.cli.start import embedded
-        from app.db.migrate import upgrade
 
     dialects = _dialects(settings)
     # The port comes first: if it is taken, no database should have been started for it.
@@ -71,7 +77,7 @@ def _serve(settings: Settings, shown: list[dict[str, Any]], *, demo: bool, as_js
         database_url = url_of(settings)
         if database_url is None:
             url = stack.enter_context(embedded(settings))
-            upgrade(url)
+            bring_up_to_date(url)
         else:
             url = database_url
             require_current(url)

