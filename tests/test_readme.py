@@ -84,14 +84,19 @@ def test_the_first_worker_in_python_is_what_happens(service: ServiceProcess, tmp
 
 def test_the_first_worker_in_bash_is_what_happens(service: ServiceProcess, tmp_path: Path) -> None:
     job_type = f"disk-use-{uuid.uuid4()}"
-    program = block("bash", "api() {").replace("disk-use", job_type)
+    program = block("bash", "call() {").replace("disk-use", job_type)
     with (
         working(["bash", "-c", program], Reached.of(service), tmp_path),
         JobtrackClient(service.url, service.api_key) as jobs,
     ):
         (tmp_path / "file").write_bytes(bytes(100_000))
-        for folder, status in ((str(tmp_path), "completed"), (str(tmp_path / "none"), "failed")):
-            ended = jobs.wait(jobs.create_job(job_type, payload={"folder": folder})["id"], timeout=60)
+        creation = block("sh", 'api jobs \'{"type": "disk-use"').replace("disk-use", job_type)
+        script = FUNCTIONS + creation.replace("/usr/share", str(tmp_path))
+        _, said = run_script(script, Reached.of(service)).splitlines()
+        assert json.loads(said)["result"]["kib"] >= 97
+        missing: list[dict[str, str] | None] = [{"folder": str(tmp_path / "none")}, {}, None]
+        for payload, status in (({"folder": str(tmp_path)}, "completed"), *((one, "failed") for one in missing)):
+            ended = jobs.wait(jobs.create_job(job_type, payload=payload)["id"], timeout=60)
             assert ended["status"] == status
             if status == "completed":
                 assert ended["result"]["kib"] >= 97

@@ -152,12 +152,17 @@ async def test_the_page_turns_live_when_the_pasted_worker_connects(newcomer: New
         await asyncio.to_thread(subprocess.run, ["bash", "-c", create], env=shell, capture_output=True, check=True)
         page = await newcomer.connection_with("Your newest job has ended: completed with failures.")
         assert "nightly" in page
+        payloads: tuple[dict[str, str] | None, ...] = ({}, None)
+        for payload in payloads:
+            created = (await newcomer.api.post("/v1/jobs", json={"type": "nightly", "payload": payload})).json()
+            empty = (await newcomer.api.get(f"/v1/jobs/{created['id']}", params={"wait": 20})).json()
+            assert empty["result"] == {"bytes": 0}
     finally:
         os.killpg(worker.pid, 9)
         await worker.wait()
-    (job,) = (await newcomer.api.get("/v1/jobs", params={"include": "result"})).json()["jobs"]
+    newest, _, job = (await newcomer.api.get("/v1/jobs", params={"include": "result"})).json()["jobs"]
     assert job["result"] == {"bytes": HOSTS_BYTES}
-    assert f'href="/ui/jobs/{job["id"]}"' in (await newcomer.browser.get("/ui/first-worker/live")).text
+    assert f'href="/ui/jobs/{newest["id"]}"' in (await newcomer.browser.get("/ui/first-worker/live")).text
 
 
 async def test_the_texts_stay_when_there_are_jobs(newcomer: Newcomer) -> None:

@@ -79,7 +79,8 @@ api() {
 }
 job() {
   python3 -c 'import json, sys
-for job in json.loads(sys.argv[1])["jobs"]: print(job["id"], job["lease"]["token"], *job["payload"]["files"])' "$1"
+for job in json.loads(sys.argv[1])["jobs"]:
+  print(job["id"], job["lease"]["token"], *(job["payload"] or {}).get("files", []))' "$1"
 }
 CLAIM='{"worker": "'$(hostname):$$'", "types": ["nightly"], "lease_seconds": 3600, "wait": 20}'
 while true; do
