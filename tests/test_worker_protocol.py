@@ -30,7 +30,10 @@ DEADLINE_SECONDS = 60.0
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The command that runs the page's worker."""
     (source,) = re.findall(rf"^```{request.param}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-    path = tmp_path / f"worker.{'sh' if request.param == 'bash' else 'ts'}"
+    # Where Node.js would warn of a file that does not say what kind of module it is.
+    (tmp_path / "package.json").write_text("{}")
+    (name,) = re.findall("`bash (.*?)`" if request.param == "bash" else "`node (.*?)`", TEXT)
+    path = tmp_path / name
     path.write_text(source)
     if request.param == "bash":
         return ["bash", str(path)]
@@ -129,6 +132,21 @@ async def test_worker_completes_job_after_job(
                 url: ("completed", None) if url in fetched else ("failed", "not_fetched") for url in urls
             }
         assert await worker.stop() == 0
+        assert {line.partition(" ")[0] for line in worker.lines} == {"started", "completed", "completed_with_failures"}
+
+
+async def test_rerun_of_failed_items_is_of_these_alone(
+    program: list[str], pages: Pages, service: ServiceProcess, api: httpx.AsyncClient
+) -> None:
+    async with running(program, service) as worker:
+        job = await create(api, worker, [pages["ready"], pages["missing"]])
+        assert (await read(api, job, wait=30))["status"] == "completed_with_failures"
+        rerun = (await api.post(f"/v1/jobs/{job}/rerun", json={"only_failed_items": True})).json()["id"]
+        ended = await read(api, rerun, wait=30)
+        assert (ended["status"], ended["result"]) == ("completed_with_failures", {"bytes": 0})
+        (item,) = (await api.get(f"/v1/jobs/{rerun}/items")).json()["items"]
+        assert (item["key"], item["error_code"]) == (pages["missing"], "not_fetched")
+        assert "404" in item["error_message"]
 
 
 async def test_job_that_cannot_be_done_fails_with_what_the_work_said(
