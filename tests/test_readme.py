@@ -15,11 +15,13 @@ import pytest
 
 from app.cli.exits import Exit
 from app.settings import Settings
-from jobtrack_client import JobtrackClient
+from jobtrack_client import JobContext, JobtrackClient
+from jobtrack_client.testing import run
 from tests.readme import FUNCTIONS, README, TOUR, Reached, block, run_script, working
 from tests.service_process import ROOT, ServiceProcess
 
 RUNNING = (ROOT / "docs" / "running.md").read_text()
+WORKERS = (ROOT / "docs" / "workers.md").read_text()
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -156,3 +158,20 @@ def test_every_setting_and_every_exit_code_is_in_its_table() -> None:
         "API_KEY",
     }
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)] == list(Exit)
+
+
+def test_all_that_a_handler_has_is_in_its_table() -> None:
+    has: set[str] = set()
+
+    def look(ctx: JobContext) -> None:
+        # The last is the worker's own.
+        has.update({name for name in dir(ctx) if not name.startswith("_")} - {"end_items"})
+        for name in fields:
+            assert name in ctx.job
+
+    table = WORKERS.partition("| `ctx.` |")[2].partition("\n\n")[0]
+    fields = re.findall(r'\["(\w+)"\]', table)
+    assert "attempt" in fields
+    assert run(look, {}).status == "completed"
+    first_cells = re.findall(r"(?m)^\| (`.*?`) \|", table)
+    assert {name for cell in first_cells for name in re.findall(r"(?:`|await )([a-z_]+)(?=[`(])", cell)} == has
