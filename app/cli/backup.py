@@ -149,7 +149,7 @@ def _keys_of_elsewhere(settings: Settings, url: str) -> str | None:
     """Return the sentence about the key that the embedded service kept, if the restored database does not know it."""
     from app.cli import keys
     from app.cli.database import url_of
-    from app.db.server import knows_key
+    from app.db.server import has_other_keys
     from app.domain.key_text import digest_of
     from jobtrack_client.discovery import KEY_FILE
 
@@ -157,7 +157,7 @@ def _keys_of_elsewhere(settings: Settings, url: str) -> str | None:
     if url_of(settings):
         return None
     kept = keys.read(path)
-    return None if kept and asyncio.run(knows_key(url, digest_of(kept))) else keys.unknown(path)
+    return keys.unknown(path) if asyncio.run(has_other_keys(url, digest_of(kept) if kept else None)) else None
 
 
 def _run(tools: Tools, program: str, *options: str) -> None:

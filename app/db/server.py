@@ -43,11 +43,14 @@ async def holds_jobs(url: str) -> bool:
     return await _value(url, "SELECT EXISTS (SELECT FROM jobs)::int") > 0
 
 
-async def knows_key(url: str, digest: bytes) -> bool:
-    """Whether a key with the digest is in the database, of whatever version."""
+async def has_other_keys(url: str, digest: bytes | None) -> bool:
+    """Whether there are keys in the database, of whatever version, and none with the digest."""
     connection = await open_connection(asyncpg_dsn(url))
     try:
-        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM keys WHERE digest = $1)", digest))
+        if not await connection.fetchval("SELECT to_regclass('keys') IS NOT NULL"):
+            return False
+        query = "SELECT count(*) > 0 AND count(*) FILTER (WHERE digest = $1) = 0 FROM keys"
+        return bool(await connection.fetchval(query, digest))
     finally:
         await connection.close()
 

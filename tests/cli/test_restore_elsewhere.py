@@ -5,6 +5,12 @@ from pathlib import Path
 
 from tests.cli.commands import run
 from tests.cli.serving import log_of, said, serve
+from tests.conftest import CreateDatabase
+
+
+def keep_key(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "api-key").write_text("chosen-by-somebody-0123456789\n")
 
 
 async def backed_up(data_dir: Path, file: Path) -> str:
@@ -46,3 +52,15 @@ async def test_key_that_the_restored_database_does_not_know_is_not_named(data_di
         assert "kept in" not in text
     demo = await run("serve", "--port", "0", "--demo", JOBTRACK_DATA_DIR=str(new))
     assert (demo.returncode, sentence in demo.stderr) == (3, True), demo.stderr
+
+
+async def test_backup_without_a_key_leaves_the_first_key_to_the_next_start(
+    data_dir: Path, create_database: CreateDatabase, tmp_path: Path
+) -> None:
+    keep_key(data_dir)
+    for migrated in (False, True):
+        file = tmp_path / f"b{migrated}"
+        made = await run("backup", str(file), JOBTRACK_DATABASE_URL=await create_database(migrated=migrated))
+        assert made.returncode == 0, made.stderr
+        restored = await run("restore", str(file), JOBTRACK_DATA_DIR=str(data_dir))
+        assert (restored.returncode, "api-key" in restored.stdout) == (0, False), restored.stderr
