@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from app.demo import DemoEvent
     from jobtrack_client import Job
 
+GRACE_SECONDS = 2.0
+"""In which the demo cancels its job when it is to end: long enough for that, short enough for a service that stops."""
+
 
 def demo(
     path: Annotated[
@@ -27,6 +30,7 @@ def demo(
     stay: Annotated[
         bool, typer.Option("--stay", help="Work on reruns of the job as well, until Ctrl-C or SIGTERM.")
     ] = False,
+    with_input: Annotated[bool, typer.Option("--with-input", hidden=True, help="End with standard input.")] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,6 +42,7 @@ def demo(
         from app.demo import run_demo, work_on_reruns
     import asyncio
     import signal
+    import threading
 
     from app.cli.job_waits import outcome
     from app.cli.progress import Board
@@ -54,6 +59,8 @@ def demo(
         # SIGTERM is handled like Ctrl-C, which cancels the job.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        if with_input:
+            threading.Thread(target=_end_with_input, daemon=True).start()
         try:
             # The index lies beside the database.
             running = run_demo(url, key, path, data_dir() / "demo", on_event=on_event, max_files=max_files)
@@ -69,6 +76,20 @@ def demo(
         with contextlib.suppress(KeyboardInterrupt), clear_sentences(url):
             asyncio.run(work_on_reruns(url, key, path, data_dir() / "demo"))
     raise typer.Exit(exit_code([job]))
+
+
+def _end_with_input() -> None:
+    """End this program when the service that started it has gone, however it did: its end of the pipe goes with it."""
+    import os
+    import signal
+    import sys
+    import time
+
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    # Whom it would tell that its job is cancelled may never come back.
+    time.sleep(GRACE_SECONDS)
+    os._exit(Exit.INTERRUPTED)
 
 
 def _addresses(url: str, key: str, job: Job) -> str:

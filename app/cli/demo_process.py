@@ -14,10 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.cli.demo import GRACE_SECONDS
 from app.cli.exits import Exit, fail
-
-# Long enough to cancel its job, and short enough for the time that stopping the service may take.
-_STOP_SECONDS = 2.0
 
 
 class DemoProcess:
@@ -30,7 +28,7 @@ class DemoProcess:
                 Exit.START_UP,
                 f"--demo needs an API key of this service: set JOBTRACK_API_KEY. The first key is {where}.",
             )
-        self._arguments = ["demo", "--stay", *(["--json"] if as_json else [])] if enabled else None
+        self._arguments = ["demo", "--stay", "--with-input", *(["--json"] if as_json else [])] if enabled else None
         self._settings = {"JOBTRACK_URL": url, "JOBTRACK_API_KEY": key or "", "JOBTRACK_DATA_DIR": str(data_dir)}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -40,7 +38,8 @@ class DemoProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", *self._arguments],
                 env=os.environ | self._settings,
-                stdin=subprocess.DEVNULL,
+                # Nothing is sent: it ends with us, also where we are killed.
+                stdin=subprocess.PIPE,
                 # Ctrl-C reaches the demo through us, while the service can still accept the cancellation of its job.
                 process_group=0,
             )
@@ -51,7 +50,7 @@ class DemoProcess:
             return
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(GRACE_SECONDS)
             return
         self._process.kill()
         self._process.wait()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import cells, times
-from app.cli.exits import clear_sentences
+from app.cli.exits import Exit, clear_sentences, fail
 from app.cli.pages import rows_of
 from app.cli.tables import Cell, Column, print_fields, print_json, print_rows
 from app.cli.target import AsJson, Url, address, client
@@ -116,6 +116,13 @@ def set_rules(
             help="The same for failed and expired jobs; 0: forever.",
         ),
     ] = None,
+    default_retention: Annotated[
+        bool, typer.Option("--default-retention", help="Keep ended jobs as long as the service does by default.")
+    ] = False,
+    expected_seconds: Annotated[
+        int | None,
+        typer.Option("--expected-seconds", metavar="SECONDS", min=0, help="After which a job is overdue; 0: never."),
+    ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,6 +130,8 @@ def set_rules(
 
     Example: jobtrack queues set imports --concurrency-limit 4
     """
+    if default_retention and (retention_seconds, retention_failed_seconds) != (None, None):
+        fail(Exit.USAGE, "Pass --default-retention or how long jobs are kept, not both.")
     url = address(url)
     with clear_sentences(url), client(url) as api:
         queue = api.get_queue(name)
@@ -133,6 +142,10 @@ def set_rules(
             rules["retention"] = (rules["retention"] or {}) | {"seconds": retention_seconds}
         if retention_failed_seconds is not None:
             rules["retention"] = (rules["retention"] or {}) | {"failed_seconds": retention_failed_seconds}
+        if default_retention:
+            rules["retention"] = None
+        if expected_seconds is not None:
+            rules["expected_seconds"] = expected_seconds or None
         queue = api.put_queue(name, **rules)
     _show(queue, as_json)
 

@@ -149,6 +149,15 @@ async def test_queues_are_seen_and_steered(service: ServiceProcess, queue: str) 
     kept = await printed(service, "queues", "set", queue, "--retention-failed-seconds", "0")
     assert (kept["paused"], kept["concurrency_limit"]) == (True, 4)
     assert kept["retention"] == {"seconds": 600, "failed_seconds": 0}
+    for option, field, value in (
+        (("--expected-seconds", "90"), "expected_seconds", 90),
+        (("--expected-seconds", "0"), "expected_seconds", None),
+        (("--default-retention",), "retention", None),
+    ):
+        assert (await printed(service, "queues", "set", queue, *option))[field] == value
+    both = await run("queues", "set", queue, "--default-retention", "--retention-seconds", "0", **reach(service))
+    assert both.returncode == 2
+    assert "not both" in both.stderr
     assert (await printed(service, "queues", "resume", queue))["paused"] is False
     assert queue in [one["name"] for one in (await printed(service, "queues", "list"))["queues"]]
     listed = [line.split("\t") for line in (await run("queues", "list", **reach(service))).stdout.splitlines()]

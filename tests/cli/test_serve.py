@@ -186,6 +186,27 @@ async def test_the_demo_runs_over_a_small_folder(service: ServiceProcess, tmp_pa
     )
 
 
+async def test_the_demo_ends_when_the_service_has_gone_without_a_word(service: ServiceProcess, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("A worker holds the lease of a job. ")
+    reached = {"JOBTRACK_URL": service.url, "JOBTRACK_API_KEY": service.api_key, "JOBTRACK_DATA_DIR": str(tmp_path)}
+    demo = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
+        [sys.executable, "-m", "app.cli", "demo", "--stay", "--with-input", str(tmp_path)],
+        cwd=ROOT, env=os.environ | reached, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert demo.stdin is not None
+        assert demo.stdout is not None
+        while not (await asyncio.to_thread(demo.stdout.readline)).startswith(b"Open"):
+            assert demo.poll() is None
+        # What holds the other end of the pipe is gone, as after a kill.
+        demo.stdin.close()
+        await gone(demo, 20)
+    finally:
+        demo.kill()
+        demo.stdout.close()
+        await gone(demo, 10)
+
+
 async def test_the_demo_goes_with_the_service(data_dir: Path) -> None:
     async with serve(data_dir, "--port", "0", "--demo") as process:
         shown = await said(data_dir, r"Ctrl-C stops it\.\nOpen +(http://\S+/)\n", process)

@@ -60,28 +60,33 @@ async def test_a_lost_lease_stops_the_code_and_nothing_more_is_written(
     client: AsyncJobtrackClient, queue: str, working: Working
 ) -> None:
     lost: list[BaseException] = []
+    taken, stopped = asyncio.Event(), asyncio.Event()
+    running = asyncio.get_running_loop().create_future()
 
     async def handler(ctx: JobContext) -> str:
-        await client.release(ctx.job["id"], ctx.job["lease"]["token"])
-        (other,) = await client.claim(worker="other", job_ids=[ctx.job["id"]])
-        after.append(await client.get_job(other["id"]))
-        ctx.report(99, message="overwritten")
+        running.set_result(ctx.job)
         try:
+            # A heartbeat may see the loss before the report does.
+            await taken.wait()
+            ctx.report(99, message="overwritten")
             await ctx.flush()
-        except LeaseLost as error:
-            lost.append(error)
-        except asyncio.CancelledError as error:
+        except (LeaseLost, asyncio.CancelledError) as error:
             lost.append(error)
         stopped.set()
         return "overwritten"
 
-    after: list[Job] = []
-    stopped = asyncio.Event()
     job = await client.create_job("work", queue=queue)
-    async with working(handler, queues=[queue]):
+    async with working(handler, queues=[queue]) as worker:
+        held = await running
+        # It takes nothing more, or it might have the job again before the other has.
+        worker.stop()
+        await client.release(job["id"], held["lease"]["token"])
+        (other,) = await client.claim(worker="other", job_ids=[job["id"]])
+        after = await client.get_job(other["id"])
+        taken.set()
         await stopped.wait()
     assert len(lost) == 1
-    assert await client.get_job(job["id"]) == after[0]
+    assert await client.get_job(job["id"]) == after
 
 
 async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
