@@ -193,9 +193,9 @@ async def test_the_demo_ends_when_the_service_has_gone_without_a_word(service: S
         [sys.executable, "-m", "app.cli", "demo", "--stay", "--with-input", str(tmp_path)],
         cwd=ROOT, env=os.environ | reached, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+    assert demo.stdin is not None
+    assert demo.stdout is not None
     try:
-        assert demo.stdin is not None
-        assert demo.stdout is not None
         while not (await asyncio.to_thread(demo.stdout.readline)).startswith(b"Open"):
             assert demo.poll() is None
         # What holds the other end of the pipe is gone, as after a kill.
