@@ -201,7 +201,9 @@ async def test_no_page_is_wider_than_a_telephone(browser: Browser, service: Serv
     assert await browser.run("return document.documentElement.scrollWidth") == 375
 
 
-@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+@pytest.mark.parametrize(
+    "name", [name if name == "native" else pytest.param(name, marks=pytest.mark.long) for name in sorted(DOCUMENTS)]
+)
 async def test_every_api_is_drawn_without_a_complaint(browser: Browser, service: ServiceProcess, name: str) -> None:
     await browser.open(f"{service.url}/docs?api={name}")
     await browser.element(".opblock")

@@ -54,6 +54,7 @@ async def test_key_that_the_restored_database_does_not_know_is_not_named(data_di
     assert (demo.returncode, sentence in demo.stderr) == (3, True), demo.stderr
 
 
+@pytest.mark.long
 async def test_backup_without_a_key_leaves_the_first_key_to_the_next_start(
     data_dir: Path, create_database: CreateDatabase, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ async def hold(client: httpx.AsyncClient, count: int) -> list[asyncio.Task[httpx
     return waits
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 async def test_sigterm_answers_every_open_wait_and_the_process_goes(start_service: StartService, workers: str) -> None:
     service = await start_service(JOBTRACK_WORKERS=workers)
     async with httpx.AsyncClient(
@@ -120,7 +120,7 @@ signal.signal(signal.SIGUSR1, tell)
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.long)])
 async def test_each_serving_process_decides_when_it_collects_garbage(
     start_service: StartService, tmp_path: Path, workers: str
 ) -> None:

@@ -21,7 +21,14 @@ pytestmark = [pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason=MISSING
 TAG = "<img src=x onerror=alert(1)>"
 QUOTE = "\"'><script>alert(2)</script>{{7*7}}"
 TURNED = "\u202egpj.exe\u2066abc"
-HOSTILE = pytest.mark.parametrize("text", [TAG, QUOTE, TURNED], ids=["tag", "quote", "turned"])
+HOSTILE = pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TAG, id="tag", marks=pytest.mark.long),
+        pytest.param(QUOTE, id="quote"),
+        pytest.param(TURNED, id="turned", marks=pytest.mark.long),
+    ],
+)
 FURTHER_FILES = 6
 
 

@@ -134,7 +134,9 @@ def migrate(url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("more", [{}, IGNORING], ids=["refusing", "ignoring"])
+@pytest.mark.parametrize(
+    "more", [pytest.param({}, id="refusing", marks=pytest.mark.long), pytest.param(IGNORING, id="ignoring")]
+)
 async def test_service_starts_through_a_pooler_as_documented(
     create_database: CreateDatabase, pooled: Pooled, room: Path, more: dict[str, str]
 ) -> None:

@@ -206,7 +206,13 @@ async def tables(create_database: Callable[..., Awaitable[str]]) -> AsyncIterato
     await database.close()
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+SHORT = ("never analysed", "analysed while small")
+"""Histories that are tested each time; the others are among the long tests."""
+
+
+@pytest.mark.parametrize(
+    "history", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in HISTORIES]
+)
 async def test_no_statement_reads_more_than_it_is_about(tables: Tables, history: str) -> None:
     for step in HISTORIES[history]:
         await step(tables)
