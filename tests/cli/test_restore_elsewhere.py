@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands import run
 from tests.cli.serving import log_of, said, serve
 from tests.conftest import CreateDatabase
