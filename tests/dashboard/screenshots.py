@@ -117,7 +117,16 @@ async def main(folder: Path) -> None:
             async with service.client() as api, open_browser(place / "profile", "--hide-scrollbars") as screen:
                 job = await fill(api)
                 await open_link(screen, service, api)
-                pages = {"job": f"/ui/jobs/{job}", "now": "/", "jobs": "/ui/jobs", "queues": "/ui/queues"}
+                pages = {
+                    "job": f"/ui/jobs/{job}",
+                    "now": "/",
+                    "jobs": "/ui/jobs",
+                    "queues": "/ui/queues",
+                    "keys": "/ui/keys",
+                    "system": "/ui/system",
+                    "first-worker": "/ui/first-worker",
+                    "sign-in": "/sign-in",
+                }
                 for page, path in pages.items():
                     for mode in ("light", "dark", "narrow"):
                         await shoot(screen, f"{service.url}{path}", folder / f"{page}-{mode}.png", mode)
