@@ -24,6 +24,14 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def without_settings() -> dict[str, str]:
+    """The tests' own environment without what would set a service up, or say where one is."""
+    others = ("PORT", "DATABASE_URL")
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name not in others
+    }
+
+
 class ServiceProcess:
     """`jobtrack serve` on a database. Its output is kept, and shown when it does not get ready."""
 
@@ -37,16 +45,14 @@ class ServiceProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         data_dir.mkdir(parents=True, exist_ok=True)
         self.log = data_dir / "service.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_")}
-        environment.pop("DATABASE_URL", None)
-        environment |= {
+        self._environment = {
+            **without_settings(),
             "JOBTRACK_DATABASE_URL": database_url,
             "JOBTRACK_BOOTSTRAP_KEY": API_KEY,
             "JOBTRACK_DATA_DIR": str(data_dir),
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
-        self._environment = environment
         self.log.unlink(missing_ok=True)
         self.start()
 

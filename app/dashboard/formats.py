@@ -54,8 +54,10 @@ def when(moment: datetime | None, form: str = "age") -> Markup:
     match form:
         case "age":
             shown = age(moment)
-        case "span" | "until":
-            shown = duration(passed if form == "span" else -passed)
+        case "span":
+            shown = duration(passed)
+        case "until":
+            shown = duration(-passed)
         case _:
             shown = second
     # Put together as text, for none of it is anybody's but ours: by `Markup.format` the fifty times of a job's page

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from app.db.connection import Connection
@@ -38,11 +38,10 @@ async def upsert(connection: Connection, checkpoints: Sequence[Checkpoint]) -> N
     await connection.execute(UPSERT, checkpoints)
 
 
-_TEXT: Final = Value(str, "CAST(c.checkpoint AS text)")
 SELECT = Statement(
     "SELECT :returned FROM checkpoints c WHERE c.project_id = :project_id AND c.job_id = :job_id",
     Values(JobRef),
-    _TEXT,
+    Value(str, "CAST(c.checkpoint AS text)"),
 )
 
 

@@ -1,18 +1,16 @@
 """Run the command as a client does, in a process of its own."""
 
 import asyncio
-import os
 import subprocess
 import sys
 
-from tests.service_process import ROOT, ServiceProcess
+from tests.service_process import ROOT, ServiceProcess, without_settings
 
 UNKNOWN = "01a206fa-0000-7000-8000-000000000000"
 
 
 async def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One run of the command, beside the tests' loop."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
     return await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "app.cli", *arguments],
@@ -21,7 +19,7 @@ async def run(*arguments: str, **environment: str) -> subprocess.CompletedProces
         text=True,
         cwd=ROOT,
         timeout=60,
-        env={**kept, "JOBTRACK_DATA_DIR": "/nonexistent", **environment},
+        env={**without_settings(), "JOBTRACK_DATA_DIR": "/nonexistent", **environment},
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service_process import ROOT
+from tests.service_process import ROOT, without_settings
 
 
 async def gone(process: subprocess.Popen[bytes], within: float) -> int:
@@ -49,7 +49,6 @@ def terminal(log: Path) -> Iterator[int]:
 @contextlib.asynccontextmanager
 async def serve(data_dir: Path, *options: str, on_terminal: bool = False) -> AsyncIterator[subprocess.Popen[bytes]]:
     """The command as `make run` starts it, on a database of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
     chosen = os.environ.get("JOBTRACK_TEST_PG_BINDIR")
     if chosen:
         pytest.skip("the service runs the PostgreSQL of the wheel")
@@ -58,7 +57,7 @@ async def serve(data_dir: Path, *options: str, on_terminal: bool = False) -> Asy
         process = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
             [sys.executable, "-m", "app.cli", "serve", *options],
             cwd=ROOT,
-            env={**kept, "JOBTRACK_DATA_DIR": str(data_dir)},
+            env={**without_settings(), "JOBTRACK_DATA_DIR": str(data_dir)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -19,7 +19,7 @@ import pytest
 from tests.browser import CHROMEDRIVER, CHROMIUM, MISSING, Browser
 from tests.cli.serving import gone, log_of, said, terminal
 from tests.readme import FUNCTIONS, Reached, block, run_script, working
-from tests.service_process import ROOT, free_port
+from tests.service_process import ROOT, free_port, without_settings
 
 STAMP = Path(sys.prefix) / ".installed"
 pytestmark = [
@@ -41,13 +41,12 @@ def fresh_clone(to: Path) -> Path:
 @contextlib.asynccontextmanager
 async def make_run(clone: Path, data_dir: Path, port: int) -> AsyncIterator[subprocess.Popen[bytes]]:
     """`make run` on a terminal, ended by Ctrl-C."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOBTRACK_") and name != "PORT"}
     with terminal(log_of(data_dir)) as line:
         process = subprocess.Popen(  # noqa: ASYNC220  the test has nothing else to do meanwhile
             ["make", "run", f"ARGS=--port {port}"],
             cwd=clone,
             # The environment's own `app` is the checkout's.
-            env={**kept, "PYTHONPATH": str(clone), "JOBTRACK_DATA_DIR": str(data_dir)},
+            env={**without_settings(), "PYTHONPATH": str(clone), "JOBTRACK_DATA_DIR": str(data_dir)},
             stdin=line,
             stdout=line,
             stderr=line,
