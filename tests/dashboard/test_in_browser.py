@@ -40,7 +40,7 @@ async def test_from_the_link_to_a_green_rerun(
 
     job = await create(api, queue, items=[{"key": key} for key in FILES])
     await screen.open(f"{service.url}/ui/jobs/{job}")
-    await screen.shows("#why", "no worker")
+    await screen.shows("#why", "Waiting: ")
     await screen.shows("#live", "live")
     await screen.run("window.stays = true")
 
@@ -163,7 +163,7 @@ async def test_a_filter_stands_in_the_address_of_each_tab(
     await screen.click("#filter-form button.primary")
     await screen.element(f"#job-{jobs[2]}")
     await screen.click(f"#job-{jobs[2]} a[data-row]")
-    await screen.shows("#why", "no worker")
+    await screen.shows("#why", "Waiting: ")
 
     await screen.call("POST", "/back", {})
     await screen.element(f"#job-{jobs[2]}")

@@ -67,7 +67,7 @@ async def test_parts_change_with_the_job_and_end_with_it(
     job = await create(api, queue, items=[{"key": key} for key in "abcd"])
     async with live(reader, job) as frames:
         assert set(await frames.next()) == {"sentence", "bar", "stages", "life", "actions"}
-        assert "Waiting: no worker has asked for" in frames.parts["sentence"]
+        assert "Waiting: " in frames.parts["sentence"]
         token = await claim(api, queue)
         await frames.until("w2 took the job")
         await call(api, job, "report", token, stage="reading", items=[{"key": "a", "status": "failed"}])

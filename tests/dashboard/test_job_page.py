@@ -6,6 +6,7 @@ import httpx
 
 from tests.dashboard.conftest import sign_in, visitor
 from tests.dashboard.jobs import call, claim, create, failed_job
+from tests.dashboard.lone_projects import own_project
 from tests.inside_service import serve_inside
 from tests.service_process import API_KEY, ServiceProcess
 
@@ -31,26 +32,30 @@ async def test_first_answer_says_all_of_it(api: httpx.AsyncClient, reader: httpx
     assert "hx-sse:connect" not in page, "nothing can change any more"
 
 
-async def test_job_that_waits_says_why(api: httpx.AsyncClient, reader: httpx.AsyncClient, queue: str) -> None:
-    job = await create(api, queue)
-    path = f"/ui/jobs/{job}"
-    page = (await reader.get(path)).text
-    assert f"Waiting: no worker has asked for queue {queue} and type index in the last 24 h." in page
-    assert f'hx-get="{path}/why" hx-trigger="every 5s"' in page
-    await api.post(f"/v1/queues/{queue}/pause", json={"reason": "index rebuilt"})
-    assert "index rebuilt" in (await reader.get(f"{path}/why")).text
-    await api.post(f"/v1/queues/{queue}/resume")
-    assert (await reader.get(f"{path}/life")).status_code == 204, "nobody holds it"
-    token = await claim(api, queue)
-    assert (await reader.get(f"{path}/why")).status_code == 204, "the stream says it better"
-    life = (await reader.get(f"{path}/life")).text
-    assert re.search(r'class="life ok">w2 holds the job, and last reported \d+ s ago; the lease ends in \d+ s\.', life)
-    await api.post(f"/v1/jobs/{job}/cancel")
-    assert "w2 has been asked to stop." in (await reader.get(f"{path}/life")).text
-    page = (await reader.get(path)).text
-    assert re.search(r"Cancel asked for by key first key <time.*?</time> ago; w2 has not answered yet", page)
-    assert buttons(page) == {"again", "copy"}
-    await call(api, job, "release", token)
+async def test_job_that_waits_says_why(service: ServiceProcess, queue: str) -> None:
+    # In a project of its own: another test's worker may have asked for jobs of any queue and type.
+    async with own_project(service) as (api, reader):
+        job = await create(api, queue)
+        path = f"/ui/jobs/{job}"
+        page = (await reader.get(path)).text
+        assert f"Waiting: no worker has asked for queue {queue} and type index in the last 24 h." in page
+        assert f'hx-get="{path}/why" hx-trigger="every 5s"' in page
+        await api.post(f"/v1/queues/{queue}/pause", json={"reason": "index rebuilt"})
+        assert "index rebuilt" in (await reader.get(f"{path}/why")).text
+        await api.post(f"/v1/queues/{queue}/resume")
+        assert (await reader.get(f"{path}/life")).status_code == 204, "nobody holds it"
+        token = await claim(api, queue)
+        assert (await reader.get(f"{path}/why")).status_code == 204, "the stream says it better"
+        life = (await reader.get(f"{path}/life")).text
+        assert re.search(
+            r'class="life ok">w2 holds the job, and last reported \d+ s ago; the lease ends in \d+ s\.', life
+        )
+        await api.post(f"/v1/jobs/{job}/cancel")
+        assert "w2 has been asked to stop." in (await reader.get(f"{path}/life")).text
+        page = (await reader.get(path)).text
+        assert re.search(r"Cancel asked for by key the only <time.*?</time> ago; w2 has not answered yet", page)
+        assert buttons(page) == {"again", "copy"}
+        await call(api, job, "release", token)
 
 
 async def test_first_answer_takes_few_statements(database_url: str) -> None:
