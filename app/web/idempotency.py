@@ -12,7 +12,9 @@ from app.domain.errors import MalformedError
 from app.domain.idempotency import Idempotency
 from app.web.deps import principal
 
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+_VISIBLE: Final = re.compile(r"[!-~]{1,255}")
+_FORM: Final = '^("[!-~]{1,255}"|[!#-~][!-~]{0,254}|"([!-~]{0,253}[!#-~])?)$'
+"""The header as it is sent: in quotes, or bare, which is to have no quotes at both ends."""
 
 KEY_PARAMETER: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
@@ -22,7 +24,7 @@ KEY_PARAMETER: Final[Mapping[str, Any]] = {
     "it takes effect once. A repeat is answered with "
     "`Idempotency-Replayed: true`, and with what the request is about as it is now; another request with the same key "
     "is refused. 1 to 255 visible ASCII characters, which may be in quotes.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257, "pattern": _FORM},
 }
 """How an operation declares the header."""
 

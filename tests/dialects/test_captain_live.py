@@ -162,7 +162,20 @@ async def test_form_becomes_the_input_as_it_was_sent(api: httpx.AsyncClient) -> 
     assert got.headers["content-type"] == FORM_TYPE["Content-Type"]
 
 
-@pytest.mark.parametrize("content", [b"", b"x", FORM[:-6], FORM[4:], b"--b", b"\r\n" + FORM[:20]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        FORM[:-6],
+        FORM[4:],
+        b"--b",
+        b"\r\n" + FORM[:20],
+        b"--b--\r\n",
+        b"--b\r\n[]--b--\r\n",
+        b"--b\r\n\r\nx\r\n--b--",
+    ],
+)
 async def test_torn_form_stores_nothing(api: httpx.AsyncClient, content: bytes) -> None:
     collection = str(uuid.uuid4())
     answer = await api.post(f"/v2/collections/{collection}/index/file", content=content, headers=FORM_TYPE)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def run(*words: object, cwd: Path, environment: Mapping[str, str] | None = None,
     command = [str(word) for word in words]
     variables = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd), **(environment or {})}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=variables, timeout=seconds)
-    printed = done.stdout + done.stderr
+    printed = re.sub("0{200,}", "0...", done.stdout + done.stderr)
     assert done.returncode == 0, f"{command[:3]}: {done.returncode}\n{printed[-6_000:]}"
     return printed
 

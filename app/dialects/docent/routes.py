@@ -54,7 +54,7 @@ _ENCODING: dict[str, Any] = {
     "name": "Content-Encoding",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^(gzip|identity)$"},
+    "schema": {"type": "string", "pattern": "^((x-)?gzip|identity)?$"},
     "description": "Compression of the body: `gzip` or `identity`. The size limit is of the decompressed body as well.",
 }
 
