@@ -17,7 +17,7 @@ from app.live.idle_claims import ClaimableJob
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 10.0
 """While there is nothing to copy: each look is a statement that an idle service makes."""
 STEP_PAUSE_SECONDS: Final = 0.05
 """Between two steps: a million items take about half a minute and leave most of the database to others."""

@@ -28,12 +28,6 @@ LOOK_SECONDS = 1.0
 SHORTEST_REST_SECONDS = 0.25
 """Minimum rest, which batches leases that run out in succession: a quarter of the promised second."""
 JITTER_SECONDS = 0.1
-LATE = timedelta(seconds=LOOK_SECONDS + 2)
-"""Time without a look after which it was we who were away, and not the workers."""
-STORED_EVERY = timedelta(seconds=1.75)
-"""However many processes look, the last look is stored every two seconds or so. A process that starts within them takes
-a gap for up to two seconds longer than it was, which costs a lapsed lease nothing.
-"""
 
 ERRORS = {
     JobEvent.LEASE_RAN_OUT: ("lease_expired", "The worker was not heard of before its lease ran out."),
@@ -62,15 +56,12 @@ class Rescue:
     async def step(self) -> float:
         """Move the jobs that are due; returns the seconds until the next call is worth it, at most one."""
         # More by those that were busy at the last look: as many of them as a batch holds must not hide the rest.
-        due = await self._database.read(sweeps.select_due, BATCH + min(self._busy, MOST_BUSY))
+        limit = BATCH + min(self._busy, MOST_BUSY)
+        due = await self._database.write_at_once(sweeps.look, limit, self._seen_at)
         self._busy = 0
         if due.look.leased and self._is_late(due.look):
             return await self._grant_grace(due.look)
         self._seen_at = due.look.now
-        stored = due.look.seen_at
-        if due.look.leased and stored is not None and due.look.now - stored >= STORED_EVERY:
-            # The time of the look and not of the write, which may have had to wait for an outage's end.
-            await self._database.write(sweeps.record_look, due.look.now)
         swept = sum([await self._sweep(event, refs) for event, refs in due.jobs.items() if refs])
         swept += await self._mark(due.overdue) if due.overdue else 0
         if swept >= BATCH:
@@ -80,11 +71,11 @@ class Rescue:
     def _is_late(self, look: Look) -> bool:
         """Whether neither this process nor another one looked when it should have."""
         seen = [at for at in (look.seen_at, self._seen_at) if at is not None]
-        return bool(seen) and look.now - max(seen) > LATE
+        return bool(seen) and look.now - max(seen) > timedelta(seconds=sweeps.LATE_SECONDS)
 
     async def _grant_grace(self, look: Look) -> float:
         """Lengthen the leases that ended while nobody could renew them; the next look begins from there."""
-        graced = await self._database.write(sweeps.grant_grace, self._seen_at, late_seconds=LATE.total_seconds())
+        graced = await self._database.write(sweeps.grant_grace, self._seen_at)
         if graced is None:
             return SHORTEST_REST_SECONDS
         self._seen_at = look.now

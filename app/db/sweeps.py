@@ -18,6 +18,12 @@ from app.domain.states import LEASED, LIVE, JobEvent
 
 GRACE_SECONDS: Final = 30
 """The most that a lease is lengthened by after a gap: the default lease."""
+LATE_SECONDS: Final = 3.0
+"""Time without a look, of which there is one a second, after which it was we who were away, and not the workers."""
+STORED_EVERY_SECONDS: Final = 1.75
+"""However many processes look, the last look is stored every two seconds or so. A process that starts within them takes
+a gap for up to two seconds longer than it was, which costs a lapsed lease nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,9 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class _AtMost:
+class _Looking:
     limit: int
+    own_look: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,25 @@ class _Lapsed:
 # whole: it is as long as the number of live jobs, and an index on the lease would cost each heartbeat its place on the
 # page. A deadline at `infinity`, which older versions stored, is left out: PostgreSQL before 17 subtracts nothing from
 # it, and the whole statement would fail.
-SELECT_DUE = Statement(
+#
+# It stores that it has looked, now and then while anything is leased; but not after a gap, when the leases have to be
+# lengthened first, nor where another process is writing it just now, whose look is as good.
+LOOK = Statement(
     f"""
+    WITH h AS MATERIALIZED (
+        SELECT min(r.lease_ends_at) FILTER (WHERE r.lease_ends_at > statement_timestamp()) AS next_end,
+               count(r.lease_ends_at) > 0 AS leased FROM runs r
+    ),
+    stored AS (
+        UPDATE looks l SET seen_at = statement_timestamp() FROM (
+            SELECT s.name FROM looks s CROSS JOIN h
+            WHERE s.name = 'leases' AND h.leased
+              AND s.seen_at <= statement_timestamp() - interval '{STORED_EVERY_SECONDS} seconds'
+              AND greatest(s.seen_at, CAST(:own_look AS timestamptz))
+                  >= statement_timestamp() - interval '{LATE_SECONDS} seconds'
+            FOR UPDATE OF s SKIP LOCKED
+        ) f WHERE l.name = f.name
+    )
     SELECT :returned FROM (
     (SELECT r.project_id, r.job_id, '{JobEvent.LEASE_RAN_OUT}' AS event, CAST(NULL AS float8) AS seconds,
             CAST(NULL AS timestamptz) AS now, CAST(NULL AS timestamptz) AS seen_at, CAST(NULL AS boolean) AS leased
@@ -84,11 +108,10 @@ SELECT_DUE = Statement(
          ORDER BY j.expires_at LIMIT 1)
     ) - statement_timestamp()) AS float8), statement_timestamp(),
     (SELECT l.seen_at FROM looks l WHERE l.name = 'leases'), h.leased
-    FROM (SELECT min(r.lease_ends_at) FILTER (WHERE r.lease_ends_at > statement_timestamp()) AS next_end,
-                 count(r.lease_ends_at) > 0 AS leased FROM runs r) h
+    FROM h
     ) d
     """,
-    Values(_AtMost),
+    Values(_Looking),
     Projection(
         _Lapsed,
         "d",
@@ -100,43 +123,23 @@ SELECT_DUE = Statement(
 )
 
 
-async def select_due(connection: Connection, limit: int) -> Due:
+async def look(connection: Connection, limit: int, own_look: datetime | None = None) -> Due:
     """Find up to `limit` jobs whose lease ran out, as many live ones whose deadline has passed, and as many whose
-    attempt should have ended.
+    attempt should have ended; store, if it is time, that somebody has looked.
+
+    `own_look` is the last of this process, which is not stored while nothing is leased.
     """
     due: dict[JobEvent, list[JobRef]] = {JobEvent.LEASE_RAN_OUT: [], JobEvent.DEADLINE: []}
     overdue: list[JobRef] = []
-    next_seconds, look = None, None
-    for lapsed in await connection.fetch(SELECT_DUE, _AtMost(limit)):
+    next_seconds, looked = None, None
+    for lapsed in await connection.fetch(LOOK, _Looking(limit, own_look)):
         if lapsed.look is not None:
-            next_seconds, look = lapsed.seconds, lapsed.look
+            next_seconds, looked = lapsed.seconds, lapsed.look
         elif lapsed.job is not None:
             (overdue if lapsed.event is None else due[lapsed.event]).append(lapsed.job)
-    if look is None:
+    if looked is None:
         raise LookupError("the look itself was not among the rows")
-    return Due(due, overdue, next_seconds, look)
-
-
-@dataclass(frozen=True, slots=True)
-class _SeenAt:
-    seen_at: datetime
-
-
-# Not where another process is writing it just now: that one's look is as good.
-LOOK = Statement(
-    """
-    UPDATE looks l SET seen_at = f.looked_at FROM (
-        SELECT l.name, CAST(:seen_at AS timestamptz) AS looked_at FROM looks l
-        WHERE l.name = 'leases' AND l.seen_at < :seen_at FOR UPDATE SKIP LOCKED
-    ) f WHERE l.name = f.name
-    """,
-    Values(_SeenAt),
-)
-
-
-async def record_look(connection: Connection, seen_at: datetime) -> None:
-    """Store that the leases were looked at."""
-    await connection.execute(LOOK, _SeenAt(seen_at))
+    return Due(due, overdue, next_seconds, looked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +179,11 @@ GRANT_GRACE = Statement(
 )
 
 
-async def grant_grace(connection: Connection, own_look: datetime | None, *, late_seconds: float) -> int | None:
+async def grant_grace(
+    connection: Connection, own_look: datetime | None, *, late_seconds: float = LATE_SECONDS
+) -> int | None:
     """Lengthen the leases that ended in a gap since the last look, or end soon after it; returns how many.
 
-    `own_look` is the last of this process, which is not stored while nothing is leased. No gap is shorter than
-    `late_seconds`. None if another process is at it.
+    `own_look` is as for `look`. No gap is shorter than `late_seconds`. None if another process is at it.
     """
     return await connection.fetchrow(GRANT_GRACE, _Gap(own_look, late_seconds))

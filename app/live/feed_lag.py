@@ -13,7 +13,7 @@ from app.db.engine import Database
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 10.0
 JITTER_SECONDS: Final = 1.0
 """Spreads the looks of many processes."""
 LONG_SECONDS: Final = 10.0

@@ -219,25 +219,25 @@ async def test_deadline_ends_every_live_job(connection: Connection, project_id: 
     later = await factories.job(connection, project_id, state=state, expires_at=factories.in_seconds(HOUR))
     never = await factories.job(connection, project_id, state=state)
 
-    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.DEADLINE] == [past.key]
+    assert (await sweeps.look(connection, 100)).jobs[JobEvent.DEADLINE] == [past.key]
     assert await move(connection, JobEvent.DEADLINE, past)
     assert await move(connection, JobEvent.DEADLINE, later) is None
     assert await move(connection, JobEvent.DEADLINE, never) is None
 
     row = await factories.row(connection, past)
     assert row.state == ("cancelled" if state is JobState.CANCELLING else "expired")
-    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.DEADLINE] == []
+    assert (await sweeps.look(connection, 100)).jobs[JobEvent.DEADLINE] == []
 
 
 async def test_the_next_lease_or_deadline_is_known(connection: Connection, project_id: UUID) -> None:
-    assert (await sweeps.select_due(connection, 100)).next_seconds is None
+    assert (await sweeps.look(connection, 100)).next_seconds is None
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=-HOUR)
-    by_lease = (await sweeps.select_due(connection, 100)).next_seconds
+    by_lease = (await sweeps.look(connection, 100)).next_seconds
     assert by_lease is not None
     assert HOUR - 60 < by_lease <= HOUR
     await factories.job(connection, project_id, expires_at=factories.in_seconds(10))
-    by_deadline = (await sweeps.select_due(connection, 100)).next_seconds
+    by_deadline = (await sweeps.look(connection, 100)).next_seconds
     assert by_deadline is not None
     assert 0 < by_deadline <= 10
 
@@ -247,9 +247,9 @@ async def test_lapsed_leases_are_found_until_they_are_dealt_with(connection: Con
     await factories.job(connection, project_id, state=JobState.RUNNING, lease_left_seconds=HOUR)
     await factories.job(connection, project_id, state=JobState.RUNNING, engine="x", lease_left_seconds=None)
 
-    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == [lapsed.key]
+    assert (await sweeps.look(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == [lapsed.key]
     assert await move(connection, JobEvent.LEASE_RAN_OUT, lapsed)
-    assert (await sweeps.select_due(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == []
+    assert (await sweeps.look(connection, 100)).jobs[JobEvent.LEASE_RAN_OUT] == []
 
 
 async def test_what_the_run_said_last_is_kept_when_the_job_ends(connection: Connection, project_id: UUID) -> None:

@@ -367,7 +367,6 @@ async def _others(connection: Connection, ended: list[JobRef]) -> None:
     await queue_names.count(connection, [PROJECT], most=10_000)
     await queue_names.look(connection, queue_names.NO_QUEUE, limit=BATCH, age_seconds=0)
     await queue_names.forget(connection, names)
-    look = (await sweeps.select_due(connection, BATCH)).look
+    await sweeps.look(connection, BATCH)
     await overdue.mark(connection, ended)
-    await sweeps.record_look(connection, look.now)
     await sweeps.grant_grace(connection, None, late_seconds=-1)
