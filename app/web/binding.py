@@ -68,7 +68,10 @@ def bind(route: APIRoute, *, closed_query: bool = False) -> Handler:
             errors += wrong
         if errors:
             raise RequestValidationError(errors)
-        return cast("Response", await endpoint(**arguments))
+        answering = endpoint(**arguments)
+        # A wait may last for minutes, and there are ten thousand: its function keeps what it needs of them.
+        del arguments
+        return cast("Response", await answering)
 
     return call
 

@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from app.core.access import key_ended
+from app.domain.errors import UnauthorizedError
 from app.domain.held import Holding
 from app.web.body import forget_body
-from app.web.disconnect import cancel_and_wait, client_gone
-from app.web.holding import check_room, cut_off, hold, release
-
-if TYPE_CHECKING:
-    from app.core.key_holds import Hold
+from app.web.disconnect import Presence, cancel_and_wait
+from app.web.holding import check_room, cut_off
 
 T = TypeVar("T")
 
@@ -31,76 +29,104 @@ async def held_json_response(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer with what a wait gives, rendered; after the application's `space_seconds` a space goes out now and then.
+    """Answer with what a wait returns, rendered; after the application's `space_seconds` a space goes out now and then.
 
     An error before the first space is an error like any other, and so is the end of the key. After it the answer has
     begun as 200, and either cuts the connection: nothing is invented. Where there is no room, the wait is not begun.
     """
+    spaces = _Spaces(request, headers)
     try:
         check_room(request, holding)
-    except BaseException:
-        wait.close()
-        raise
-    # A thousand ids as text are more than the wait for them.
-    forget_body(request)
-    space_seconds: float = request.scope["state"]["space_seconds"]
-    shown = {"X-Accel-Buffering": "no", **(headers or {})}
-    work = asyncio.create_task(wait)
-    gone = asyncio.create_task(client_gone(request))
-    held = hold(request, work.cancel, holding)
-    begun = False
-    try:
-        await asyncio.wait({work, gone}, timeout=space_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if held.ended:
-            raise key_ended()
-        if work.done():
-            return Response(render(work.result()), 200, shown, "application/json")
-        if gone.done():
-            raise ClientDisconnect
-        begun = True
-        return _HeldResponse(request, held, work, gone, lambda: render(work.result()), shown, space_seconds)
+        # A thousand ids as text are more than the wait for them.
+        forget_body(request)
+        async with Presence(request, holding), spaces:
+            result = await wait
+        body = render(result)
+    except Exception as error:
+        if not spaces.begun:
+            raise
+        return _Rest(request, error)
     finally:
-        if not begun:
-            release(request, held)
-            await cancel_and_wait(work, gone)
+        wait.close()
+    if spaces.begun:
+        return _Rest(request, body)
+    return _response(body, headers)
 
 
-class _HeldResponse(Response):
-    """A response that has begun before its body is known."""
+def _response(body: bytes, headers: Mapping[str, str] | None) -> Response:
+    return Response(body, 200, {"X-Accel-Buffering": "no", **(headers or {})}, "application/json")
 
-    def __init__(
-        self,
-        request: Request,
-        held: "Hold",
-        work: asyncio.Task[Any],
-        gone: asyncio.Task[None],
-        render: Callable[[], bytes],
-        headers: Mapping[str, str],
-        space_seconds: float,
-    ) -> None:
-        super().__init__(None, 200, headers, "application/json")
-        # The length is not known yet, so the server sends chunks.
-        del self.headers["content-length"]
+
+class _Spaces:
+    """A block during which spaces are sent, once it has lasted some time.
+
+    Until then it is a timer: the wait stays in the task of the request. As a task of its own beside one that sent the
+    spaces, each of ten thousand waits took 5 KB more.
+    """
+
+    __slots__ = ("_headers", "_request", "_sending", "_timer", "begun")
+
+    def __init__(self, request: Request, headers: Mapping[str, str] | None) -> None:
         self._request = request
-        self._held = held
-        self._work = work
-        self._gone = gone
-        self._render = render
-        self._space_seconds = space_seconds
+        self._headers = headers
+        self._timer: asyncio.TimerHandle | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self.begun = False
+        """Whether the head of the answer is sent."""
+
+    async def __aenter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Detached, or an answered wait would be a cycle.
+        self._timer = None
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await cancel_and_wait(sending)
+
+    @property
+    def _seconds(self) -> float:
+        seconds: float = self._request.scope["state"]["space_seconds"]
+        return seconds
+
+    def _start(self) -> None:
+        self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        send = self._request._send  # noqa: SLF001 - where the answer goes; a request does not offer it
+        head = _response(b"", self._headers)
+        # It is not known yet: the server sends chunks.
+        del head.headers["content-length"]
+        await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
+        self.begun = True
+        while True:
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(self._seconds)
+
+
+class _Rest(Response):
+    """The rest of an answer whose head is sent: its body, or what happened instead."""
+
+    def __init__(self, request: Request, outcome: bytes | Exception) -> None:
+        super().__init__()
+        self._request = request
+        self._outcome = outcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send spaces until the wait ends, then the body; stop when the client leaves or the key ends."""
+        """Send the body; or nothing to a client that has left, and drop the connection where the wait failed."""
         del scope, receive
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            both = {self._work, self._gone}
-            while not self._work.done() and not self._gone.done():
-                await send({"type": "http.response.body", "body": b" ", "more_body": True})
-                await asyncio.wait(both, timeout=self._space_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if self._held.ended:
+        match self._outcome:
+            case bytes(body):
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+            case ClientDisconnect():
+                pass
+            case UnauthorizedError():
                 await cut_off(self._request)
-            elif self._work.done():
-                await send({"type": "http.response.body", "body": self._render(), "more_body": False})
-        finally:
-            release(self._request, self._held)
-            await cancel_and_wait(self._work, self._gone)
+            case error:
+                # The server logs it, and drops the connection of an answer that is not whole.
+                raise error

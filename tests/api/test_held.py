@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from app.core.key_holds import KeyHolds
@@ -30,7 +30,7 @@ class Client:
         self.sent: list[MutableMapping[str, Any]] = []
         state = held_state(space_seconds)
         self.holds: KeyHolds = state["services"].holds
-        self.request = Request({**SCOPE, "state": state}, self.receive)
+        self.request = Request({**SCOPE, "state": state}, self.receive, self.send)
 
     def end_key(self) -> None:
         self.holds.keys_changed([KeyChange(CALLER.ref, ended=True)])
@@ -74,15 +74,21 @@ async def test_short_wait_is_a_plain_response() -> None:
     assert response.headers["content-length"] == "8"
 
 
-async def test_long_wait_sends_spaces_before_its_json() -> None:
-    client, work = Client(0.01), Work()
-    response = await held_json_response(client.request, work(), body, ONE_WAIT)
-    sending = asyncio.create_task(response(SCOPE, client.receive, client.send))
+async def begun(client: Client, work: Work) -> asyncio.Task[Response]:
+    """Return the task of a wait for which some spaces were sent."""
+    waiting = asyncio.create_task(held_json_response(client.request, work(), body, ONE_WAIT))
     while len(client.sent) < 4:
         await asyncio.sleep(0)
+    return waiting
+
+
+async def test_long_wait_sends_spaces_before_its_json() -> None:
+    client, work = Client(0.01), Work()
+    waiting = await begun(client, work)
     work.done.set()
-    await sending
+    await (await waiting)(SCOPE, client.receive, client.send)
     assert client.sent[0]["status"] == 200
+    assert b"content-length" not in dict(client.sent[0]["headers"])
     whole = b"".join(message["body"] for message in client.sent[1:])
     assert whole.startswith(b"   ")
     assert json.loads(whole) == {"n": 1}
@@ -91,9 +97,9 @@ async def test_long_wait_sends_spaces_before_its_json() -> None:
 
 async def test_long_wait_whose_client_left_is_cancelled() -> None:
     client, work = Client(0.01), Work()
-    response = await held_json_response(client.request, work(), body, ONE_WAIT)
+    waiting = await begun(client, work)
     client.left.set()
-    await response(SCOPE, client.receive, client.send)
+    await (await waiting)(SCOPE, client.receive, client.send)
     assert work.cancelled
     assert client.sent[-1]["more_body"] is True
 
@@ -101,8 +107,9 @@ async def test_long_wait_whose_client_left_is_cancelled() -> None:
 async def test_error_after_the_first_space_invents_nothing() -> None:
     client, work = Client(0.01), Work()
     work.failing = True
-    response = await held_json_response(client.request, work(), body, ONE_WAIT)
+    waiting = await begun(client, work)
     work.done.set()
+    response = await waiting
     with pytest.raises(ConnectionError):
         await response(SCOPE, client.receive, client.send)
     assert all(message.get("more_body", True) for message in client.sent)

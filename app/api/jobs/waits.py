@@ -49,7 +49,9 @@ async def wait_for_jobs(
     texts = list(dict.fromkeys(wait_in.ids))
     ids = {text: job_id for text in texts if (job_id := parse_id(text)) is not None}
     versions = {job_id: v for text, v in wait_in.versions.items() if (job_id := parse_id(text)) is not None}
-    until, include = Until(wait_in.until), {name.value for name in wait_in.include}
+    seconds, until, include = wait_in.wait, Until(wait_in.until), {name.value for name in wait_in.include}
+    # Not while the wait lasts.
+    del wait_in
 
     def render(result: WaitResult) -> bytes:
         jobs = result.jobs
@@ -61,14 +63,14 @@ async def wait_for_jobs(
         result = await services.waits.wait(
             caller.project_id,
             list(ids.values()),
-            seconds=wait_in.wait,
+            seconds=seconds,
             until=until,
             versions=versions,
             include=included(include),
         )
         return await rendered(size_of(result.jobs.values()), render, result)
 
-    if wait_in.wait == 0 and not include:
+    if seconds == 0 and not include:
         read = await services.jobs.summaries(caller.project_id, list(ids.values()))
         shown = {id_: rendering.body for id_, rendering in read.items()}
         ended_by = ended_at_once(read, until, versions)
