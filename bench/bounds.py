@@ -33,8 +33,8 @@ BOUNDS: dict[int, str] = {
     11: "a deeper index, and pages that are not in shared buffers.",
     12: "what PostgreSQL must keep: while the snapshot is held no version of a row can be removed, so that each "
     "heartbeat leaves its 190 bytes behind; a claim meets the same in the index of waiting jobs.",
-    13: "one look a second for leases, a question every five seconds for what is kept no longer, uvicorn's own clock "
-    "ten times a second, and the watch over the database four times.",
+    13: "one look a second for leases, a question every five seconds for what is kept no longer, uvicorn's clock once "
+    "a second, and the watch over the database four times.",
     14: "the machine: two processes, the database and the load generator share two cores, so that a second process "
     "adds at most what the first left idle. Each gathers only its own callers into a commit, so that a job one by one "
     "costs the database more; how much of it is that was not profiled.",

@@ -42,6 +42,8 @@ BACKLOG = 4096
 # An idle connection lives longer than the pools of common clients and proxies (60 s) keep theirs: whoever closes first
 # breaks the other's next request, and a POST is not sent twice.
 KEEP_ALIVE_SECONDS = 75
+# The Date header, made once for all answers, changes as often.
+TICK_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,11 +92,20 @@ class DrainingServer(uvicorn.Server):
         self._drain = drain
         self._on_started = on_started
         self._before_drain = before_drain
+        self._loop = asyncio.get_running_loop()
+        self._exit_asked = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then call `on_started`."""
         await super().startup(sockets)
         self._on_started()
+
+    async def main_loop(self) -> None:
+        """Tick once a second, and at once when asked to exit. uvicorn ticks ten times as often to see that it was."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._exit_asked.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer every open wait, then shut down as uvicorn does."""
@@ -116,7 +127,12 @@ class DrainingServer(uvicorn.Server):
         """
         del sig, frame
         self.force_exit = self.should_exit
+        self.exit()
+
+    def exit(self) -> None:
+        """Start the shutdown. To be called in the event loop's thread, also between two of its steps."""
         self.should_exit = True
+        self._loop.call_soon_threadsafe(self._exit_asked.set)
 
 
 def server_config(
@@ -214,7 +230,7 @@ def _stop_with_parent(parent: int, server: DrainingServer) -> None:
 
     def on_closed() -> None:
         loop.remove_reader(parent)
-        server.should_exit = True
+        server.exit()
 
     loop.add_reader(parent, on_closed)
 
