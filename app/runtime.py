@@ -119,6 +119,7 @@ class Runtime:
             announce,
             at_once=metrics.measured("creations", apply_creations_at_once),
             row_count=row_count,
+            ordered=False,
         )
         calls: GroupWriter[WorkerCall, WorkerOutcome] = GroupWriter(
             self.database,

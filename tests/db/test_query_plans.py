@@ -23,7 +23,7 @@ MOST_SHOWN = 6_000
 """Characters of a plan."""
 READS_MORE = {
     # The narrow table of runs, whole, for those that lapsed and for the next that will.
-    "sweeps.SELECT_DUE": 3 * LARGE.running,
+    "sweeps.LOOK": 3 * LARGE.running,
     # All leases, once after a gap: each is locked, lengthened and read back.
     "sweeps.GRANT_GRACE": 9 * LARGE.running,
     # The labels of jobs one by one, where the planner takes the wanted one for frequent.

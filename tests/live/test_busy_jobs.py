@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import UnavailableError
 from app.domain.job import Job
 from app.domain.worker_call import Report, Reported
-from app.live import group_writer
+from app.live import group_entries
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests import sql
@@ -40,7 +40,7 @@ async def test_job_that_stays_locked_is_given_up(
     core: Services,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group_writer, "LONGEST_DEFERRAL_SECONDS", 0.05)
+    monkeypatch.setattr(group_entries, "LONGEST_DEFERRAL_SECONDS", 0.05)
     await create(core)
     busy = await claim(core)
     async with runtime.database.transaction() as holder:
