@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.core.batches.calls import apply_worker_calls
+from app.core.batches.calls import apply_worker_calls, call_digest
 from app.domain.audit import Actor
 from app.domain.errors import InvalidError, InvalidTransitionError, LeaseLostError, UnavailableError
 from app.domain.idempotency import Idempotency
@@ -14,14 +14,29 @@ from app.domain.item import ItemStatus, ItemUpdate
 from app.domain.job import Created, Job
 from app.domain.job_filter import JobFilter
 from app.domain.principal import Principal, Scope
-from app.domain.worker_call import Complete, Ended, Fail, LogLine, Replayed, Report, Reported
+from app.domain.worker_call import Complete, Ended, Fail, LogLine, Release, Replayed, Report, Reported, WorkerCall
 from app.live.outcomes import Deferred
 from app.runtime import Runtime
 from app.web.deps import Services
 from tests import sql
 from tests.calls import PROJECT, claim, create, held
 
+IDS: dict[str, Any] = {"project_id": UUID(int=1), "job_id": UUID(int=2), "token": UUID(int=3)}
 ADMIN = Actor(Principal(PROJECT, "k", "me", frozenset({Scope.ADMIN})), "", "")
+
+
+@pytest.mark.parametrize(
+    ("call", "digest"),
+    [
+        (Complete(**IDS, result={"b": 1.0, "a": "ö"}), "77af23c58eced7d8"),
+        (Release(**IDS), "d1fa00d9b8edf7c1"),
+        (Fail(**IDS, code="x", message="m"), "e83b4663d066b088"),
+    ],
+    ids=["complete", "release", "fail"],
+)
+def test_fingerprint_of_an_end_is_that_of_older_versions(call: WorkerCall, digest: str) -> None:
+    """Whose jobs ended before an upgrade, and whose worker repeats its call after it."""
+    assert call_digest(call).hex().startswith(digest)
 
 
 async def test_repeats_in_one_batch_are_one(runtime: Runtime, core: Services) -> None:

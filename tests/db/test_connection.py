@@ -34,6 +34,27 @@ async def test_one_row_is_one_row(connection: Connection) -> None:
         await connection.fetchrow(some, Some(2))
 
 
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ('{"a": [1.0, 12345678901234567890, null]}', {"a": [1.0, 12345678901234567890, None]}),
+        ('"\\ud800"', "\ud800"),
+        ("1e400", float("inf")),
+    ],
+    ids=["usual", "half a surrogate pair", "more than a number holds"],
+)
+async def test_json_is_read_as_the_standard_library_reads_it(connection: Connection, stored: str, read: object) -> None:
+    assert await sql.fetch_value(connection, "SELECT CAST(CAST(:stored AS text) AS json)", stored=stored) == read
+
+
+async def test_deep_json_is_read(connection: Connection) -> None:
+    stored = "[" * 500 + "]" * 500
+    read = await sql.fetch_value(connection, "SELECT CAST(CAST(:stored AS text) AS json)", stored=stored)
+    for _ in range(499):
+        [read] = read
+    assert read == []
+
+
 async def test_changes_are_counted_in_rows(connection: Connection) -> None:
     assert await connection.execute(Statement("CREATE TEMPORARY TABLE numbers (n integer)"), None) == 0
     add = Statement("INSERT INTO numbers SELECT generate_series(1, :count)", Values(Some))

@@ -45,14 +45,18 @@ LATE: Final = sources_of(JobEvent.REPORT) - LEASED
 """States in which the latest token is that of a lease that ran out: a report goes on only where a place is free."""
 
 
+# Made once, and not for each call of a batch. The text must not change, for digests are stored.
+_TEXT: Final = json.JSONEncoder(sort_keys=True, default=str).encode
+_CONTENT: Final = {
+    kind: [f.name for f in fields(kind) if f.name not in ("project_id", "job_id", "token", "idempotency")]
+    for kind in EVENT_OF
+}
+
+
 def call_digest(call: WorkerCall) -> bytes:
     """Fingerprint a call that ends a job, so that the same call again can be told from another one."""
-    content = {
-        f.name: getattr(call, f.name)
-        for f in fields(call)
-        if f.name not in ("project_id", "job_id", "token", "idempotency")
-    }
-    text = json.dumps([type(call).__name__, content], sort_keys=True, default=str)
+    kind = type(call)
+    text = _TEXT([kind.__name__, {name: getattr(call, name) for name in _CONTENT[kind]}])
     return hashlib.sha256(text.encode()).digest()
 
 
