@@ -1,7 +1,7 @@
 """What keys hold open: waits, claims, streams, uploads. All of it ends within two seconds of its key's own end.
 
 A key is checked before a call begins. A call that then stays for minutes is ended here: at once where a notification
-says that its key has ended, and by a look into the database each second otherwise, because notifications can be lost
+says that its key has ended, and by a look into the database otherwise, because notifications can be lost
 and an end that comes by itself has none.
 """
 
@@ -36,7 +36,7 @@ class Hold:
 
 
 class KeyHolds(Loop):
-    """All held calls of this process, by key. One query a second for all of them, none where nothing is held."""
+    """All held calls of this process, by key. One query in two seconds for them, none where nothing is held."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class KeyHolds(Loop):
             self._changed.set()
 
     async def run_once(self) -> None:
-        """Rest until a second is over, a key changes or one expires, and check all that hold something."""
+        """Rest until the next check, until a key changes or one expires, and check all that hold something."""
         await self._some.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._rest()):
