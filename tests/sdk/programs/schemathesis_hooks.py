@@ -1,5 +1,6 @@
 """What schemathesis loads: short waits, since the whole run is bounded, and a new Idempotency-Key for each request."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,18 @@ LONGEST_NAME_BYTES = 256
 """Of any property of any body: a rule of the JSON that is taken (tests/api/test_corpus.py), which no schema repeats."""
 
 
+LONGEST_WAIT = 2**31 - 1
+"""Seconds that a call may ask for, and -1 for as many. It gets 50 of them, and a request here may take 30."""
+
+
 def _capped(values: Any) -> None:
-    if isinstance(values, dict) and isinstance(wait := values.get("wait"), int | float) and not 0 <= wait <= 1:
+    if not isinstance(values, dict):
+        return
+    wait = values.get("wait")
+    if isinstance(wait, str):
+        # Of a query. One that is refused stays as it is.
+        wait = int(wait) if re.fullmatch(r"-1|[0-9]{1,10}", wait) and int(wait) <= LONGEST_WAIT else 0
+    if isinstance(wait, int | float) and not 0 <= wait <= 1:
         values["wait"] = 1
 
 
