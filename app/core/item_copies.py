@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 10.0
 """While there is nothing to copy: each look is a statement that an idle service makes."""
+BUSY_SECONDS: Final = 1.0
+"""After a rerun that another call held: it has been put behind the others."""
 STEP_PAUSE_SECONDS: Final = 0.05
 """Between two steps: a million items take about half a minute and leave most of the database to others."""
 JITTER_SECONDS: Final = 0.2
@@ -46,7 +48,7 @@ class ItemCopies:
         except _BusyError as error:
             self._count_busy("item copies", 1)
             await self._database.write(item_copies.advance, error.copy)
-            return LOOK_SECONDS
+            return BUSY_SECONDS
         except _EndedError:
             return STEP_PAUSE_SECONDS
         self._announce(changes)

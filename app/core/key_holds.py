@@ -17,7 +17,7 @@ from app.domain.held import KEY_SHARE_PERCENT, MOST, Holding, Holdings, Kind
 from app.domain.principal import KeyChange, KeyRef, Principal
 from app.live.loop import Loop
 
-CHECK_SECONDS: Final = 1.8
+CHECK_SECONDS: Final = 1.7
 RETRY_SECONDS: Final = 5.0
 """When a key that holds too much may come again: what it holds lasts for many seconds, rather than for a moment."""
 

@@ -1,9 +1,9 @@
 """Shares of the pool: no kind of work and no project takes all of its connections.
 
 What is gathered (reads by id, workers' calls, creations, look-ups of keys) needs one connection a kind, whoever sends
-how much of it. What one request does alone is in a lane with a bounded number of places, so that the connections
-outside of the lanes are always there for the rest. The projects of a lane take turns, and none has all of its places:
-one in excess waits for itself.
+how much of it; full batches of new jobs two, where the pool has room. What one request does alone is in a lane with a
+bounded number of places, so that the connections outside of the lanes are always there for the rest. The projects of a
+lane take turns, and none has all of its places: one in excess waits for itself.
 
 A unit waits here before it has a connection and before it has begun. A caller that leaves gives up its place in the
 line, and costs the database nothing.
@@ -21,6 +21,8 @@ SLOW_PART: Final = 0.4
 SHORT_PART: Final = 0.3
 LEAST_CONNECTIONS: Final = 4
 """With fewer, the lanes could take all of the pool: each has one place at least."""
+ROOM_FOR_TWO: Final = 8
+"""From so many connections on a kind that is gathered may have two: three are left to the other kinds."""
 
 
 class Lane:
@@ -107,7 +109,7 @@ class Share:
 
 
 GATHERED: Final = Share("gathered")
-"""Units of which there is one at a time of each kind, whoever waits for it."""
+"""Units of which there is one at a time of each kind, or two, whoever waits for it."""
 
 
 class Shares:

@@ -1,6 +1,7 @@
 """Jobs that time has changed: leases that ran out, deadlines that passed, attempts that take longer than expected.
 
-These only find candidates; whether it is so is decided again by the fence of the transition, where the row is locked.
+The look finds candidates alone; whether it is so is decided again by the fence of the transition, where the row is
+locked.
 """
 
 from collections.abc import Mapping

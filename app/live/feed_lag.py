@@ -21,7 +21,7 @@ LONG_SECONDS: Final = 10.0
 
 
 class FeedLag:
-    """The age of the oldest event that the feed cannot show yet, some seconds old itself."""
+    """The age of the oldest event that the feed cannot show yet, up to eleven seconds old itself."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

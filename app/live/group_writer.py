@@ -4,8 +4,9 @@ One batch is in flight at a time, so calls for one job apply in the order in whi
 whole, it is split until the row at fault stands alone: a row that fails, fails alone. A row that another
 transaction has locked is deferred to the next batch, so that only its own caller waits for it.
 
-Where no order is to be kept, as among new jobs, a second batch may be in flight if it is full: the database writes one
-while this process builds the other (28,000 jobs a second in batches of 1,000, where one at a time reached 23,000).
+Where no order is promised, as among new jobs, a second batch may be in flight if it is full: the database writes one
+while this process builds the other (28,000 jobs a second in batches of 1,000, where one at a time reached 23,000). Of a
+call that is cut into several batches, claims may then take later rows before earlier ones.
 
 Right after a batch of several callers there is a short gather: they are about to call again, and one batch of sixteen
 costs half of what two of eight do. A lone caller, whose batches are of one, is always written at once.
@@ -21,6 +22,7 @@ from typing import Final, Generic
 import structlog
 
 from app.db.engine import Database
+from app.db.shares import ROOM_FOR_TWO
 from app.domain.errors import JobtrackError, UnansweredError, UnavailableError
 from app.live.change_feed import Change
 from app.live.group_entries import Entry, fail, stood_behind
@@ -37,7 +39,7 @@ GATHER_SECONDS: Final = 0.001
 
 
 class GroupWriter(Generic[Request, Result]):
-    """Collects requests and applies them in one transaction after the other.
+    """Collects requests and applies them, a batch in one transaction.
 
     `row_count` returns how many rows a request writes, for the bound on a batch. `at_once` does what it can of a batch
     in statements that commit themselves; it raises nothing, and what it leaves out is applied. Without `ordered` a
@@ -64,7 +66,7 @@ class GroupWriter(Generic[Request, Result]):
         self._row_count = row_count
         self._max_rows = max_rows
         self._waiting: deque[Entry[Request, Result]] = deque()
-        self._ordered = ordered
+        self._ordered = ordered or database.connections_allowed() < ROOM_FOR_TWO
         self._writing: asyncio.Task[None] | None = None
         self._writing_beside: asyncio.Task[None] | None = None
         self._gathering: asyncio.Event | None = None
@@ -118,6 +120,10 @@ class GroupWriter(Generic[Request, Result]):
                 await self._gather()
                 if self._waiting:
                     await self._write_next()
+        except BaseException:
+            # A caller must not wait for a task that is gone.
+            self._fail_waiting(UnavailableError("The write was given up."))
+            raise
         finally:
             self._writing = None
 
@@ -130,6 +136,10 @@ class GroupWriter(Generic[Request, Result]):
         try:
             while self._is_full:
                 await self._write_next()
+        except BaseException:
+            if self._writing is None:
+                self._fail_waiting(UnavailableError("The write was given up."))
+            raise
         finally:
             self._writing_beside = None
         if self._waiting and self._writing is None:
@@ -142,10 +152,8 @@ class GroupWriter(Generic[Request, Result]):
             await self._write_batch(batch)
             self._last_size, self._last_ended_at = len(batch), asyncio.get_running_loop().time()
         except BaseException as error:
-            # A caller must not wait for a task that is gone. What was committed is not known here.
-            lost = error if isinstance(error, Exception) else UnavailableError("The write was given up.")
-            fail(batch, lost)
-            self._fail_waiting(lost)
+            # What was committed is not known here.
+            fail(batch, error if isinstance(error, Exception) else UnavailableError("The write was given up."))
             if not isinstance(error, Exception):
                 raise
             log.exception("writing a batch failed unexpectedly")
@@ -170,8 +178,9 @@ class GroupWriter(Generic[Request, Result]):
         # Before the requests that arrived since, so that the calls for one job keep their order.
         self._waiting.extendleft(reversed(deferred))
         if any(isinstance(outcome, UnansweredError) for outcome in outcomes):
-            # They have waited as long as the batch that they stood behind.
-            self._fail_waiting(stood_behind())
+            # They have waited as long as the batch that they stood behind; unless another is in flight, and well.
+            if self._writing is None or self._writing_beside is None:
+                self._fail_waiting(stood_behind())
         elif deferred and len(deferred) == len(self._waiting):
             await asyncio.sleep(DEFERRED_PAUSE_SECONDS)
 

@@ -58,10 +58,10 @@ def _response(body: bytes, headers: Mapping[str, str] | None) -> Response:
 
 
 class _Spaces:
-    """A block during which spaces are sent, once it has lasted some time.
+    """A block during which a space is sent now and then, once it has lasted some time.
 
-    Until then it is a timer: the wait stays in the task of the request. As a task of its own beside one that sent the
-    spaces, each of ten thousand waits took 5 KB more.
+    Between two of them it is a timer, and the wait stays in the task of the request. As a task of its own beside one
+    that slept until the next space, each of ten thousand waits took 2 KB more.
     """
 
     __slots__ = ("_headers", "_request", "_sending", "_timer", "begun")
@@ -75,38 +75,37 @@ class _Spaces:
         """Whether the head of the answer is sent."""
 
     async def __aenter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
+        self._rest()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         # Detached, or an answered wait would be a cycle.
-        self._timer = None
         sending, self._sending = self._sending, None
         if sending is not None:
             await cancel_and_wait(sending)
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
-    @property
-    def _seconds(self) -> float:
+    def _rest(self) -> None:
         seconds: float = self._request.scope["state"]["space_seconds"]
-        return seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._start)
 
     def _start(self) -> None:
         self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         send = self._request._send  # noqa: SLF001 - where the answer goes; a request does not offer it
-        head = _response(b"", self._headers)
-        # It is not known yet: the server sends chunks.
-        del head.headers["content-length"]
-        await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
-        self.begun = True
-        while True:
-            await send({"type": "http.response.body", "body": b" ", "more_body": True})
-            await asyncio.sleep(self._seconds)
+        if not self.begun:
+            head = _response(b"", self._headers)
+            # It is not known yet: the server sends chunks.
+            del head.headers["content-length"]
+            await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
+            self.begun = True
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        self._rest()
 
 
 class _Rest(Response):

@@ -112,6 +112,7 @@ async def test_a_process_that_looked_all_the_time_knows_that_there_was_no_gap(da
         )
     await looking.step()
     assert await Held(database, {0.0: made}).left(0.0) is None
+    assert await stored_look(database) != before, "now it is, by its own look of a moment ago"
 
 
 async def test_look_is_stored_while_something_is_leased(held: Held) -> None:
@@ -123,6 +124,16 @@ async def test_look_is_stored_while_something_is_leased(held: Held) -> None:
     assert str(after) > str(before)
     await looking.step()
     assert await stored_look(held.database) == after, "not for every look of every process"
+
+
+async def test_look_waits_for_no_other_process_that_is_storing_its_own(held: Held) -> None:
+    await last_look_was(held.database, 2)
+    before = await stored_look(held.database)
+    async with held.database.transaction() as busy:
+        await sql.execute(busy, "SELECT FROM looks FOR UPDATE")
+        await rescue(held.database).step()
+        assert await stored_look(held.database) == before
+    assert await held.left(-15.0) is None, "what has lapsed is found all the same"
 
 
 async def test_a_lease_that_is_locked_keeps_the_others_from_no_grace(held: Held) -> None:

@@ -155,10 +155,11 @@ async def test_repeated_start_is_one_job(api: httpx.AsyncClient) -> None:
     assert [job["job_type"] for job in listed if job["collection_name"] == collection] == ["index_file", "index_url"]
 
 
-async def test_form_becomes_the_input_as_it_was_sent(api: httpx.AsyncClient) -> None:
-    answer = await api.post("/v2/collections/web/index/file", content=FORM, headers=FORM_TYPE)
+@pytest.mark.parametrize("form", [FORM, FORM.replace(b"\r\n", b"\n")], ids=["as browsers do", "by hand"])
+async def test_form_becomes_the_input_as_it_was_sent(api: httpx.AsyncClient, form: bytes) -> None:
+    answer = await api.post("/v2/collections/web/index/file", content=form, headers=FORM_TYPE)
     got = await api.get(f"/v1/jobs/{answer.json()['job_id']}/input")
-    assert got.content == FORM
+    assert got.content == form
     assert got.headers["content-type"] == FORM_TYPE["Content-Type"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from app.db.connection import Connection
 from app.db.engine import Database
 from app.domain.errors import UnansweredError, UnavailableError
+from app.live import group_writer
 from app.live.change_feed import Change
 from app.live.group_writer import GroupWriter
 from app.live.outcomes import Applied
@@ -102,3 +103,19 @@ async def test_a_batch_with_too_few_outcomes_is_an_error_for_those_without(datab
     assert first == 1
     assert isinstance(second, ValueError)
     assert await writer.submit(3) == 3
+
+
+async def test_gather_that_is_given_up_leaves_nobody_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_writer, "GATHER_SECONDS", 3600.0)
+    writer = GroupWriter[int, int](database, apply, ignore)
+    assert await writer.submit_many([1, 2, 3]) == [1, 2, 3]
+    before = asyncio.all_tasks()
+    waiting = asyncio.create_task(writer.submit(4))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    [gathering] = asyncio.all_tasks() - before - {waiting}
+    gathering.cancel()
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(waiting, 20)

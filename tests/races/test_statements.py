@@ -40,7 +40,7 @@ READS: Final = {
 QUIET_SECONDS = 4.0
 MOST_A_SECOND = 3
 RARE = 2
-"""Looks that come once in five seconds: the pruner's, and the one for the lag of the feed."""
+"""Looks that come once in five or ten seconds: the pruner's, and the one for copies or for the lag of the feed."""
 
 
 class Statements(Counter[str]):

@@ -11,7 +11,7 @@ from app.domain.errors import MalformedError, UnsupportedMediaTypeError
 _BOUNDARY: Final = re.compile(
     r'multipart/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE
 )
-_FIRST_PART: Final = re.compile(rb"[ \t]*\r\n[!#-'*+.0-9A-Z^-z|~-]{1,60}:")
+_FIRST_PART: Final = re.compile(rb"[ \t]*\r?\n[!#-'*+.0-9A-Z^-z|~-]{1,60}:")
 """What follows the opening boundary: a line's end, and the name of a header."""
 _MOST_FIRST: Final = 80
 MAX_EPILOGUE: Final = 1024
