@@ -81,13 +81,13 @@ class _Spaces:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Detached, or an answered wait would be a cycle.
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            await cancel_and_wait(sending)
+        # The timer first: it could be due while the task ends. Both detached, or an answered wait would be a cycle.
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await cancel_and_wait(sending)
 
     def _rest(self) -> None:
         seconds: float = self._request.scope["state"]["space_seconds"]

@@ -95,6 +95,20 @@ async def test_long_wait_sends_spaces_before_its_json() -> None:
     assert client.sent[-1]["more_body"] is False
 
 
+@pytest.mark.parametrize("steps", range(4))
+async def test_no_space_follows_the_end_though_one_was_due(steps: int) -> None:
+    client, work = Client(0), Work()
+    waiting = await begun(client, work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    work.done.set()
+    await (await waiting)(SCOPE, client.receive, client.send)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert client.sent[-1]["more_body"] is False
+    assert json.loads(b"".join(message["body"] for message in client.sent[1:])) == {"n": 1}
+
+
 async def test_long_wait_whose_client_left_is_cancelled() -> None:
     client, work = Client(0.01), Work()
     waiting = await begun(client, work)
