@@ -24,8 +24,8 @@ BOUNDS: dict[int, str] = {
     "that others get their turn; nobody reads the job.",
     8: "single: the service's core, half of it HTTP and JSON, the other half the job's way through validation, the "
     "statement's arrays and its rendering. In batches: the service's core too, about 30 µs a job, of which the row, "
-    "the job and its text take twelve, the driver five and the announcement three; beside it the database inserts a job "
-    "with its payload, its event and seven index entries in 22.",
+    "the job and its text take twelve, the driver five and the announcement three; beside it the database inserts a "
+    "job with its payload, its event and seven index entries in 22.",
     9: "one by one: 1.3 ms of processor for three calls, with the load generator's beside it on the same two cores. A "
     "call waits for the group before it and then for its own: two round trips for a report, one for a completion or a "
     "claim, in which at most sixteen calls share one. In batches: the service's core, about 120 µs a job for three "
