@@ -1,8 +1,8 @@
 """What keys hold open: waits, claims, streams, uploads. All of it ends within two seconds of its key's own end.
 
 A key is checked before a call begins. A call that then stays for minutes is ended here: at once where a notification
-says that its key has ended, and by a look into the database otherwise, because notifications can be lost
-and an end that comes by itself has none.
+says that its key has ended, and by a look into the database otherwise, because notifications can be lost and an end
+that comes by itself has none.
 """
 
 import asyncio
