@@ -25,7 +25,6 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T], holdin
     raises ClientDisconnect or UnauthorizedError. Where there is no room for it, it is not begun.
     """
     try:
-        check_room(request, holding)
         async with Presence(request, holding):
             return await work
     finally:
@@ -34,7 +33,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T], holdin
 
 class Presence:
     """A block that is cancelled when the client leaves, and then raises ClientDisconnect; or when the key ends, and
-    then raises UnauthorizedError.
+    then raises UnauthorizedError. It is not begun where there is no room for it.
 
     A server tells of a client that left only to those who ask: nothing else would end a long wait for nobody. The wait
     itself stays in the task of the request, as under `asyncio.timeout`: a task of its own for each of ten thousand
@@ -52,6 +51,7 @@ class Presence:
         self._hold: Hold | None = None
 
     async def __aenter__(self) -> Self:
+        check_room(self.request, self._holding)
         self._task = asyncio.current_task()
         self._watching = asyncio.create_task(self._watch())
         self._hold = hold(self.request, self._end, self._holding)

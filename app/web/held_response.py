@@ -13,7 +13,7 @@ from app.domain.errors import UnauthorizedError
 from app.domain.held import Holding
 from app.web.body import forget_body
 from app.web.disconnect import Presence, cancel_and_wait
-from app.web.holding import check_room, cut_off
+from app.web.holding import cut_off
 
 T = TypeVar("T")
 
@@ -34,11 +34,10 @@ async def held_json_response(
     An error before the first space is an error like any other, and so is the end of the key. After it the answer has
     begun as 200, and either cuts the connection: nothing is invented. Where there is no room, the wait is not begun.
     """
+    # A thousand ids as text are more than the wait for them.
+    forget_body(request)
     spaces = _Spaces(request, headers)
     try:
-        check_room(request, holding)
-        # A thousand ids as text are more than the wait for them.
-        forget_body(request)
         async with Presence(request, holding), spaces:
             result = await wait
         body = render(result)
